@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+  name: "Recurrent",
+  platforms: [.macOS(.v13), .iOS(.v16)],
+  products: [
+    .library(name: "Recurrent", targets: ["Recurrent"]),
+    .executable(name: "rnn-convert", targets: ["rnn-convert"]),
+    .executable(name: "rnn-inspect", targets: ["rnn-inspect"]),
+    .executable(name: "rnn-verify", targets: ["rnn-verify"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: [
+    // Nouns, and the two system libraries, each behind one module.
+    .systemLibrary(
+      name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+    .systemLibrary(
+      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .target(name: "Tensors"),
+    // Bytes and mathematics never meet.
+    .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CZlib"]),
+    .target(name: "RNNEngine", dependencies: ["Tensors"]),
+    // Meaning.
+    .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
+    .target(name: "Parity", dependencies: ["Conversion"]),
+    // The door.
+    .target(name: "Recurrent", dependencies: ["Conversion", "Parity"]),
+    // Words.
+    .target(
+      name: "CommandSupport",
+      dependencies: [
+        "Recurrent", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(name: "rnn-convert", dependencies: ["CommandSupport"]),
+    .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
+    .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
+
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "WeightFormatsTests", dependencies: ["WeightFormats"]),
+    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine"]),
+    .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
+    .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,255 @@
+/// Bytes that can be read by position: memory, a window on an open file, or a view computed on demand.
+///
+/// A source knows its length without reading anything, so shapes can be checked before memory is taken.
+public protocol ByteSource: Sendable {
+  /// The number of bytes.
+  var count: Int { get }
+
+  /// Fills `buffer` with the bytes that begin at `offset`, or throws; a short read is an error.
+  ///
+  /// `offset + buffer.count` must not exceed `count`.
+  func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
+}
+
+extension ByteSource {
+  /// Reads a range into memory.
+  public func read(_ range: Range<Int>) throws -> [UInt8] {
+    guard range.lowerBound >= 0, range.upperBound <= count else {
+      throw RecurrentError(
+        .malformed, "file.truncated", at: "byte \(range.lowerBound)",
+        found: "only \(count) bytes", expected: "at least \(range.upperBound)")
+    }
+    return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, initialized in
+      try read(at: range.lowerBound, into: UnsafeMutableRawBufferPointer(buffer))
+      initialized = range.count
+    }
+  }
+
+  /// Reads everything into memory.
+  public func readAll() throws -> [UInt8] { try read(0..<count) }
+
+  /// Calls `body` with consecutive pieces of at most `size` bytes, so that memory stays bounded.
+  public func forEachChunk(
+    of size: Int = 1 << 20, _ body: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(1, min(size, count)), alignment: 64)
+    defer { buffer.deallocate() }
+    var offset = 0
+    while offset < count {
+      let length = min(buffer.count, count - offset)
+      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<length])
+      try read(at: offset, into: piece)
+      try body(UnsafeRawBufferPointer(piece))
+      offset += length
+    }
+  }
+}
+
+/// Bytes in memory.
+public struct MemorySource: ByteSource {
+  /// The bytes.
+  public let bytes: [UInt8]
+
+  /// Wraps bytes.
+  public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  /// The number of bytes.
+  public var count: Int { bytes.count }
+
+  /// Copies the bytes that begin at `offset`.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    bytes.withUnsafeBytes {
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + buffer.count]))
+    }
+  }
+}
+
+/// A range of another source.
+public struct WindowSource: ByteSource {
+  /// The source that the window looks at.
+  public let base: any ByteSource
+  /// Where the window begins.
+  public let offset: Int
+  /// The number of bytes.
+  public let count: Int
+
+  /// Creates a window; the range must lie inside `base`.
+  public init(_ base: any ByteSource, offset: Int, count: Int) throws {
+    let (end, overflow) = offset.addingReportingOverflow(count)
+    guard offset >= 0, count >= 0, !overflow, end <= base.count else {
+      throw RecurrentError(
+        .malformed, "file.truncated", at: "byte \(offset)",
+        found: "\(max(0, base.count - max(0, offset))) bytes", expected: "\(count)")
+    }
+    self.base = base
+    self.offset = offset
+    self.count = count
+  }
+
+  /// Reads through to the base.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    try base.read(at: self.offset + offset, into: buffer)
+  }
+}
+
+/// The elements of another source with the byte order of each reversed.
+public struct ByteSwappedSource: ByteSource {
+  /// The source with big-endian elements.
+  public let base: any ByteSource
+  /// Bytes per element.
+  public let elementSize: Int
+
+  /// Wraps a source whose elements have `elementSize` bytes.
+  public init(_ base: any ByteSource, elementSize: Int) {
+    self.base = base
+    self.elementSize = elementSize
+  }
+
+  /// The number of bytes.
+  public var count: Int { base.count }
+
+  /// Reads whole elements, swaps, and copies the part asked for.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    let first = offset / elementSize * elementSize
+    let end = (offset + buffer.count + elementSize - 1) / elementSize * elementSize
+    var bytes = try base.read(first..<end)
+    for start in stride(from: 0, to: bytes.count, by: elementSize) {
+      bytes[start..<start + elementSize].reverse()
+    }
+    bytes.withUnsafeBytes {
+      let begin = offset - first
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[begin..<begin + buffer.count]))
+    }
+  }
+}
+
+/// A row-major copy, made on demand, of a strided view of another source.
+///
+/// PyTorch views (transposed, sliced, expanded) and Fortran-ordered arrays are read through this.
+public struct StridedSource: ByteSource {
+  /// The storage that the view looks at.
+  public let base: any ByteSource
+  /// Bytes per element.
+  public let elementSize: Int
+  /// The shape of the view.
+  public let shape: [Int]
+  /// Elements to skip per step of each axis; zero or more.
+  public let strides: [Int]
+  /// The element of `base` at index zero.
+  public let offset: Int
+  /// The number of bytes of the contiguous result.
+  public let count: Int
+
+  /// Creates a view; every element must lie inside `base`.
+  public init(
+    _ base: any ByteSource, elementSize: Int, shape: [Int], strides: [Int], offset: Int
+  ) throws {
+    self.base = base
+    self.elementSize = elementSize
+    self.shape = shape
+    self.strides = strides
+    self.offset = offset
+    count = try byteCount(of: shape, elementSize: elementSize)
+    guard shape.count == strides.count, offset >= 0, strides.allSatisfy({ $0 >= 0 }) else {
+      throw RecurrentError(
+        .malformed, "tensor.strides", found: "shape \(shape), strides \(strides), offset \(offset)",
+        expected: "as many non-negative strides as axes")
+    }
+    guard !shape.contains(0) else { return }
+    var last = offset
+    for (size, step) in zip(shape, strides) {
+      let (reach, overflow) = (size - 1).multipliedReportingOverflow(by: step)
+      let (sum, overflow2) = last.addingReportingOverflow(reach)
+      guard !overflow, !overflow2 else { throw Self.outside(base.count / elementSize) }
+      last = sum
+    }
+    guard last < base.count / elementSize else { throw Self.outside(base.count / elementSize) }
+  }
+
+  private static func outside(_ available: Int) -> RecurrentError {
+    RecurrentError(
+      .malformed, "tensor.outside-storage", found: "a view that reaches past its storage",
+      expected: "an index below \(available)")
+  }
+
+  /// Gathers the elements asked for.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    guard !buffer.isEmpty else { return }
+    let first = offset / elementSize
+    let end = (offset + buffer.count + elementSize - 1) / elementSize
+    // One read of the span of storage that the run of elements touches, then a gather in memory.
+    var low = Int.max
+    var high = 0
+    forEachPosition(first..<end) { position in
+      low = min(low, position)
+      high = max(high, position)
+    }
+    let storage = try base.read(low * elementSize..<(high + 1) * elementSize)
+    var gathered: [UInt8] = []
+    gathered.reserveCapacity((end - first) * elementSize)
+    forEachPosition(first..<end) { position in
+      let start = (position - low) * elementSize
+      gathered.append(contentsOf: storage[start..<start + elementSize])
+    }
+    let begin = offset - first * elementSize
+    gathered.withUnsafeBytes {
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[begin..<begin + buffer.count]))
+    }
+  }
+
+  private func forEachPosition(_ range: Range<Int>, _ body: (Int) -> Void) {
+    var index = [Int](repeating: 0, count: shape.count)
+    var rest = range.lowerBound
+    for axis in shape.indices.reversed() {
+      index[axis] = rest % shape[axis]
+      rest /= shape[axis]
+    }
+    var position = offset + zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }
+    for _ in range {
+      body(position)
+      var axis = shape.count - 1
+      while axis >= 0 {
+        index[axis] += 1
+        position += strides[axis]
+        if index[axis] < shape[axis] { break }
+        position -= strides[axis] * shape[axis]
+        index[axis] = 0
+        axis -= 1
+      }
+    }
+  }
+}
+
+/// The number of elements of a shape, with every product checked.
+public func elementCount(of shape: [Int]) throws -> Int {
+  var product = 1
+  var overflowed = false
+  for size in shape {
+    guard size >= 0 else {
+      throw RecurrentError(
+        .malformed, "tensor.shape", found: "shape \(shape)", expected: "no negative size")
+    }
+    let (next, overflow) = product.multipliedReportingOverflow(by: size)
+    // A zero anywhere makes the count zero, but [2^63, 2, 0] is still a lie worth refusing.
+    overflowed = overflowed || overflow
+    product = overflow ? 1 : next
+  }
+  if overflowed {
+    throw RecurrentError(
+      .malformed, "tensor.shape", found: "shape \(shape)",
+      expected: "a number of elements that fits in 63 bits")
+  }
+  return product
+}
+
+/// The number of bytes of a shape, with every product checked.
+public func byteCount(of shape: [Int], elementSize: Int) throws -> Int {
+  let (bytes, overflow) = try elementCount(of: shape).multipliedReportingOverflow(by: elementSize)
+  guard !overflow else {
+    throw RecurrentError(
+      .malformed, "tensor.shape", found: "shape \(shape)",
+      expected: "a number of bytes that fits in 63 bits")
+  }
+  return bytes
+}
