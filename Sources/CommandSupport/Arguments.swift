@@ -1,0 +1,29 @@
+import Recurrent
+
+extension Cell {
+  /// Parses `--cell`; throws `.usage` with the list of cells.
+  public static func argument(_ text: String) throws -> Cell {
+    guard let cell = Cell(rawValue: text) else {
+      throw RecurrentError(
+        .usage, "usage.cell", found: "cell \"\(text)\"",
+        expected: "one of " + Cell.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    return cell
+  }
+}
+
+extension DType {
+  /// Parses `--dtype`; throws `.usage` for anything but a floating-point type.
+  public static func argument(_ text: String) throws -> DType {
+    guard let dtype = DType(rawValue: text), dtype.isFloatingPoint else {
+      throw RecurrentError(
+        .usage, "usage.dtype", found: "dtype \"\(text)\"", expected: "f64, f32, f16 or bf16")
+    }
+    return dtype
+  }
+}
+
+/// The list of containers for help texts.
+public let formatList = WeightFormat.all.map(\.name).joined(separator: ", ")
+/// The list of conventions for help texts.
+public let conventionList = Convention.all.map(\.name).joined(separator: ", ")

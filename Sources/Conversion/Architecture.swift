@@ -1,0 +1,76 @@
+import RNNEngine
+import Tensors
+
+/// What network a file holds: everything that its tensors must agree with.
+public struct Architecture: Sendable, Equatable {
+  /// The recurrent cell.
+  public var cell: Cell
+  /// D, the features of an input step.
+  public var inputSize: Int
+  /// H, the features of the hidden state.
+  public var hiddenSize: Int
+  /// L, the stacked layers.
+  public var layerCount: Int
+  /// Whether each layer also runs backwards in time.
+  public var bidirectional: Bool
+  /// Whether the layers have biases.
+  public var bias: Bool
+  /// Whether x and output are (N,T,·) instead of (T,N,·); weights do not depend on it.
+  public var batchFirst: Bool
+  /// The linear layer after the last recurrent layer.
+  public var head: Head?
+
+  /// A linear layer on top: logits = output · weightᵀ + bias.
+  public struct Head: Sendable, Equatable {
+    /// C, the features of a logit vector.
+    public var classCount: Int
+    /// Whether it has a bias.
+    public var bias: Bool
+
+    /// Describes a head with C = `classCount`.
+    public init(classCount: Int, bias: Bool) {
+      self.classCount = classCount
+      self.bias = bias
+    }
+  }
+
+  /// Describes a network; sizes as in `nn.RNN`.
+  public init(
+    cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1,
+    bidirectional: Bool = false, bias: Bool = true, batchFirst: Bool = false, head: Head? = nil
+  ) {
+    self.cell = cell
+    self.inputSize = inputSize
+    self.hiddenSize = hiddenSize
+    self.layerCount = layerCount
+    self.bidirectional = bidirectional
+    self.bias = bias
+    self.batchFirst = batchFirst
+    self.head = head
+  }
+
+  /// 1, or 2 when bidirectional.
+  public var directionCount: Int { bidirectional ? 2 : 1 }
+
+  /// The input features of a layer: D for the first, H times directions for the others.
+  public func inputSize(ofLayer layer: Int) -> Int {
+    layer == 0 ? inputSize : directionCount * hiddenSize
+  }
+
+  /// The engine's configuration of the recurrent part.
+  public var configuration: RecurrentConfiguration {
+    RecurrentConfiguration(
+      cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, layerCount: layerCount,
+      bias: bias, batchFirst: batchFirst, bidirectional: bidirectional)
+  }
+
+  /// One line for people: `rnn_tanh, 2 layers, bidirectional, input 65, hidden 48, head 65`.
+  public var summary: String {
+    var parts = [cell.rawValue, layerCount == 1 ? "1 layer" : "\(layerCount) layers"]
+    if bidirectional { parts.append("bidirectional") }
+    parts += ["input \(inputSize)", "hidden \(hiddenSize)"]
+    if !bias { parts.append("no bias") }
+    if let head { parts.append("linear head \(head.classCount)") }
+    return parts.joined(separator: ", ")
+  }
+}

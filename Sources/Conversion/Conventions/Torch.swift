@@ -1,0 +1,121 @@
+import RNNEngine
+import Tensors
+
+// PyTorch state dicts (torch.nn.RNN, "Variables"):
+//   {prefix}weight_ih_l{k}{_reverse}  (gates × H, inputs of layer k)
+//   {prefix}weight_hh_l{k}{_reverse}  (gates × H, H)
+//   {prefix}bias_ih_l{k}{_reverse}    (gates × H)
+//   {prefix}bias_hh_l{k}{_reverse}    (gates × H)
+//   {head}weight                      (C, directions × H)
+//   {head}bias                        (C)
+extension Convention {
+  /// PyTorch's `nn.RNN` state dict, with an optional `nn.Linear` head.
+  public static let torch = Convention(
+    name: "torch", summary: "PyTorch state dict (weight_ih_l0, …)",
+    candidates: { state in TorchKey.prefixes(in: state).compactMap { candidate($0, state) } },
+    table: { architecture, naming in
+      var tensors: [StoredTensor] = []
+      for layer in 0..<architecture.layerCount {
+        for direction in 0..<architecture.directionCount {
+          let part = Slot.Part.recurrent(layer: layer, direction: direction)
+          func key(_ role: Slot.Role) -> Name {
+            Name(
+              "\(naming.recurrent)\(role.rawValue)_l\(layer)\(direction == 1 ? "_reverse" : "")")
+          }
+          for role in [Slot.Role.weightIH, .weightHH] {
+            tensors.append(.matrix(key(role), part, role, in: architecture))
+          }
+          guard architecture.bias else { continue }
+          for role in [Slot.Role.biasIH, .biasHH] {
+            tensors.append(.vector(key(role), part, [role], in: architecture))
+          }
+        }
+      }
+      if let head = architecture.head {
+        tensors.append(.matrix("\(naming.head)weight", .head, .weight, in: architecture))
+        if head.bias {
+          tensors.append(.vector("\(naming.head)bias", .head, [.bias], in: architecture))
+        }
+      }
+      return tensors
+    })
+
+  private static func candidate(_ prefix: String, _ state: StateDict) -> Candidate? {
+    guard let input = state["\(prefix)weight_ih_l0"], let hidden = state["\(prefix)weight_hh_l0"],
+      input.shape.count == 2, hidden.shape.count == 2, hidden.shape[1] > 0,
+      input.shape[0] == hidden.shape[0]
+    else { return nil }
+    let size = hidden.shape[1]
+    let gates = hidden.shape[0] / size
+    guard let cell = Cell.allCases.first(where: { $0.gateNames.count == gates }) else { return nil }
+    let keys = state.names.compactMap { TorchKey($0) }.filter { $0.prefix == prefix }
+    var architecture = Architecture(
+      cell: cell, inputSize: input.shape[1], hiddenSize: size,
+      layerCount: (keys.map(\.layer).max() ?? 0) + 1,
+      bidirectional: keys.contains { $0.reverse },
+      bias: keys.contains { $0.role == .biasIH || $0.role == .biasHH })
+    // A file that names layer 10 without layer 9 must not make us build a table of 2^60 layers.
+    guard architecture.layerCount <= state.count else { return nil }
+    var naming = Naming(recurrent: prefix)
+    if let head = headPrefix(in: state, features: architecture.directionCount * size) {
+      naming.head = head
+      architecture.head = .init(
+        classCount: state["\(head)weight"]?.shape.first ?? 0, bias: state["\(head)bias"] != nil)
+    }
+    return Candidate(architecture: architecture, naming: naming)
+  }
+
+  /// The prefix of the only linear layer that fits on top, or of the one with a customary name.
+  private static func headPrefix(in state: StateDict, features: Int) -> String? {
+    let prefixes = state.entries.compactMap { entry -> String? in
+      let name = entry.name.string
+      guard TorchKey(entry.name) == nil, name == "weight" || name.hasSuffix(".weight"),
+        entry.tensor.shape.count == 2, entry.tensor.shape[1] == features
+      else { return nil }
+      let prefix = String(name.dropLast("weight".count))
+      guard let bias = state["\(prefix)bias"] else { return prefix }
+      return bias.shape == [entry.tensor.shape[0]] ? prefix : nil
+    }
+    if prefixes.count == 1 { return prefixes[0] }
+    let customary = ["classifier", "head", "fc", "linear", "decoder", "output", "out", "proj"]
+    let named = prefixes.filter { prefix in
+      customary.contains { prefix == $0 + "." || prefix.hasSuffix("." + $0 + ".") }
+    }
+    return named.count == 1 ? named[0] : nil
+  }
+}
+
+/// A key of a recurrent module, taken apart.
+struct TorchKey {
+  let prefix: String
+  let role: Slot.Role
+  let layer: Int
+  let reverse: Bool
+
+  /// Parses `{prefix}{role}_l{k}{_reverse}`; `nil` for any other name.
+  init?(_ name: Name) {
+    var text = name.string[...]
+    reverse = text.hasSuffix("_reverse")
+    if reverse { text = text.dropLast("_reverse".count) }
+    let component = text.lastIndex(of: ".").map { text.index(after: $0) } ?? text.startIndex
+    prefix = String(text[..<component])
+    let base = text[component...]
+    guard
+      let role = [Slot.Role.weightIH, .weightHH, .biasIH, .biasHH].first(where: {
+        base.hasPrefix($0.rawValue + "_l")
+      }), let layer = Int(base.dropFirst(role.rawValue.count + 2)), layer >= 0,
+      "\(role.rawValue)_l\(layer)" == base
+    else { return nil }
+    self.role = role
+    self.layer = layer
+  }
+
+  /// The prefixes of all recurrent modules, in file order.
+  static func prefixes(in state: StateDict) -> [String] {
+    var seen: [String] = []
+    for name in state.names {
+      if let key = TorchKey(name), !seen.contains(key.prefix) { seen.append(key.prefix) }
+    }
+    return seen
+  }
+}

@@ -1,0 +1,236 @@
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// What a conversion should do.
+public struct ConversionOptions: Sendable {
+  /// The input's container; `nil` to recognise it by content.
+  public var inputFormat: WeightFormat?
+  /// The output's container; `nil` to choose it by extension.
+  public var outputFormat: WeightFormat?
+  /// What the caller knows about the input.
+  public var reading = ReadOptions()
+  /// The output's convention; `nil` for the container's, or else the input's.
+  public var convention: Convention?
+  /// The output's floating-point type; `nil` to keep every tensor's own.
+  public var dtype: DType?
+  /// Whether the output is proven equal before it appears.
+  public var verifies = true
+  /// Whether an existing output may be replaced.
+  public var overwrites = false
+
+  /// Creates options that keep everything as it is.
+  public init() {}
+}
+
+/// What goes where in a conversion, worked out before anything is written.
+public struct ConversionPlan: Sendable {
+  /// One tensor of the output.
+  public struct Step: Sendable {
+    /// The output's tensor.
+    public let target: Name
+    /// Its shape in the output.
+    public let shape: [Int]
+    /// Its element type in the output.
+    public let dtype: DType
+    /// The input's tensors that it is made of.
+    public let sources: [Name]
+    /// What happens on the way ("transposed"); empty when the bytes are copied.
+    public let actions: [String]
+  }
+
+  /// The input.
+  public let input: WeightFile
+  /// Where the output goes.
+  public let outputPath: String
+  /// The output's container.
+  public let outputFormat: WeightFormat
+  /// The network in the input; `nil` when the tensors are copied without being understood.
+  public let network: Network?
+  /// The output's convention; `nil` without a network.
+  public let convention: Convention?
+  /// The output's tensors in order.
+  public let steps: [Step]
+  /// Assumptions, and what is not carried over; one line each.
+  public let notes: [String]
+  /// The largest loss of a narrowed tensor, with its name.
+  public let losses: [(name: Name, loss: ConversionLoss)]
+  /// What will be written.
+  public let output: StateDict
+  /// Whether tensors change their meaning or layout.
+  public let changesConvention: Bool
+  let options: ConversionOptions
+
+  /// Reads the input and works out the conversion; writes nothing.
+  ///
+  /// Throws what the readers throw, `convention.inexpressible` when the target has no words for the
+  /// network, and `conversion.collision` when two tensors would get one name.
+  public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
+    self.options = options
+    self.outputPath = outputPath
+    outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    input = try WeightFile(path: inputPath, format: options.inputFormat)
+    do {
+      var notes: [String] = []
+      let network = try Self.network(in: input.state, options, &notes)
+      let target =
+        try options.convention ?? network.flatMap { network in
+          try outputFormat.expectedConvention.map(Convention.named)
+            ?? network.recognition.convention
+        }
+      changesConvention =
+        network != nil && target?.name != network?.recognition.convention.name
+      var (state, steps) = try Self.rearranged(
+        input.state, network, changesConvention ? target : nil)
+      var losses: [(name: Name, loss: ConversionLoss)] = []
+      if let dtype = options.dtype {
+        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype)
+      }
+      if outputFormat.carriesMetadata {
+        if network != nil {
+          state.metadata["format"] = state.metadata["format"] ?? "rnn-state-dict"
+          state.metadata["format_version"] = state.metadata["format_version"] ?? "1"
+        }
+        if let cell = options.reading.cell { state.metadata["cell"] = cell.rawValue }
+      } else {
+        notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
+          "metadata \($0.key) = \($0.value) is not carried over: \(outputFormat.name) has no metadata"
+        }
+        state.metadata = Metadata()
+      }
+      notes += input.state.skipped.map { "not a weight, left behind: \($0)" }
+      self.network = network
+      convention = network == nil ? nil : target
+      self.steps = steps
+      self.losses = losses
+      self.notes = notes
+      output = state
+    } catch let error as RecurrentError {
+      throw error.inFile(inputPath)
+    }
+  }
+
+  /// The network, or `nil` when nothing requires one and the tensors are merely copied.
+  private static func network(
+    in state: StateDict, _ options: ConversionOptions, _ notes: inout [String]
+  ) throws -> Network? {
+    do {
+      let network = try Network(state, options: options.reading)
+      notes += network.recognition.assumptions
+      return network
+    } catch let error as RecurrentError {
+      // A network that contradicts itself is damage; no network at all is none of our business
+      // unless the caller asked for meaning.
+      let damage = ["weights.missing", "weights.extra", "weights.shape"]
+      let asked =
+        options.convention != nil || options.reading.convention != nil
+        || options.reading.module != nil || options.reading.cell != nil
+      if asked || damage.contains(error.reason) || error.reason.hasPrefix("metadata.") {
+        throw error
+      }
+      notes.append("tensors are copied without being understood: \(error.found)")
+      return nil
+    }
+  }
+
+  private static func rearranged(
+    _ state: StateDict, _ network: Network?, _ target: Convention?
+  ) throws -> (StateDict, [Step]) {
+    guard let network, let target else {
+      let steps = state.entries.map {
+        Step(
+          target: $0.name, shape: $0.tensor.shape, dtype: $0.tensor.dtype, sources: [$0.name],
+          actions: [])
+      }
+      return (state, steps)
+    }
+    let architecture = network.architecture
+    let tensors = try target.storedTensors(of: architecture, naming: naming(of: architecture))
+    var result = try network.weights.encoded(as: tensors)
+    var steps = tensors.map { step($0, network) }
+    for name in network.recognition.foreign {
+      guard let tensor = state[name] else { continue }
+      guard result[name] == nil else {
+        throw RecurrentError(
+          .malformed, "conversion.collision", at: "tensor \"\(name)\"",
+          found: "a tensor outside the network with a name that \(target.name) needs",
+          expected: "distinct names")
+      }
+      try result.append(name, tensor)
+      steps.append(
+        Step(
+          target: name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
+          actions: ["not part of the network, carried along"]))
+    }
+    result.metadata = state.metadata
+    let foreign = Set(network.recognition.foreign)
+    result.ties = state.ties.filter { foreign.contains($0.key) && foreign.contains($0.value) }
+    return (result, steps)
+  }
+
+  /// The names that PyTorch users would give the modules of a converted network.
+  static func naming(of architecture: Architecture) -> Naming {
+    architecture.head == nil ? Naming() : Naming(recurrent: "rnn.", head: "classifier.")
+  }
+
+  /// Compares the two tables to say what happens to a tensor.
+  private static func step(_ target: StoredTensor, _ network: Network) -> Step {
+    var sources: [Name] = []
+    var actions: [String] = []
+    func note(_ action: String) { if !actions.contains(action) { actions.append(action) } }
+    let origins = network.recognition.tensors
+    for placement in target.placements {
+      for (index, slot) in placement.slots.enumerated() {
+        let origin = origins.lazy.compactMap { stored in
+          stored.placements.first { $0.slots.contains(slot) }.map { (stored, $0) }
+        }.first
+        guard let (stored, from) = origin else { continue }
+        if network.weights.merged.contains(slot) {
+          if index == 0 { note("zeros (the input stores one bias for two)") }
+          continue
+        }
+        if !sources.contains(stored.name) { sources.append(stored.name) }
+        let size = slot.size(in: network.architecture)
+        if size.columns > 1, (from.columnStride == 1) != (placement.columnStride == 1) {
+          note("transposed")
+        }
+        if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
+      }
+      if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
+    }
+    if actions.isEmpty, sources.count == 1, sources[0] != target.name { note("renamed") }
+    return Step(
+      target: target.name, shape: target.shape, dtype: network.weights.dtype, sources: sources,
+      actions: actions)
+  }
+
+  private static func narrowed(
+    _ state: StateDict, _ steps: [Step], to dtype: DType
+  ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
+    guard dtype.isFloatingPoint else {
+      throw RecurrentError(
+        .usage, "usage.dtype", found: dtype.rawValue, expected: "f64, f32, f16 or bf16")
+    }
+    var result = StateDict()
+    result.metadata = state.metadata
+    result.ties = state.ties
+    var narrowedSteps: [Step] = []
+    var losses: [(name: Name, loss: ConversionLoss)] = []
+    for (entry, step) in zip(state.entries, steps) {
+      let from = entry.tensor.dtype
+      guard from.isFloatingPoint, from != dtype else {
+        try result.append(entry.name, entry.tensor)
+        narrowedSteps.append(step)
+        continue
+      }
+      let (tensor, loss) = try entry.tensor.converted(to: dtype)
+      try result.append(entry.name, tensor)
+      losses.append((entry.name, loss))
+      narrowedSteps.append(
+        Step(
+          target: step.target, shape: step.shape, dtype: dtype, sources: step.sources,
+          actions: step.actions + ["\(from.rawValue) to \(dtype.rawValue)"]))
+    }
+    return (result, narrowedSteps, losses)
+  }
+}

@@ -1,0 +1,188 @@
+import RNNEngine
+import Tensors
+
+/// What a caller knows about a file that its tensors do not say.
+public struct ReadOptions: Sendable {
+  /// The convention to read as; `nil` to recognise it.
+  public var convention: Convention?
+  /// The prefix of the recurrent module, when there are several.
+  public var module: String?
+  /// The cell, where shapes leave it open (tanh or relu).
+  public var cell: Cell?
+
+  /// Creates options; everything is recognised by default.
+  public init(convention: Convention? = nil, module: String? = nil, cell: Cell? = nil) {
+    self.convention = convention
+    self.module = module
+    self.cell = cell
+  }
+}
+
+/// The network found in a state dict, and what had to be assumed to find it.
+public struct Recognition: Sendable {
+  /// What the tensors mean.
+  public let convention: Convention
+  /// The network.
+  public let architecture: Architecture
+  /// The prefixes of the names.
+  public let naming: Naming
+  /// The convention's table for this network; every tensor of it is in the file.
+  public let tensors: [StoredTensor]
+  /// Tensors that are not part of the network, in file order.
+  public let foreign: [Name]
+  /// What neither tensors nor metadata say and was assumed, one line each.
+  public let assumptions: [String]
+
+  /// Finds the network in a state dict.
+  ///
+  /// Throws `weights.unrecognized` when there is none, `weights.ambiguous` when there are several, and
+  /// `weights.missing`, `weights.extra` or `weights.shape` when tensors contradict each other.
+  public init(_ state: StateDict, options: ReadOptions = .init()) throws {
+    let conventions = options.convention.map { [$0] } ?? Convention.all
+    var found: [(Convention, Candidate)] = []
+    for convention in conventions {
+      for candidate in convention.candidates(state) {
+        if let module = options.module, !Self.matches(module, candidate.naming) { continue }
+        found.append((convention, candidate))
+      }
+    }
+    guard found.count <= 1 else {
+      throw RecurrentError(
+        .malformed, "weights.ambiguous",
+        found: "\(found.count) recurrent modules: "
+          + found.map { "\"\($0.1.naming.recurrent)\" (\($0.0.name))" }.joined(separator: ", "),
+        expected: "one", hint: "Choose one with --module PREFIX or --read-as CONVENTION.")
+    }
+    guard let (convention, candidate) = found.first else {
+      throw Self.unrecognized(state, options)
+    }
+    self.convention = convention
+    naming = candidate.naming
+    let (resolved, assumptions) = try Self.resolve(
+      candidate.architecture, metadata: state.metadata, options: options)
+    architecture = resolved
+    self.assumptions = assumptions
+    tensors = try convention.storedTensors(of: architecture, naming: naming)
+    try Self.check(state, tensors)
+    let own = Set(tensors.map(\.name))
+    foreign = state.names.filter { !own.contains($0) }
+    if convention.name == Convention.torch.name,
+      let stray = foreign.first(where: { TorchKey($0)?.prefix == naming.recurrent })
+    {
+      throw RecurrentError(
+        .malformed, "weights.extra", at: "tensor \"\(stray)\"",
+        found: "a parameter that \(architecture.summary) does not have",
+        expected: "the parameters of nn.RNN")
+    }
+  }
+
+  private static func matches(_ module: String, _ naming: Naming) -> Bool {
+    naming.recurrent == module || naming.recurrent == module + "."
+  }
+
+  private static func unrecognized(_ state: StateDict, _ options: ReadOptions) -> RecurrentError {
+    for entry in state.entries where entry.name.string.contains("weight_hh") {
+      let shape = entry.tensor.shape
+      guard shape.count == 2, shape[1] > 0, shape[0] % shape[1] == 0,
+        [3, 4].contains(shape[0] / shape[1])
+      else { continue }
+      let cell = shape[0] / shape[1] == 3 ? "GRU" : "LSTM"
+      return RecurrentError(
+        .unsupported, "weights.cell", at: "tensor \"\(entry.name)\"",
+        found: "shape \(shape): an \(cell)", expected: "a simple recurrent network",
+        hint: "Containers can be converted without understanding the network; leave out --as.")
+    }
+    let names = state.names.prefix(8).map { "\"\($0)\"" }.joined(separator: ", ")
+    let wanted =
+      options.convention.map { "the \($0.name) convention" }
+      ?? "the names of one of: " + Convention.all.map(\.name).joined(separator: ", ")
+    return RecurrentError(
+      .malformed, "weights.unrecognized",
+      found: state.count == 0 ? "no tensors" : "tensors \(names)\(state.count > 8 ? ", …" : "")",
+      expected: wanted + (options.module.map { " under \"\($0)\"" } ?? ""))
+  }
+
+  /// Combines shapes, metadata and options; contradictions are errors, gaps are assumptions.
+  private static func resolve(
+    _ candidate: Architecture, metadata: Metadata, options: ReadOptions
+  ) throws -> (Architecture, [String]) {
+    var architecture = candidate
+    var assumptions: [String] = []
+    var declared = options.cell
+    if declared == nil, let text = metadata["cell"] {
+      guard let cell = Cell(rawValue: text) else {
+        throw RecurrentError(
+          .unsupported, "metadata.cell", at: "metadata \"cell\"", found: "\"\(text)\"",
+          expected: Cell.allCases.map(\.rawValue).joined(separator: " or "))
+      }
+      declared = cell
+    }
+    if let declared {
+      guard declared.gateNames.count == candidate.cell.gateNames.count else {
+        throw RecurrentError(
+          .malformed, "metadata.cell", at: "metadata \"cell\"", found: declared.rawValue,
+          expected: "a cell with \(candidate.cell.gateNames.count) gates, as the shapes say")
+      }
+      architecture.cell = declared
+    } else {
+      assumptions.append("assumed nonlinearity tanh; pass --cell rnn_relu if not")
+    }
+    switch metadata["batch_first"] {
+    case nil, "false"?: break
+    case "true"?: architecture.batchFirst = true
+    case let text?:
+      throw RecurrentError(
+        .malformed, "metadata.batch_first", at: "metadata \"batch_first\"", found: "\"\(text)\"",
+        expected: "true or false")
+    }
+    switch metadata["head"] {
+    case nil: break
+    case "none"?: architecture.head = nil
+    case "linear"?:
+      guard architecture.head != nil else {
+        throw RecurrentError(
+          .malformed, "metadata.head", at: "metadata \"head\"", found: "linear",
+          expected: "a linear layer with \(architecture.directionCount * architecture.hiddenSize)"
+            + " input features among the tensors")
+      }
+    case let text?:
+      throw RecurrentError(
+        .malformed, "metadata.head", at: "metadata \"head\"", found: "\"\(text)\"",
+        expected: "none or linear")
+    }
+    return (architecture, assumptions)
+  }
+
+  private static func check(_ state: StateDict, _ tensors: [StoredTensor]) throws {
+    var dtype: DType?
+    for stored in tensors {
+      let place = "tensor \"\(stored.name)\""
+      guard let tensor = state[stored.name] else {
+        throw RecurrentError(
+          .malformed, "weights.missing", at: place, found: "no such tensor",
+          expected: "shape \(stored.shape)")
+      }
+      // NumPy notebooks write biases as (n), (1, n) or (n, 1) alike; the bytes are the same.
+      let isVector = stored.shape.filter { $0 != 1 }.count <= 1
+      let fits =
+        tensor.shape == stored.shape
+        || (isVector && tensor.shape.filter { $0 != 1 } == stored.shape.filter { $0 != 1 })
+      guard fits else {
+        throw RecurrentError(
+          .malformed, "weights.shape", at: place, found: "shape \(tensor.shape)",
+          expected: "shape \(stored.shape)")
+      }
+      guard tensor.dtype.isFloatingPoint else {
+        throw RecurrentError(
+          .malformed, "weights.dtype", at: place, found: tensor.dtype.rawValue,
+          expected: "a floating-point type")
+      }
+      guard dtype == nil || dtype == tensor.dtype else {
+        throw RecurrentError(
+          .malformed, "weights.dtype", at: place, found: tensor.dtype.rawValue,
+          expected: "\(dtype?.rawValue ?? ""), the type of the network's other tensors")
+      }
+      dtype = tensor.dtype
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import Tensors
+
+/// How far two numbers may lie apart and still count as equal.
+public struct Tolerance: Sendable, Equatable {
+  /// Relative to the expected value.
+  public var relative: Double
+  /// Absolute.
+  public var absolute: Double
+  /// Relative to the largest magnitude of the expected tensor.
+  public var relativeToMaximum: Double
+
+  /// Creates a tolerance: absolute + relative · |e| + relativeToMaximum · max |e|.
+  public init(relative: Double = 0, absolute: Double = 0, relativeToMaximum: Double = 0) {
+    self.relative = relative
+    self.absolute = absolute
+    self.relativeToMaximum = relativeToMaximum
+  }
+
+  /// The defaults for outputs, losses and trained parameters (engine.md, section E).
+  public static func forward(_ dtype: DType) -> Tolerance {
+    switch dtype {
+    case .f64: Tolerance(relative: 1e-10, absolute: 1e-12)
+    case .f16: Tolerance(relative: 1e-3, absolute: 1e-5)
+    case .bf16: Tolerance(relative: 1.6e-2, absolute: 1e-5)
+    default: Tolerance(relative: 1.3e-6, absolute: 2e-6)
+    }
+  }
+
+  /// The defaults for gradients.
+  public static func gradient(_ dtype: DType) -> Tolerance {
+    switch dtype {
+    case .f64: Tolerance(relativeToMaximum: 1e-11)
+    case .f16: Tolerance(relativeToMaximum: 1e-3)
+    case .bf16: Tolerance(relativeToMaximum: 1.6e-2)
+    default: Tolerance(relativeToMaximum: 1e-5)
+    }
+  }
+}
+
+/// One expected tensor against what was computed.
+public struct Check: Sendable {
+  /// The expected tensor's name in the fixture (`outputs/h_n`).
+  public let tensor: String
+  /// What is wrong with the tensor as a whole (a wrong shape, a missing partner), if anything.
+  public let problem: String?
+  /// The largest |computed − expected|; infinite where NaNs or infinities disagree.
+  public let worstDeviation: Double
+  /// The largest share of the tolerance that an element used; above 1 the check fails.
+  public let toleranceUsed: Double
+  /// Where the largest share was used.
+  public let index: [Int]
+  /// The expected value there.
+  public let expected: Double
+  /// The computed value there.
+  public let computed: Double
+  /// The first time step with an element out of tolerance, where the tensor has a time axis.
+  public let firstStep: Int?
+
+  /// Whether every element is within tolerance.
+  public var passes: Bool { problem == nil && toleranceUsed <= 1 }
+
+  /// A check that fails as a whole.
+  init(_ tensor: String, problem: String) {
+    self.tensor = tensor
+    self.problem = problem
+    worstDeviation = .infinity
+    toleranceUsed = .infinity
+    index = []
+    expected = .nan
+    computed = .nan
+    firstStep = nil
+  }
+
+  /// Compares element by element; a NaN passes only against a NaN in the same place.
+  init(
+    _ tensor: String, shape: [Int], expected: [Double], computedShape: [Int],
+    computed: [Double], tolerance: Tolerance, timeAxis: Int? = nil
+  ) {
+    guard shape == computedShape else {
+      self.init(tensor, problem: "shape \(shape), but the network computes \(computedShape)")
+      return
+    }
+    let finite = expected.lazy.filter { $0.isFinite }.map { $0.magnitude }
+    let scale = tolerance.relativeToMaximum * (finite.max() ?? 0)
+    // How many elements one step of the time axis spans, and how many steps there are.
+    let inner = timeAxis.map { shape[($0 + 1)...].reduce(1, *) } ?? 1
+    var worst = 0.0
+    var used = 0.0
+    var position = 0
+    var firstStep: Int?
+    for (offset, (e, c)) in zip(expected, computed).enumerated() {
+      let same = e == c || (e.isNaN && c.isNaN)
+      if same { continue }
+      var deviation = (c - e).magnitude
+      if deviation.isNaN { deviation = .infinity }
+      let bound = tolerance.absolute + tolerance.relative * e.magnitude + scale
+      // An infinite expected value makes an infinite bound, which must not excuse a finite result.
+      let share = e.isFinite ? deviation / bound : .infinity
+      worst = max(worst, deviation)
+      if !(share <= used) {
+        used = share.isNaN ? .infinity : share
+        position = offset
+      }
+      if !(share <= 1), let timeAxis {
+        let step = offset / inner % shape[timeAxis]
+        firstStep = min(firstStep ?? step, step)
+      }
+    }
+    var index: [Int] = []
+    var rest = position
+    for size in shape.reversed() where size > 0 {
+      index.insert(rest % size, at: 0)
+      rest /= size
+    }
+    self.tensor = tensor
+    problem = nil
+    worstDeviation = worst
+    toleranceUsed = used
+    self.index = index
+    self.expected = expected.isEmpty ? 0 : expected[position]
+    self.computed = computed.isEmpty ? 0 : computed[position]
+    self.firstStep = firstStep
+  }
+}

@@ -1,0 +1,117 @@
+import Conversion
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// A network, inputs, and the outputs and gradients that another implementation computed from them.
+///
+/// The contract is DESIGN.md, section 7; anyone can make one from Python with `numpy.savez` alone.
+public struct Fixture: Sendable {
+  /// What the fixture says about itself.
+  public let configuration: FixtureConfiguration
+  /// The parameters, under their keys without `weights/`.
+  public let weights: StateDict
+  /// Inputs, under their keys without `inputs/`.
+  public let inputs: StateDict
+  /// Expected outputs, under their keys without `outputs/`.
+  public let outputs: StateDict
+  /// Expected gradients, under their keys without `grads/`.
+  public let gradients: StateDict
+  /// Expected parameters after training, under their keys without `trained/`.
+  public let trained: StateDict
+  /// Expected losses before each update.
+  public let losses: Tensor?
+
+  static let inputNames = [
+    "x", "h_0", "c_0", "lengths", "targets", "grad_output", "grad_h_n", "grad_c_n",
+  ]
+  static let outputNames = ["output", "h_n", "c_n", "logits", "probabilities", "loss"]
+
+  /// Whether a state dict is a fixture: it has a `config`.
+  public static func isFixture(_ state: StateDict) -> Bool { state["config"] != nil }
+
+  /// Takes a fixture's tensors apart; throws `fixture.…` for missing and unknown ones.
+  public init(_ state: StateDict) throws {
+    guard let config = state["config"] else {
+      throw RecurrentError(
+        .malformed, "fixture.config", at: "tensor \"config\"", found: "no such tensor",
+        expected: "a 1-D uint8 tensor with a JSON object")
+    }
+    guard config.dtype == .u8, config.shape.count == 1, config.byteCount <= 1 << 20 else {
+      throw RecurrentError(
+        .malformed, "fixture.config", at: "tensor \"config\"",
+        found: "\(config.dtype.rawValue) \(config.shape)",
+        expected: "a 1-D uint8 tensor of at most 1 MiB")
+    }
+    do {
+      configuration = try FixtureConfiguration(JSON.parse(config.bytes()))
+    } catch let error as RecurrentError {
+      throw error.within("tensor \"config\"")
+    }
+    var groups: [String: StateDict] = [:]
+    var losses: Tensor?
+    for entry in state.entries where entry.name != "config" {
+      if entry.name == "losses" {
+        losses = entry.tensor
+        continue
+      }
+      let text = entry.name.string
+      guard let slash = text.firstIndex(of: "/") else { throw Self.unknown(entry.name) }
+      let group = String(text[..<slash])
+      let key = String(text[text.index(after: slash)...])
+      switch group {
+      case "weights", "grads", "trained": break
+      case "inputs" where Self.inputNames.contains(key): break
+      case "outputs" where Self.outputNames.contains(key): break
+      default: throw Self.unknown(entry.name)
+      }
+      try groups[group, default: StateDict()].append(Name(key), entry.tensor)
+    }
+    weights = groups["weights"] ?? StateDict()
+    inputs = groups["inputs"] ?? StateDict()
+    outputs = groups["outputs"] ?? StateDict()
+    gradients = groups["grads"] ?? StateDict()
+    trained = groups["trained"] ?? StateDict()
+    self.losses = losses
+    guard inputs["x"] != nil else {
+      throw RecurrentError(
+        .malformed, "fixture.missing", at: "tensor \"inputs/x\"", found: "no such tensor",
+        expected: "the input sequence")
+    }
+    guard outputs.count + gradients.count + trained.count > 0 || losses != nil else {
+      throw RecurrentError(
+        .malformed, "fixture.nothing-expected", found: "no expected tensors",
+        expected: "at least one under outputs/, grads/ or trained/")
+    }
+  }
+
+  private static func unknown(_ name: Name) -> RecurrentError {
+    RecurrentError(
+      .malformed, "fixture.extra", at: "tensor \"\(name)\"", found: "a tensor of unknown meaning",
+      expected: "config, weights/…, inputs/…, outputs/…, grads/…, trained/… or losses")
+  }
+
+  /// The network of the fixture.
+  public func network() throws -> Network {
+    var state = weights
+    state.metadata["batch_first"] = configuration.batchFirst ? "true" : "false"
+    switch configuration.head {
+    case true?: state.metadata["head"] = "linear"
+    case false?: state.metadata["head"] = "none"
+    case nil: break
+    }
+    do {
+      let network = try Network(
+        state,
+        options: ReadOptions(
+          convention: configuration.convention ?? .torch, cell: configuration.cell))
+      guard let stray = network.recognition.foreign.first else { return network }
+      throw RecurrentError(
+        .malformed, "fixture.extra", at: "tensor \"\(stray)\"",
+        found: "a parameter that \(network.architecture.summary) does not have",
+        expected: "the network's parameters only")
+    } catch let error as RecurrentError {
+      throw error.within("weights/")
+    }
+  }
+}

@@ -1,0 +1,256 @@
+import Conversion
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// The `config` tensor of a fixture: what network it holds, which loss, and how close is equal.
+public struct FixtureConfiguration: Sendable {
+  /// The fixture's name, if it gives one.
+  public var name: String?
+  /// Where its numbers come from, for example `torch 2.13.0`.
+  public var source: String?
+  /// The names and layout of the weights.
+  public var convention: Convention?
+  /// The cell; required.
+  public var cell: Cell
+  /// Whether x and output are (N,T,·).
+  public var batchFirst = false
+  /// Whether a linear head follows; `nil` to recognise one.
+  public var head: Bool?
+  /// The loss whose gradients are expected.
+  public var loss: LossKind?
+  /// Gradient clipping before each update.
+  public var clip: Clip?
+  /// The optimiser of `trained/…` and `losses`.
+  public var optimizer: Optimizer?
+  /// Tolerances that replace those of the element type.
+  public var forwardTolerance: Tolerance?
+  /// Tolerance of gradients, relative to the largest magnitude of each tensor.
+  public var gradientTolerance: Tolerance?
+
+  /// The loss of a fixture.
+  public enum LossKind: Sendable {
+    /// sum(output · grad_output) + sum(h_n · grad_h_n).
+    case vectorJacobianProduct
+    /// A loss of logits or outputs against targets.
+    case loss(Loss)
+  }
+
+  /// Gradient clipping.
+  public enum Clip: Sendable {
+    /// Every element to [−max, max].
+    case value(Double)
+    /// All gradients together to a norm of at most max.
+    case norm(Double)
+  }
+
+  /// Plain gradient descent.
+  public struct Optimizer: Sendable {
+    /// The learning rate.
+    public var learningRate: Double
+    /// The number of updates.
+    public var steps: Int
+  }
+
+  /// Reads the JSON of a `config` tensor; throws `fixture.config` naming the key.
+  public init(_ json: JSON) throws {
+    guard case .object(let members) = json else {
+      throw Self.error("config", "\(json)", "a JSON object")
+    }
+    guard json["schema"]?.intValue == 1 else {
+      throw Self.error("schema", json["schema"]?.serialized() ?? "nothing", "1")
+    }
+    guard let cellName = json["cell"]?.stringValue else {
+      throw Self.error("cell", json["cell"]?.serialized() ?? "nothing", "a cell")
+    }
+    guard let cell = Cell(rawValue: cellName) else {
+      throw RecurrentError(
+        .unsupported, "fixture.cell", at: "config key \"cell\"", found: "\"\(cellName)\"",
+        expected: Cell.allCases.map(\.rawValue).joined(separator: " or "))
+    }
+    self.cell = cell
+    for member in members {
+      switch member.key {
+      case "name": name = try Self.text(member)
+      case "source": source = try Self.text(member)
+      case "convention":
+        do {
+          convention = try Convention.named(Self.text(member))
+        } catch let error as RecurrentError {
+          throw Self.error("convention", error.found, error.expected ?? "a convention")
+        }
+      case "batch_first": batchFirst = try Self.flag(member)
+      case "head":
+        switch try Self.text(member) {
+        case "linear": head = true
+        case "none": head = false
+        case let other: throw Self.error("head", "\"\(other)\"", "linear or none")
+        }
+      case "loss": loss = try Self.loss(member.value)
+      case "clip": clip = try Self.clip(member.value)
+      case "optimizer": optimizer = try Self.optimizer(member.value)
+      case "tolerance": try readTolerance(member.value)
+      // Other keys are the maker's notes (versions, seeds).
+      default: break
+      }
+    }
+  }
+
+  static func error(_ key: String, _ found: String, _ expected: String) -> RecurrentError {
+    RecurrentError(
+      .malformed, "fixture.config", at: "config key \"\(key)\"", found: found, expected: expected)
+  }
+
+  private static func text(_ member: JSON.Member) throws -> String {
+    guard let text = member.value.stringValue else {
+      throw error(member.key, member.value.serialized(), "a string")
+    }
+    return text
+  }
+
+  private static func flag(_ member: JSON.Member) throws -> Bool {
+    guard let flag = member.value.boolValue else {
+      throw error(member.key, member.value.serialized(), "true or false")
+    }
+    return flag
+  }
+
+  private static func number(_ key: String, _ value: JSON) throws -> Double {
+    guard let number = value.doubleValue, number.isFinite else {
+      throw error(key, value.serialized(), "a number")
+    }
+    return number
+  }
+
+  private static func loss(_ json: JSON) throws -> LossKind {
+    guard case .object(let members) = json else {
+      throw error("loss", json.serialized(), "an object")
+    }
+    var reduction = Reduction.mean
+    var ignoreIndex = -100
+    var labelSmoothing = 0.0
+    var steps = Loss.Steps.all
+    for member in members {
+      let key = "loss.\(member.key)"
+      switch member.key {
+      case "kind": break
+      case "reduction":
+        switch member.value.stringValue {
+        case "mean": reduction = .mean
+        case "sum": reduction = .sum
+        case "mean_over_batch": reduction = .meanOverBatch
+        default: throw error(key, member.value.serialized(), "mean, sum or mean_over_batch")
+        }
+      case "ignore_index":
+        guard let index = member.value.intValue else {
+          throw error(key, member.value.serialized(), "an integer")
+        }
+        ignoreIndex = index
+      case "label_smoothing": labelSmoothing = try number(key, member.value)
+      case "steps":
+        switch member.value.stringValue {
+        case "all": steps = .all
+        case "last": steps = .last
+        default: throw error(key, member.value.serialized(), "all or last")
+        }
+      default: throw error(key, "an unknown key", "kind, reduction, ignore_index, …")
+      }
+    }
+    switch json["kind"]?.stringValue {
+    case "vjp": return .vectorJacobianProduct
+    case "cross_entropy":
+      return .loss(
+        .crossEntropy(
+          reduction: reduction, ignoreIndex: ignoreIndex, labelSmoothing: labelSmoothing,
+          steps: steps))
+    case "bce_with_logits": return .loss(.bceWithLogits(reduction: reduction, steps: steps))
+    case "mse": return .loss(.mse(reduction: reduction, steps: steps))
+    default:
+      throw error(
+        "loss.kind", json["kind"]?.serialized() ?? "nothing",
+        "vjp, cross_entropy, bce_with_logits or mse")
+    }
+  }
+
+  private static func clip(_ json: JSON) throws -> Clip? {
+    if json == .null { return nil }
+    guard let limit = json["max"] else {
+      throw error("clip.max", "nothing", "a number")
+    }
+    let maximum = try number("clip.max", limit)
+    switch json["kind"]?.stringValue {
+    case "value": return .value(maximum)
+    case "norm": return .norm(maximum)
+    default:
+      throw error("clip.kind", json["kind"]?.serialized() ?? "nothing", "value or norm")
+    }
+  }
+
+  private static func optimizer(_ json: JSON) throws -> Optimizer? {
+    guard case .object(let members) = json else {
+      if json == .null { return nil }
+      throw error("optimizer", json.serialized(), "an object")
+    }
+    guard json["kind"]?.stringValue == "sgd" else {
+      throw RecurrentError(
+        .unsupported, "fixture.optimizer", at: "config key \"optimizer.kind\"",
+        found: json["kind"]?.serialized() ?? "nothing", expected: "sgd")
+    }
+    var optimizer = Optimizer(learningRate: 1e-3, steps: 1)
+    for member in members {
+      let key = "optimizer.\(member.key)"
+      switch member.key {
+      case "kind": break
+      case "lr": optimizer.learningRate = try number(key, member.value)
+      case "steps":
+        guard let steps = member.value.intValue, (0...1_000_000).contains(steps) else {
+          throw error(key, member.value.serialized(), "a count of updates up to 1000000")
+        }
+        optimizer.steps = steps
+      default:
+        // PyTorch's other arguments are accepted at their defaults.
+        let isDefault =
+          member.value.doubleValue == 0 || member.value.boolValue == false
+          || member.value == .null
+        guard isDefault else {
+          throw RecurrentError(
+            .unsupported, "fixture.optimizer", at: "config key \"\(key)\"",
+            found: member.value.serialized(), expected: "plain gradient descent (0 or false)")
+        }
+      }
+    }
+    return optimizer
+  }
+
+  private mutating func readTolerance(_ json: JSON) throws {
+    guard case .object(let members) = json else {
+      if json == .null { return }
+      throw Self.error("tolerance", json.serialized(), "an object")
+    }
+    for member in members {
+      let key = "tolerance.\(member.key)"
+      guard case .object(let parts) = member.value else {
+        throw Self.error(key, member.value.serialized(), "an object")
+      }
+      var tolerance = Tolerance(relative: 0, absolute: 0, relativeToMaximum: 0)
+      for part in parts {
+        let bound = try Self.number("\(key).\(part.key)", part.value)
+        guard bound >= 0 else {
+          throw Self.error("\(key).\(part.key)", part.value.serialized(), "zero or more")
+        }
+        switch part.key {
+        case "rtol": tolerance.relative = bound
+        case "atol": tolerance.absolute = bound
+        case "relative_to_max": tolerance.relativeToMaximum = bound
+        default:
+          throw Self.error("\(key).\(part.key)", "an unknown key", "rtol, atol, relative_to_max")
+        }
+      }
+      switch member.key {
+      case "forward": forwardTolerance = tolerance
+      case "grads": gradientTolerance = tolerance
+      default: throw Self.error(key, "an unknown key", "forward or grads")
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import Conversion
+import RNNEngine
+import Tensors
+
+/// Finite differences against backpropagation through time on a given network, in Double.
+public struct GradientCheck: Sendable {
+  /// The outcome for one parameter tensor or input.
+  public struct Entry: Sendable {
+    /// The canonical name (`weight_hh_l0`, `x`, `h_0`).
+    public let name: String
+    /// Elements compared, and elements in all; large tensors are sampled evenly.
+    public let compared: Int
+    /// The number of elements in all.
+    public let count: Int
+    /// The largest difference relative to the largest gradient of the tensor.
+    public let deviation: Double
+  }
+
+  /// The bound that `passes` uses.
+  public static let bound = 1e-7
+  /// One entry per parameter tensor, then `x` and `h_0`.
+  public let entries: [Entry]
+  /// Whether all deviations are within ``bound``.
+  public var passes: Bool { entries.allSatisfy { $0.deviation <= Self.bound } }
+
+  /// Checks a network on probe inputs (T = 5, N = 3) with random upstream gradients.
+  public init(_ network: Network, samples: Int = 400) throws {
+    let model = try network.model(Double.self, batchFirst: false)
+    let architecture = network.architecture
+    var generator = ProbeGenerator()
+    let x = try generator.array([5, 3, architecture.inputSize])
+    let h0 = try generator.array([
+      architecture.layerCount * architecture.directionCount, 3, architecture.hiddenSize,
+    ])
+    let (result, tape) = try model.rnn.record(x, h0: h0)
+    let upstream = try generator.array(result.output.shape)
+    let upstreamState = try generator.array(result.hN.shape)
+    let gradients = try model.rnn.backward(tape, gradOutput: upstream, gradHN: upstreamState)
+
+    func loss(_ rnn: RNN<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>) throws -> Double {
+      let result = try rnn(x, h0: h0)
+      let first = zip(result.output.elements, upstream.elements).reduce(0) { $0 + $1.0 * $1.1 }
+      return zip(result.hN.elements, upstreamState.elements).reduce(first) { $0 + $1.0 * $1.1 }
+    }
+    var entries: [Entry] = []
+    for (name, array) in model.rnn.parameters.entries {
+      guard let gradient = gradients.parameters[name] else { continue }
+      entries.append(
+        try Self.check(name, array, gradient, samples) { changed in
+          var rnn = model.rnn
+          rnn.parameters[name] = changed
+          return try loss(rnn, x, h0)
+        })
+    }
+    entries.append(
+      try Self.check("x", x, gradients.x, samples) { try loss(model.rnn, $0, h0) })
+    entries.append(
+      try Self.check("h_0", h0, gradients.h0, samples) { try loss(model.rnn, x, $0) })
+    self.entries = entries
+  }
+
+  private static func check(
+    _ name: String, _ array: NDArray<Double>, _ gradient: NDArray<Double>, _ samples: Int,
+    _ loss: (NDArray<Double>) throws -> Double
+  ) throws -> Entry {
+    let stride = max(1, (array.count + samples - 1) / max(1, samples))
+    let scale = gradient.elements.reduce(0) { max($0, $1.magnitude) }
+    var worst = 0.0
+    var compared = 0
+    for index in Swift.stride(from: 0, to: array.count, by: stride) {
+      // Fourth order: the truncation error is h⁴, far below the rounding error of h = 2⁻¹⁰.
+      let h = 0x1p-10
+      func value(_ steps: Double) throws -> Double {
+        var changed = array
+        changed.elements[index] += steps * h
+        return try loss(changed)
+      }
+      let difference =
+        (8 * (try value(1) - value(-1)) - (try value(2) - value(-2))) / (12 * h)
+      let deviation = (difference - gradient.elements[index]).magnitude
+      worst = deviation.isNaN ? .infinity : max(worst, deviation)
+      compared += 1
+    }
+    return Entry(
+      name: name, compared: compared, count: array.count,
+      deviation: worst == 0 ? 0 : worst / (scale > 0 ? scale : 1))
+  }
+}

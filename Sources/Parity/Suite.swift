@@ -1,0 +1,126 @@
+import Conversion
+import Tensors
+import WeightFormats
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// What came of verifying one fixture file.
+public struct FixtureResult: Sendable {
+  /// The file.
+  public let path: String
+  /// The fixture's own name, if it gives one.
+  public let name: String?
+  /// Every expected tensor against what was computed.
+  public let checks: [Check]
+  /// Why the fixture could not be run, if it could not.
+  public let error: RecurrentError?
+
+  /// Whether everything expected was found, within tolerance.
+  public var passes: Bool { error == nil && !checks.isEmpty && checks.allSatisfy(\.passes) }
+
+  /// The check that used the largest share of its tolerance.
+  public var worst: Check? {
+    checks.first { $0.problem != nil } ?? checks.max { $0.toleranceUsed < $1.toleranceUsed }
+  }
+}
+
+/// Verifies one fixture file; what goes wrong is part of the result.
+///
+/// ```swift
+/// #expect(parity(of: "fixture.npz").passes)
+/// ```
+public func parity(of path: String, options: VerificationOptions = .init()) -> FixtureResult {
+  var name: String?
+  do {
+    let file = try WeightFile(path: path)
+    let fixture = try Fixture(file.state)
+    name = fixture.configuration.name
+    let checks = try fixture.verify(options: options)
+    try file.file.checkUnchanged()
+    return FixtureResult(path: path, name: name, checks: checks, error: nil)
+  } catch let error as RecurrentError {
+    return FixtureResult(path: path, name: name, checks: [], error: error.inFile(path))
+  } catch {
+    let fault = RecurrentError(.fault, "fault.unexpected", file: path, found: "\(error)")
+    return FixtureResult(path: path, name: name, checks: [], error: fault)
+  }
+}
+
+/// Finds the fixtures among files and directories.
+public enum FixtureSearch {
+  /// The fixture files of paths, directories searched recursively in the order of names.
+  ///
+  /// In a directory, files that are no container at all and containers without a `config` (plain
+  /// weights) are left out; a damaged container stays in, because hiding it would hide a failure.
+  /// Throws `fixture.none` when nothing is left.
+  public static func files(in paths: [String]) throws -> [String] {
+    var files: [String] = []
+    for path in paths {
+      guard let names = try directoryEntries(path) else {
+        files.append(path)
+        continue
+      }
+      var pending = names.map { "\(path)/\($0)" }.reversed() as [String]
+      var visited = 0
+      while let next = pending.popLast() {
+        visited += 1
+        if let inner = try directoryEntries(next) {
+          pending += inner.map { "\(next)/\($0)" }.reversed()
+        } else if try isCandidate(next) {
+          files.append(next)
+        }
+      }
+      guard visited > 0 else { continue }
+    }
+    guard !files.isEmpty else {
+      throw RecurrentError(
+        .noInput, "fixture.none", file: paths.first, found: "no fixtures",
+        expected: "at least one file with a config tensor")
+    }
+    return files
+  }
+
+  private static func isCandidate(_ path: String) throws -> Bool {
+    do {
+      guard try WeightFile.isContainer(path: path) else { return false }
+      return Fixture.isFixture(try WeightFile(path: path).state)
+    } catch let error as RecurrentError {
+      // Not a regular file (a socket, say) is no container; anything unreadable is a failure to show.
+      return error.reason != "file.not-regular"
+    }
+  }
+
+  /// The names in a directory, sorted by bytes, without dot files; `nil` when it is not a directory.
+  ///
+  /// A symbolic link inside a tree is not followed to a directory, so that no cycle can arise.
+  private static func directoryEntries(_ path: String) throws -> [String]? {
+    guard let directory = opendir(path) else {
+      if errno == ENOTDIR { return nil }
+      let code = errno
+      throw RecurrentError(
+        code == EACCES ? .permission : .noInput,
+        code == EACCES ? "file.permission" : "file.missing", file: path,
+        found: String(cString: strerror(code)), expected: "a fixture file or directory")
+    }
+    defer { closedir(directory) }
+    var names: [Name] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if !name.hasPrefix(".") { names.append(Name(name)) }
+    }
+    return names.sorted().map(\.string).filter { name in
+      var status = stat()
+      guard lstat("\(path)/\(name)", &status) == 0 else { return false }
+      guard status.st_mode & S_IFMT == S_IFLNK else { return true }
+      return stat("\(path)/\(name)", &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+  }
+}

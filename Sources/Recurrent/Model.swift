@@ -1,0 +1,117 @@
+import Conversion
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// A recurrent network opened from a file: run it, differentiate it, write it elsewhere.
+///
+/// ```swift
+/// let model = try Model<Float>(contentsOf: "char-rnn.pt")
+/// let result = try model(x)                       // result.output, result.hN, result.logits
+/// let gradients = try model.backward(x, targets: targets, loss: .crossEntropy())
+/// try model.write(to: "char-rnn.h5")
+/// ```
+public struct Model<S: Scalar>: Sendable {
+  /// What the file said about the network, and what was assumed.
+  public let recognition: Recognition
+  /// The engine's model; its parameters may be trained.
+  public var network: SequenceModel<S>
+
+  /// Opens any container in any convention.
+  ///
+  /// Throws what the readers throw; `options` says what the file does not.
+  public init(contentsOf path: String, options: ReadOptions = .init()) throws {
+    let file = try WeightFile(path: path)
+    do {
+      let network = try Network(file.state, options: options)
+      recognition = network.recognition
+      self.network = try network.model()
+    } catch let error as RecurrentError {
+      throw error.inFile(path)
+    }
+  }
+
+  /// The network's architecture.
+  public var architecture: Architecture { recognition.architecture }
+
+  /// Runs whole sequences; x is (T,N,D), (N,T,D) if batch-first, or (T,D).
+  public func callAsFunction(_ x: NDArray<S>, h0: NDArray<S>? = nil) throws
+    -> SequenceModel<S>.Output
+  {
+    try network(x, h0: h0)
+  }
+
+  /// Runs one time step, x (N,D), from `state` (L·D,N,H) and replaces the state; `nil` means zeros.
+  ///
+  /// A sequence fed step by step gives the bits that the whole sequence gives. Throws
+  /// `model.bidirectional` for bidirectional networks, which need the whole sequence.
+  public func step(_ x: NDArray<S>, state: inout NDArray<S>?) throws -> SequenceModel<S>.Output {
+    guard !architecture.bidirectional else {
+      throw RecurrentError(
+        .malformed, "model.bidirectional", found: "a bidirectional network",
+        expected: "one that only looks back", hint: "Run the whole sequence instead.")
+    }
+    guard x.shape.count == 2 else {
+      throw RecurrentError(
+        .malformed, "engine.input-shape", at: "x", found: "shape \(x.shape)", expected: "(N, D)")
+    }
+    let shape =
+      architecture.batchFirst
+      ? [x.shape[0], 1, x.shape[1]] : [1, x.shape[0], x.shape[1]]
+    var result = try network(NDArray(shape: shape, elements: x.elements), h0: state)
+    state = result.hN
+    result.output.shape.remove(at: architecture.batchFirst ? 1 : 0)
+    result.logits?.shape.remove(at: architecture.batchFirst ? 1 : 0)
+    return result
+  }
+
+  /// The loss against targets, and its gradients with respect to every parameter, x and h_0.
+  public func backward(
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, targets: Targets<S>, loss: Loss
+  ) throws -> SequenceModel<S>.Gradients {
+    try network.backward(x, h0: h0, targets: targets, loss: loss)
+  }
+
+  /// Writes the parameters to any container, read back and compared before the file appears.
+  ///
+  /// `convention` defaults to the container's, or else the one that was read. Parameters are written
+  /// as f32 for `Float` and f64 for `Double`.
+  public func write(
+    to path: String, convention: Convention? = nil, overwrite: Bool = false
+  ) throws {
+    let format = try WeightFormat.forWriting(path: path)
+    let target =
+      try convention ?? format.expectedConvention.map(Convention.named) ?? recognition.convention
+    let naming =
+      target.name == recognition.convention.name
+      ? recognition.naming
+      : architecture.head == nil ? Naming() : Naming(recurrent: "rnn.", head: "classifier.")
+    var canonical = StateDict()
+    for (name, array) in network.rnn.parameters.entries {
+      try canonical.append(Name(name), array.tensor)
+    }
+    for (name, array) in network.head?.parameters.entries ?? [] {
+      try canonical.append("head.\(name)", array.tensor)
+    }
+    var state = try CanonicalWeights(
+      canonical, architecture: architecture,
+      tensors: Network.parameterTensors(of: architecture)
+    ).encoded(as: target.storedTensors(of: architecture, naming: naming))
+    if format.carriesMetadata {
+      state.metadata["format"] = "rnn-state-dict"
+      state.metadata["format_version"] = "1"
+      state.metadata["cell"] = architecture.cell.rawValue
+      state.metadata["batch_first"] = architecture.batchFirst ? "true" : "false"
+      state.metadata["head"] = architecture.head == nil ? "none" : "linear"
+    }
+    try format.write(state, to: path, overwrite: overwrite) { written in
+      for entry in state.entries {
+        guard let tensor = written[entry.name], try tensor.isIdentical(to: entry.tensor) else {
+          throw RecurrentError(
+            .fault, "proof.read-back", at: "tensor \"\(entry.name)\"",
+            found: "other bytes than were written", expected: "what was written")
+        }
+      }
+    }
+  }
+}

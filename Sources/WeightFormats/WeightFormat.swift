@@ -1,0 +1,212 @@
+import Tensors
+
+/// A container: how a file is laid out, independent of what its tensors mean.
+///
+/// A new container is one file that reads into and writes from a `StateDict`, and one word in ``all``.
+public struct WeightFormat: Sendable {
+  /// The name on the command line.
+  public let name: String
+  /// File name extensions without the dot, the usual one first.
+  public let extensions: [String]
+  /// One line for help texts.
+  public let summary: String
+  /// Whether metadata survives in this container.
+  public let carriesMetadata: Bool
+  /// The convention that readers of this container expect; `nil` for neutral containers.
+  public let expectedConvention: String?
+  /// Whether the bytes look like this container.
+  let recognizes: @Sendable (any ByteSource) -> Bool
+  /// Reads without touching tensor bytes where the container allows it.
+  let readContents: @Sendable (InputFile) throws -> StateDict
+  /// Writes to a temporary file; `nil` for containers that are only read.
+  let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
+
+  /// All containers, in the order in which recognition tries them.
+  public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy]
+
+  /// Whether files can be written.
+  public var isWritable: Bool { writeContents != nil }
+
+  /// HDF5 with one dataset per key.
+  public static let hdf5 = WeightFormat(
+    name: "hdf5", extensions: ["h5", "hdf5"], summary: "HDF5, laid out like a state dict",
+    carriesMetadata: true, expectedConvention: nil,
+    recognizes: HDF5.recognizes, readContents: HDF5.read,
+    writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) })
+
+  /// Hugging Face safetensors.
+  public static let safetensors = WeightFormat(
+    name: "safetensors", extensions: ["safetensors"], summary: "safetensors",
+    carriesMetadata: true, expectedConvention: nil,
+    recognizes: Safetensors.recognizes, readContents: { try Safetensors.read($0) },
+    writeContents: { try Safetensors.write($0, to: $1) })
+
+  /// A zip file as `torch.save` writes it.
+  public static let pytorch = WeightFormat(
+    name: "pt", extensions: ["pt", "pth"], summary: "PyTorch zip checkpoint (torch.save)",
+    carriesMetadata: false, expectedConvention: "torch",
+    recognizes: PyTorchFile.recognizes, readContents: { try PyTorchFile.read($0) },
+    writeContents: { try PyTorchFile.write($0, to: $1) })
+
+  /// A zip file of NumPy arrays.
+  public static let npz = WeightFormat(
+    name: "npz", extensions: ["npz"], summary: "NumPy archive (numpy.savez)",
+    carriesMetadata: true, expectedConvention: nil,
+    recognizes: NPZ.recognizes, readContents: { try NPZ.read($0) },
+    writeContents: { try NPZ.write($0, to: $1) })
+
+  /// A single NumPy array, read under the name `array`.
+  public static let npy = WeightFormat(
+    name: "npy", extensions: ["npy"], summary: "a single NumPy array (numpy.save); read only",
+    carriesMetadata: false, expectedConvention: nil,
+    recognizes: NPY.recognizes,
+    readContents: { source in
+      var state = StateDict()
+      try state.append("array", NPY.read(source))
+      return state
+    },
+    writeContents: nil)
+
+  /// The container with a name; throws `.usage` otherwise.
+  public static func named(_ name: String) throws -> WeightFormat {
+    guard
+      let format = all.first(where: { $0.name == name || $0.extensions.contains(name) })
+    else {
+      throw RecurrentError(
+        .usage, "usage.format", found: "format \"\(name)\"",
+        expected: "one of " + all.map(\.name).joined(separator: ", "))
+    }
+    return format
+  }
+
+  /// The writable container that a path's extension asks for; throws `.usage` otherwise.
+  public static func forWriting(path: String) throws -> WeightFormat {
+    let file = path.split(separator: "/").last.map { $0.lowercased() } ?? ""
+    let format = all.first { format in
+      format.isWritable && format.extensions.contains { file.hasSuffix("." + $0) }
+    }
+    guard let format else {
+      throw RecurrentError(
+        .usage, "usage.extension", file: path, found: "no extension that names a container",
+        expected: all.filter(\.isWritable).flatMap(\.extensions).map { "." + $0 }
+          .joined(separator: " "),
+        hint: "Name the container with --to.")
+    }
+    return format
+  }
+}
+
+/// A weight file that was opened and understood as a container.
+public struct WeightFile: Sendable {
+  /// The open file.
+  public let file: InputFile
+  /// Its container.
+  public let format: WeightFormat
+  /// Its tensors and metadata; tensors are windows on `file` until touched.
+  public let state: StateDict
+
+  /// Opens a file; the container is recognised by content unless `format` is given.
+  public init(path: String, format: WeightFormat? = nil) throws {
+    let file = try InputFile(path: path)
+    do {
+      let format = try format ?? Self.recognize(file)
+      self.file = file
+      self.format = format
+      state = try format.readContents(file)
+    } catch let error as RecurrentError {
+      throw error.inFile(path)
+    }
+  }
+
+  /// Whether a file is some container at all, judged by its first and last bytes.
+  public static func isContainer(path: String) throws -> Bool {
+    let file = try InputFile(path: path)
+    return WeightFormat.all.contains { $0.recognizes(file) } || (try impostor(file)) != nil
+  }
+
+  private static func recognize(_ file: InputFile) throws -> WeightFormat {
+    if let format = WeightFormat.all.first(where: { $0.recognizes(file) }) { return format }
+    if let known = try impostor(file) { throw known }
+    let head = try file.read(0..<min(8, file.count))
+    let hex = head.map { byte in
+      let text = String(byte, radix: 16)
+      return text.count == 1 ? "0" + text : text
+    }
+    throw RecurrentError(
+      .malformed, file.count == 0 ? "file.empty" : "file.unrecognized",
+      found: file.count == 0
+        ? "an empty file" : "\(file.count) bytes that begin with \(hex.joined(separator: " "))",
+      expected: "one of " + WeightFormat.all.map(\.name).joined(separator: ", "))
+  }
+
+  /// Files that people take for weights, and broken containers, by name.
+  private static func impostor(_ file: InputFile) throws -> RecurrentError? {
+    let head = try file.read(0..<min(300, file.count))
+    func begins(_ text: String) -> Bool { head.starts(with: Array(text.utf8)) }
+    if begins("PK") {
+      // Let the zip reader say what is wrong with it.
+      do {
+        let archive = try ZipArchive(file)
+        return RecurrentError(
+          .unsupported, "zip.contents",
+          found: "a zip file with \(archive.entries.count) entries, none of them known",
+          expected: "a PyTorch checkpoint (…/data.pkl) or a NumPy archive (….npy)")
+      } catch let error as RecurrentError {
+        return error
+      }
+    }
+    if begins("version https://git-lfs") {
+      return RecurrentError(
+        .malformed, "file.lfs-pointer", found: "a Git LFS pointer", expected: "the file itself",
+        hint: "Run git lfs pull.")
+    }
+    if head.starts(with: [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]) {
+      return RecurrentError(
+        .unsupported, "pt.legacy", found: "a PyTorch file from before version 1.6",
+        expected: "a zip checkpoint", hint: "Load it in PyTorch and torch.save it again.")
+    }
+    if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
+      return RecurrentError(
+        .unsupported, "file.tar", found: "a tar archive", expected: "a weight file")
+    }
+    if head.starts(with: [0x1f, 0x8b]) {
+      return RecurrentError(
+        .unsupported, "file.gzip", found: "a gzip file", expected: "a weight file",
+        hint: "Decompress it first.")
+    }
+    if begins("<!DOCTYPE") || begins("<html") {
+      return RecurrentError(
+        .malformed, "file.html", found: "a web page", expected: "a weight file",
+        hint: "The download probably failed; fetch the file again.")
+    }
+    return nil
+  }
+}
+
+extension WeightFormat {
+  /// Writes a state dict under the output protocol: temporary file, fsync, proof by an independent
+  /// read, rename.
+  ///
+  /// `proof` gets the temporary file as read back; when it throws, nothing appears under `path`. The
+  /// files of `inputs` must not have changed meanwhile.
+  public func write(
+    _ state: StateDict, to path: String, overwrite: Bool = false, inputs: [InputFile] = [],
+    proof: (StateDict) throws -> Void
+  ) throws {
+    guard let writeContents else {
+      throw RecurrentError(
+        .usage, "usage.read-only", file: path, found: "container \(name)",
+        expected: "one that can be written: "
+          + Self.all.filter(\.isWritable).map(\.name).joined(separator: ", "))
+    }
+    do {
+      let output = try OutputFile(path: path, overwrite: overwrite)
+      try writeContents(state, output)
+      try output.finishWriting()
+      try proof(readContents(InputFile(path: output.temporaryPath)))
+      try output.publish(checking: inputs)
+    } catch let error as RecurrentError {
+      throw error.inFile(path)
+    }
+  }
+}

@@ -1,0 +1,181 @@
+import ArgumentParser
+import CommandSupport
+import Dispatch
+import Recurrent
+
+/// `rnn-verify`: do the numbers agree?
+@main
+struct RNNVerify: Tool {
+  static let toolName = "rnn-verify"
+  static let consequence: String? = nil
+  static let configuration = CommandConfiguration(
+    commandName: toolName,
+    abstract: "Run fixtures and compare outputs and gradients with the reference's.",
+    discussion: """
+      A fixture is one file with a network, inputs, and expected numbers (see fixtures/README.md). \
+      Directories are searched recursively. Exit status: 0 all agree, 1 a difference was found.
+
+        rnn-verify fixtures/
+        rnn-verify --same a.pt b.h5
+        rnn-verify --gradcheck model.pt
+      """)
+
+  @Argument(help: "Fixture files and directories; with --same two weight files.")
+  var paths: [String] = []
+  @Option(help: "Only fixtures whose path contains TEXT.") var filter: String?
+  @Option(help: "Relative tolerance instead of the fixtures'.") var rtol: Double?
+  @Option(help: "Absolute tolerance instead of the fixtures'.") var atol: Double?
+  @Option(help: "Fixtures to run at the same time (default: one per core).") var jobs: Int?
+  @Flag(help: "Print every tensor, not only the worst.") var verbose = false
+  @Flag(help: "Print one JSON object and nothing else.") var json = false
+  @Option(help: "Also write a JUnit XML report.") var junit: String?
+  @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
+  @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
+  @Option(help: "The cell, for --same and --gradcheck: rnn_tanh or rnn_relu.") var cell: String?
+
+  static func main() { launch() }
+
+  func validate() throws {
+    func refuse(_ text: String) throws { throw ValidationError(text) }
+    if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
+    if same && paths.count != 2 { try refuse("--same needs two weight files") }
+    if gradcheck && paths.count != 1 { try refuse("--gradcheck needs one weight file") }
+    if paths.isEmpty { try refuse("name fixture files or directories") }
+    for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
+      if let value, !(value >= 0) || !value.isFinite { try refuse("\(name) must be zero or more") }
+    }
+    if let jobs, jobs < 1 { try refuse("--jobs must be at least 1") }
+  }
+
+  mutating func perform() throws -> Int32 {
+    if same { return try compareNetworks() }
+    if gradcheck { return try checkGradients() }
+    return try verifyFixtures()
+  }
+
+  // MARK: Fixtures
+
+  private func verifyFixtures() throws -> Int32 {
+    var files = try FixtureSearch.files(in: paths)
+    if let filter {
+      files = files.filter { $0.contains(filter) }
+      guard !files.isEmpty else {
+        throw RecurrentError(
+          .noInput, "fixture.none", found: "no fixture whose path contains \"\(filter)\"",
+          expected: "at least one")
+      }
+    }
+    let results = run(files)
+    if let junit {
+      try TextFile.write(JUnitReport.xml(results), to: junit)
+    }
+    if json {
+      Output.line(FixtureReport.json(results).serialized(pretty: true))
+    } else {
+      Output.write(FixtureReport.text(results, verbose: verbose))
+    }
+    guard let failure = results.first(where: { !$0.passes }) else { return 0 }
+    // One named file that cannot be read is an input error; a failure among many is a difference.
+    if results.count == 1, paths == [failure.path], let error = failure.error, !json {
+      throw error
+    }
+    if results.count == 1, paths == [failure.path], let error = failure.error {
+      return Int32(error.kind.rawValue)
+    }
+    return 1
+  }
+
+  private func run(_ files: [String]) -> [FixtureResult] {
+    let options = VerificationOptions(relative: rtol, absolute: atol)
+    let queue = WorkQueue(count: files.count)
+    DispatchQueue.concurrentPerform(iterations: min(files.count, jobs ?? coreCount())) { _ in
+      while let index = queue.next() {
+        queue.finish(index, parity(of: files[index], options: options))
+      }
+    }
+    return queue.results
+  }
+
+  // MARK: Networks
+
+  private func reading() throws -> ReadOptions {
+    ReadOptions(cell: try cell.map(Cell.argument))
+  }
+
+  private func compareNetworks() throws -> Int32 {
+    let comparison = try NetworkComparison(paths[0], paths[1], options: reading())
+    if json {
+      Output.line(
+        JSON.object([
+          .init(key: "same", value: .bool(comparison.areSame)),
+          .init(key: "parameters", value: .number(comparison.parameterCount)),
+          .init(key: "allowances", value: .strings(comparison.allowances)),
+          .init(
+            key: "differences",
+            value: .array(
+              comparison.differences.map { difference in
+                .object([
+                  .init(key: "place", value: .string(difference.place)),
+                  .init(key: "first", value: .string(difference.first)),
+                  .init(key: "second", value: .string(difference.second)),
+                ])
+              })),
+        ]).serialized(pretty: true))
+    } else {
+      for difference in comparison.differences {
+        Output.line("  \(difference.place): \(difference.first) against \(difference.second)")
+      }
+      for allowance in comparison.allowances { Output.line("  note: \(allowance)") }
+      Output.line(
+        comparison.areSame
+          ? "same network: \(counted(comparison.parameterCount, "parameter")) equal bit for bit"
+          : "different networks")
+    }
+    return comparison.areSame ? 0 : 1
+  }
+
+  private func checkGradients() throws -> Int32 {
+    let file = try WeightFile(path: paths[0])
+    let check: GradientCheck
+    do {
+      let network =
+        Fixture.isFixture(file.state)
+        ? try Fixture(file.state).network() : try Network(file.state, options: reading())
+      check = try GradientCheck(network)
+    } catch let error as RecurrentError {
+      throw error.inFile(paths[0])
+    }
+    if json {
+      Output.line(
+        JSON.object([
+          .init(key: "passes", value: .bool(check.passes)),
+          .init(key: "bound", value: .number(GradientCheck.bound)),
+          .init(
+            key: "parameters",
+            value: .array(
+              check.entries.map { entry in
+                .object([
+                  .init(key: "name", value: .string(entry.name)),
+                  .init(key: "compared", value: .number(entry.compared)),
+                  .init(key: "count", value: .number(entry.count)),
+                  .init(key: "deviation", value: .number(entry.deviation)),
+                ])
+              })),
+        ]).serialized(pretty: true))
+    } else {
+      Output.write(
+        table(
+          check.entries.map {
+            [
+              escapedForTerminal($0.name), "\(grouped($0.compared)) of \(grouped($0.count))",
+              "deviation \(short($0.deviation))",
+            ]
+          }))
+      Output.line(
+        check.passes
+          ? "gradients agree with finite differences to \(GradientCheck.bound)"
+          : "gradients DISAGREE with finite differences")
+    }
+    return check.passes ? 0 : 1
+  }
+}
