@@ -46,9 +46,20 @@ public func clipByGlobalNorm<S: Scalar>(_ groups: inout [Parameters<S>], max lim
   return total
 }
 
+// Eight partial sums, added up in order, then the rest: the order in which torch's CPU kernel adds
+// single-precision squares, and far more accurate than one long sum.
 private func norm<S: Scalar>(_ elements: [S]) -> S {
-  // Double precision keeps large single-precision tensors from overflowing and drifting.
-  S(elements.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot())
+  let lanes = 8
+  let whole = elements.count / lanes * lanes
+  var partial = [S](repeating: 0, count: lanes)
+  for start in stride(from: 0, to: whole, by: lanes) {
+    for lane in 0..<lanes {
+      partial[lane] += elements[start + lane] * elements[start + lane]
+    }
+  }
+  var sum = partial.reduce(0, +)
+  for element in elements[whole...] { sum += element * element }
+  return sum.squareRoot()
 }
 
 /// Plain stochastic gradient descent: `p ← fma(g, −lr, p)`.

@@ -20,10 +20,15 @@ struct SplitMix64: RandomNumberGenerator {
     return NDArray(trusted: shape, elements)
   }
 
-  mutating func network<S: Scalar>(_ configuration: RecurrentConfiguration) throws -> RNN<S> {
+  /// A network with weights uniform in ±0.8 around `center`.
+  mutating func network<S: Scalar>(
+    _ configuration: RecurrentConfiguration, center: S = 0
+  ) throws -> RNN<S> {
     var parameters = Parameters<S>()
     for (name, shape) in configuration.parameterShapes {
-      parameters.append(name, array(shape, scale: 0.8))
+      var weights: NDArray<S> = array(shape, scale: 0.8)
+      for index in weights.elements.indices { weights.elements[index] += center }
+      parameters.append(name, weights)
     }
     return try RNN(configuration, parameters: parameters)
   }

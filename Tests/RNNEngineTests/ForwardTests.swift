@@ -122,8 +122,10 @@ struct ForwardTests {
     let h0: NDArray<Float> = random.array([4, 5, 4])
     let whole = try rnn(x, h0: h0)
     for row in 0..<5 {
-      let state = (0..<4).flatMap { layer in
-        h0.elements[(layer * 5 + row) * 4..<(layer * 5 + row + 1) * 4]
+      var state: [Float] = []
+      for layer in 0..<4 {
+        let start = (layer * 5 + row) * 4
+        state += h0.elements[start..<start + 4]
       }
       let single = try rnn(
         NDArray(shape: [6, 3], elements: Array(x.elements[row * 18..<(row + 1) * 18])),
