@@ -1,0 +1,115 @@
+import Tensors
+
+/// A linear layer over the last axis, as `nn.Linear`: `y = x Wᵀ + b`.
+public struct Linear<S: Scalar>: Sendable {
+  /// The weight, (C, H).
+  public let weight: NDArray<S>
+  /// The bias, (C), if there is one.
+  public let bias: NDArray<S>?
+
+  /// The gradients of a linear layer.
+  public struct Gradients: Sendable {
+    /// Of the input, in its shape.
+    public var x: NDArray<S>
+    /// Of the weight, (C, H).
+    public var weight: NDArray<S>
+    /// Of the bias, (C), if the layer has one.
+    public var bias: NDArray<S>?
+  }
+
+  /// Creates a layer; throws unless the weight is (C, H) and the bias (C).
+  public init(weight: NDArray<S>, bias: NDArray<S>? = nil) throws {
+    guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }),
+      weight.count == weight.shape[0] * weight.shape[1]
+    else {
+      throw RecurrentError(
+        .malformed, "engine.parameter-shape", at: "weight", found: "shape \(weight.shape)",
+        expected: "(C, H)")
+    }
+    if let bias, bias.shape != [weight.shape[0]] || bias.count != weight.shape[0] {
+      throw RecurrentError(
+        .malformed, "engine.parameter-shape", at: "bias", found: "shape \(bias.shape)",
+        expected: "\([weight.shape[0]])")
+    }
+    self.weight = weight
+    self.bias = bias
+  }
+
+  /// H.
+  public var inputSize: Int { weight.shape[1] }
+  /// C.
+  public var outputSize: Int { weight.shape[0] }
+
+  /// The weight and the bias under PyTorch's names, `weight` and `bias`.
+  public var parameters: Parameters<S> {
+    var result = Parameters<S>()
+    result.append("weight", weight)
+    if let bias { result.append("bias", bias) }
+    return result
+  }
+
+  /// Creates a layer from `weight` and, if present, `bias`.
+  public init(parameters: Parameters<S>) throws {
+    guard let weight = parameters["weight"] else {
+      throw RecurrentError(
+        .malformed, "engine.missing-parameter", at: "weight", found: "no weight", expected: "(C, H)"
+      )
+    }
+    if let extra = parameters.names.first(where: { $0 != "weight" && $0 != "bias" }) {
+      throw RecurrentError(
+        .malformed, "engine.extra-parameter", at: extra, found: "parameter \(extra)",
+        expected: "only weight, bias")
+    }
+    try self.init(weight: weight, bias: parameters["bias"])
+  }
+
+  /// Maps (…, H) to (…, C).
+  public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
+    let rows = try check(x, lastAxis: inputSize, "x")
+    let kernels = kernels(for: S.self)
+    var result = [S](repeating: 0, count: rows * outputSize)
+    kernels.project(
+      x.elements, Block(rows: rows, columns: inputSize),
+      packedWeight: kernels.pack(weight.elements, rows: outputSize, columns: inputSize),
+      bias: bias?.elements ?? [S](repeating: 0, count: outputSize), width: outputSize,
+      into: &result)
+    return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
+  }
+
+  /// The gradients, given the input and the gradient of the output.
+  public func backward(_ x: NDArray<S>, gradOutput: NDArray<S>) throws -> Gradients {
+    let rows = try check(x, lastAxis: inputSize, "x")
+    let expected = x.shape.dropLast() + [outputSize]
+    guard gradOutput.shape == Array(expected), gradOutput.count == rows * outputSize else {
+      throw RecurrentError(
+        .malformed, "engine.output-shape", at: "gradient of output",
+        found: "shape \(gradOutput.shape)", expected: "\(Array(expected))")
+    }
+    let kernels = kernels(for: S.self)
+    var dx = [S](repeating: 0, count: x.count)
+    var dWeight = [S](repeating: 0, count: weight.count)
+    kernels.addInputGradient(
+      gradOutput.elements, rows: rows, width: outputSize, weight: weight.elements,
+      inputSize: inputSize, into: &dx)
+    kernels.addWeightGradient(
+      gradOutput.elements, dzRow: 0, width: outputSize, input: x.elements,
+      Block(rows: rows, columns: inputSize), into: &dWeight)
+    var gradients = Gradients(
+      x: NDArray(trusted: x.shape, dx), weight: NDArray(trusted: weight.shape, dWeight), bias: nil)
+    if bias != nil {
+      var dBias = [S](repeating: 0, count: outputSize)
+      kernels.addBiasGradient(gradOutput.elements, rows: rows, width: outputSize, into: &dBias)
+      gradients.bias = NDArray(trusted: [outputSize], dBias)
+    }
+    return gradients
+  }
+
+  private func check(_ x: NDArray<S>, lastAxis: Int, _ what: String) throws -> Int {
+    guard let last = x.shape.last, last == lastAxis, x.count % lastAxis == 0 else {
+      throw RecurrentError(
+        .malformed, "engine.input-size", at: what, found: "input of shape \(x.shape)",
+        expected: "last axis \(lastAxis)")
+    }
+    return x.count / lastAxis
+  }
+}

@@ -1,0 +1,94 @@
+import Tensors
+
+// PyTorch's arithmetic, operation by operation, so that a step from equal gradients gives equal bits.
+
+/// Limits every element to `-max...max`, as `clip_grad_value_`; NaN stays.
+public func clipByValue<S: Scalar>(_ gradients: inout Parameters<S>, max limit: S) {
+  gradients.updateElements { _, elements in
+    for index in elements.indices {
+      if elements[index] < -limit {
+        elements[index] = -limit
+      } else if elements[index] > limit {
+        elements[index] = limit
+      }
+    }
+  }
+}
+
+/// Limits every element of several groups to `-max...max`.
+public func clipByValue<S: Scalar>(_ groups: inout [Parameters<S>], max limit: S) {
+  for index in groups.indices { clipByValue(&groups[index], max: limit) }
+}
+
+/// Scales the gradients to a global 2-norm of at most `max`, as `clip_grad_norm_`.
+///
+/// Returns the norm before. The factor is `max / (norm + 1e-6)`, at most 1, and NaN if the norm is.
+@discardableResult
+public func clipByGlobalNorm<S: Scalar>(_ gradients: inout Parameters<S>, max limit: S) -> S {
+  var groups = [gradients]
+  let norm = clipByGlobalNorm(&groups, max: limit)
+  gradients = groups[0]
+  return norm
+}
+
+/// Scales several groups by one factor to a global 2-norm of at most `max`; returns the norm before.
+@discardableResult
+public func clipByGlobalNorm<S: Scalar>(_ groups: inout [Parameters<S>], max limit: S) -> S {
+  let norms = groups.flatMap { $0.entries.map { norm($0.array.elements) } }
+  let total = norm(norms)
+  let wanted = limit / (total + 1e-6)
+  let factor = wanted > 1 ? 1 : wanted
+  for index in groups.indices {
+    groups[index].updateElements { _, elements in
+      for place in elements.indices { elements[place] *= factor }
+    }
+  }
+  return total
+}
+
+// Eight partial sums, added up in order, then the rest: the order in which torch's CPU kernel adds
+// single-precision squares, and far more accurate than one long sum.
+private func norm<S: Scalar>(_ elements: [S]) -> S {
+  let lanes = 8
+  let whole = elements.count / lanes * lanes
+  var partial = [S](repeating: 0, count: lanes)
+  for start in stride(from: 0, to: whole, by: lanes) {
+    for lane in 0..<lanes {
+      partial[lane] += elements[start + lane] * elements[start + lane]
+    }
+  }
+  var sum = partial.reduce(0, +)
+  for element in elements[whole...] { sum += element * element }
+  return sum.squareRoot()
+}
+
+/// Plain stochastic gradient descent: `p ← fma(g, −lr, p)`.
+public struct SGD<S: Scalar>: Sendable {
+  /// The learning rate.
+  public var lr: S
+
+  /// Creates an optimiser.
+  public init(lr: S = 1e-3) { self.lr = lr }
+
+  /// Makes one step; throws, and changes nothing, unless every parameter has a gradient of its shape.
+  public func step(_ parameters: inout Parameters<S>, _ gradients: Parameters<S>) throws {
+    let shapes = parameters.entries.map { (name: $0.name, shape: $0.array.shape) }
+    let ordered = try gradients.matching(shapes)
+    var remaining = ordered.entries[...]
+    parameters.updateElements { _, elements in
+      guard let gradient = remaining.popFirst()?.array.elements else { return }
+      for index in elements.indices {
+        elements[index] = elements[index].addingProduct(gradient[index], -lr)
+      }
+    }
+  }
+
+  /// Makes one step of a model.
+  public func step(_ model: inout SequenceModel<S>, _ gradients: SequenceModel<S>.Gradients) throws
+  {
+    var groups = model.parameterGroups
+    try step(&groups[0], gradients.recurrent)
+    try step(&groups[1], gradients.head)
+    try model.setParameterGroups(groups)
+  }
+}

@@ -1,0 +1,69 @@
+import Tensors
+
+/// Named arrays in order: the weights of a network, or their gradients.
+public struct Parameters<S: Scalar>: Sendable {
+  /// The arrays with their names, in order.
+  public private(set) var entries: [(name: String, array: NDArray<S>)] = []
+
+  /// Creates an empty collection.
+  public init() {}
+
+  /// The names, in order.
+  public var names: [String] { entries.map(\.name) }
+
+  /// Adds an array at the end.
+  public mutating func append(_ name: String, _ array: NDArray<S>) {
+    entries.append((name, array))
+  }
+
+  /// The array of that name; setting an unknown name appends it, setting `nil` removes it.
+  public subscript(name: String) -> NDArray<S>? {
+    get { entries.first { $0.name == name }?.array }
+    set {
+      let index = entries.firstIndex { $0.name == name }
+      switch (index, newValue) {
+      case (let index?, let array?): entries[index].array = array
+      case (let index?, nil): entries.remove(at: index)
+      case (nil, let array?): entries.append((name, array))
+      case (nil, nil): break
+      }
+    }
+  }
+
+  /// Changes the elements of every array in place.
+  mutating func updateElements(_ body: (String, inout [S]) throws -> Void) rethrows {
+    for index in entries.indices {
+      try body(entries[index].name, &entries[index].array.elements)
+    }
+  }
+
+  /// The same arrays in the order of `shapes`; throws if any is missing, extra, double or misshapen.
+  func matching(_ shapes: [(name: String, shape: [Int])]) throws -> Parameters {
+    var result = Parameters()
+    for (name, shape) in shapes {
+      let found = entries.filter { $0.name == name }
+      guard let array = found.first?.array else {
+        throw RecurrentError(
+          .malformed, "engine.missing-parameter", at: name,
+          found: "no \(name) among \(entries.count) parameters", expected: "shape \(shape)")
+      }
+      guard found.count == 1 else {
+        throw RecurrentError(
+          .malformed, "engine.duplicate-parameter", at: name, found: "\(found.count) times \(name)",
+          expected: "one")
+      }
+      guard array.shape == shape, array.count == shape.reduce(1, *) else {
+        throw RecurrentError(
+          .malformed, "engine.parameter-shape", at: name,
+          found: "shape \(array.shape) with \(array.count) elements", expected: "shape \(shape)")
+      }
+      result.append(name, array)
+    }
+    if let extra = names.first(where: { name in !shapes.contains { $0.name == name } }) {
+      throw RecurrentError(
+        .malformed, "engine.extra-parameter", at: extra, found: "parameter \(extra)",
+        expected: "only " + shapes.map(\.name).joined(separator: ", "))
+    }
+    return result
+  }
+}
