@@ -3,7 +3,7 @@
 
 usage: peer_check_hdf5.py FILE.h5 [EXPECTED.npz|EXPECTED.pt]
 
-With a second file, every tensor must also agree bit for bit (and, for .pt, stand in the same order).
+With a second file, every tensor must also agree bit for bit (for .pt also in order).
 Exits with 1 and one line per finding when something is wrong.
 """
 import subprocess
@@ -83,7 +83,8 @@ def main(path, expected=None):
             if bf16.get(name):
                 bits = numpy.frombuffer(stored(path, dataset), "<u2").astype("<u4") << 16
                 wide = numpy.asarray(data, "<f4").reshape(-1)
-                same = (wide.view("<u4") == bits) | (numpy.isnan(wide) & numpy.isnan(bits.view("<f4")))
+                nan = numpy.isnan(wide) & numpy.isnan(bits.view("<f4"))
+                same = (wide.view("<u4") == bits) | nan
                 if not same.all():
                     findings.append(f"{name}: h5py reads other bf16 values than are stored")
         if expected:

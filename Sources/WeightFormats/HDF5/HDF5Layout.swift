@@ -15,7 +15,8 @@ struct HDF5Layout {
   /// Groups that stand beside `model` in a checkpoint and hold no weights.
   private static let trainingGroups: Set<Name> = [
     "optimizer", "optimizer_state_dict", "optim", "optimizers", "optimizer_states", "scheduler",
-    "scheduler_state_dict", "lr_scheduler", "lr_schedulers", "scaler", "amp", "rng_state", "metrics",
+    "scheduler_state_dict", "lr_scheduler", "lr_schedulers", "scaler", "amp", "rng_state",
+    "metrics",
   ]
 
   init(_ contents: HDF5Contents) {

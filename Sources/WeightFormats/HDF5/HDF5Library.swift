@@ -65,12 +65,11 @@ enum HDF5Library {
   ) throws -> Status {
     guard status < 0 else { return status }
     let text = chdf5_error_text().map { String(cString: $0) } ?? "no reason given"
-    if text.contains("version number") || text.contains("unknown version") {
+    if ["bad version", "version number", "unknown version"].contains(where: text.contains) {
       throw RecurrentError(
         .unsupported, "h5.newer", at: place, found: "libhdf5 cannot \(action): \(text)",
         expected: "a file that HDF5 1.10 can read",
-        hint: "The file was written by a newer HDF5 (or is damaged); rewrite it with libver=\"v110\"."
-      )
+        hint: "A newer HDF5 wrote the file (or it is damaged); rewrite it with libver=\"v110\".")
     }
     throw RecurrentError(
       .malformed, "h5.library", at: place, found: "libhdf5 cannot \(action): \(text)",

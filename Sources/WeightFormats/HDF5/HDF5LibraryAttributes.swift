@@ -120,7 +120,8 @@ enum HDF5LibraryType {
       guard let isBigEndian = byteOrder(of: type), H5Tget_precision(type) == size * 8,
         H5Tget_offset(type) == 0
       else { return .other("integer with padding") }
-      return .integer(size: size, isSigned: H5Tget_sign(type) == H5T_SGN_2, isBigEndian: isBigEndian)
+      return .integer(
+        size: size, isSigned: H5Tget_sign(type) == H5T_SGN_2, isBigEndian: isBigEndian)
     case H5T_FLOAT:
       guard let isBigEndian = byteOrder(of: type), H5Tget_precision(type) == size * 8,
         H5Tget_offset(type) == 0

@@ -127,7 +127,9 @@ enum HDF5LibraryDataset {
     guard stored > 0 else {
       return try fill(count, type: type, elementSize, properties: properties, at: place)
     }
-    guard stored <= UInt64(file.input.count) else { throw wrongSize(count, stored: stored, at: place) }
+    guard stored <= UInt64(file.input.count) else {
+      throw wrongSize(count, stored: stored, at: place)
+    }
     guard count <= Limit.expandedBytes || UInt64(count) / stored <= UInt64(Limit.expansion) else {
       throw RecurrentError(
         .malformed, "h5.bomb", at: place, found: "\(count) bytes out of \(stored) stored bytes",
@@ -201,11 +203,10 @@ final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
   private var block: [UInt8] = []
   private var blockStart = 0
 
-  private static let blockBytes = 8 << 20
-
   /// Opens the dataset at `place`; its shape has been checked to fit in memory sizes.
   init(
-    _ file: HDF5LibraryFile, _ place: String, _ shape: [Int], _ elementSize: Int, chunkRows: Int
+    _ file: HDF5LibraryFile, _ place: String, _ shape: [Int], _ elementSize: Int, chunkRows: Int,
+    blockBytes: Int = 8 << 20
   ) throws {
     self.file = file
     self.place = place
@@ -213,7 +214,7 @@ final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
     count = try byteCount(of: shape, elementSize: elementSize)
     rowBytes = try byteCount(of: Array(shape.dropFirst()), elementSize: elementSize)
     let rows = shape.first ?? 1
-    let bands = max(1, Self.blockBytes / max(1, rowBytes) / max(1, chunkRows))
+    let bands = max(1, blockBytes / max(1, rowBytes) / max(1, chunkRows))
     let (whole, overflow) = bands.multipliedReportingOverflow(by: max(1, chunkRows))
     blockRows = overflow ? rows : min(rows, whole)
     id = try HDF5Library.locked {

@@ -13,7 +13,9 @@ import Testing
     let file = try HDF5TemporaryFile()
     try file.write(bytes)
     do {
-      for entry in try HDF5.read(InputFile(path: file.path)).entries { _ = try entry.tensor.bytes() }
+      for entry in try HDF5.read(InputFile(path: file.path)).entries {
+        _ = try entry.tensor.bytes()
+      }
       return nil
     } catch let error as RecurrentError {
       return error.reason

@@ -25,7 +25,7 @@ final class HDF5TemporaryFile {
 }
 
 @Suite struct HDF5RoundTripTests {
-  /// Every dtype, ranks 0 to 5, sizes all different, and bytes that are neither constant nor periodic.
+  /// Every dtype, ranks 0 to 5, sizes all different, and bytes that never repeat.
   static func everyDType() throws -> StateDict {
     var state = StateDict()
     let shapes = [[3, 5], [7], [], [2, 3, 4], [1], [2, 1, 3, 1, 2], [11, 13], [0], [4, 0, 2]]
@@ -151,7 +151,8 @@ final class HDF5TemporaryFile {
     #expect(try again.bytes() == first)
   }
 
-  @Test(arguments: ["", ".", "a/b", "/", "a\0b"]) func impossibleNamesAreRefused(_ name: String) throws
+  @Test(arguments: ["", ".", "a/b", "/", "a\0b"]) func impossibleNamesAreRefused(_ name: String)
+    throws
   {
     var state = StateDict()
     try state.append(Name(name), Tensor(dtype: .u8, shape: [1], bytes: [1]))
