@@ -1,0 +1,143 @@
+// What an HDF5 file holds, free of any library's handles.
+
+import Tensors
+
+/// All objects of a file in the order in which a reader met them, groups before their members.
+struct HDF5Contents: Sendable {
+  /// The objects; the first is the root group, whose path is empty.
+  var nodes: [HDF5Node] = []
+}
+
+/// One link of a file and the object behind it.
+struct HDF5Node: Sendable {
+  enum Object: Sendable {
+    case group(HDF5Group)
+    case dataset(HDF5Dataset)
+    /// A path inside the same file, as the file spells it.
+    case softLink(target: Name)
+    /// Something that holds no data, in words.
+    case other(String)
+  }
+
+  /// The names of the links from the root.
+  var path: [Name]
+  var object: Object
+
+  /// The path as people write it, for messages.
+  var pathText: String { "/" + path.map(\.string).joined(separator: "/") }
+}
+
+struct HDF5Group: Sendable {
+  var attributes: [HDF5Attribute] = []
+  /// Whether members were met in the order in which they were created, rather than by name.
+  var isInCreationOrder: Bool
+}
+
+struct HDF5Attribute: Sendable {
+  enum Value: Sendable {
+    case text(String)
+    /// A value that is no scalar of text or number, in words.
+    case other(String)
+  }
+
+  var name: Name
+  var value: Value
+}
+
+struct HDF5Dataset: Sendable {
+  /// The same for two links to one dataset.
+  var identity: UInt64
+  var type: HDF5ElementType
+  /// `nil` for a dataset without a value (a null dataspace).
+  var shape: [Int]?
+  /// The value of an attribute `dtype`, which Keras uses to say what opaque bytes are.
+  var dtypeAttribute: String?
+  /// The elements as stored, in the file's byte order; `nil` when the type is no tensor's.
+  var source: (any ByteSource)?
+}
+
+/// The type of the elements, as far as tensors are concerned.
+enum HDF5ElementType: Sendable, Equatable {
+  case integer(size: Int, isSigned: Bool, isBigEndian: Bool)
+  case float(size: Int, fields: FloatFields, isBigEndian: Bool)
+  /// An 8-bit enumeration of FALSE = 0 and TRUE = 1.
+  case boolean
+  case opaque(size: Int)
+  /// Anything else, in words.
+  case other(String)
+
+  /// Where sign, exponent and mantissa lie.
+  struct FloatFields: Sendable, Equatable {
+    var sign: Int
+    var exponentPosition: Int
+    var exponentSize: Int
+    var exponentBias: Int
+    var mantissaPosition: Int
+    var mantissaSize: Int
+    /// Whether the mantissa's leading one is implied, as in IEEE 754.
+    var hasImpliedOne = true
+
+    static let f16 = FloatFields(
+      sign: 15, exponentPosition: 10, exponentSize: 5, exponentBias: 15, mantissaPosition: 0,
+      mantissaSize: 10)
+    static let bf16 = FloatFields(
+      sign: 15, exponentPosition: 7, exponentSize: 8, exponentBias: 127, mantissaPosition: 0,
+      mantissaSize: 7)
+    static let f32 = FloatFields(
+      sign: 31, exponentPosition: 23, exponentSize: 8, exponentBias: 127, mantissaPosition: 0,
+      mantissaSize: 23)
+    static let f64 = FloatFields(
+      sign: 63, exponentPosition: 52, exponentSize: 11, exponentBias: 1023, mantissaPosition: 0,
+      mantissaSize: 52)
+  }
+
+  /// The element type of a tensor, or `nil`; `label` is the dataset's `dtype` attribute.
+  func dtype(label: String?) -> DType? {
+    switch self {
+    case .integer(1, let isSigned, _): isSigned ? .i8 : .u8
+    case .integer(2, let isSigned, _): isSigned ? .i16 : .u16
+    case .integer(4, let isSigned, _): isSigned ? .i32 : .u32
+    case .integer(8, let isSigned, _): isSigned ? .i64 : .u64
+    case .float(2, .f16, _): .f16
+    case .float(2, .bf16, _): .bf16
+    case .float(4, .f32, _): .f32
+    case .float(8, .f64, _): .f64
+    case .boolean: .bool
+    case .opaque(2) where label == "bfloat16": .bf16
+    default: nil
+    }
+  }
+
+  /// Whether the elements' bytes must be reversed.
+  var isBigEndian: Bool {
+    switch self {
+    case .integer(let size, _, let isBigEndian), .float(let size, _, let isBigEndian):
+      isBigEndian && size > 1
+    default: false
+    }
+  }
+
+  /// The type in words, for the list of what was skipped.
+  var description: String {
+    switch self {
+    case .integer(let size, let isSigned, _):
+      "\(isSigned ? "signed" : "unsigned") \(size * 8)-bit integer"
+    case .float(let size, _, _): "\(size * 8)-bit floating point"
+    case .boolean: "boolean"
+    case .opaque(let size): "opaque, \(size) bytes"
+    case .other(let words): words
+    }
+  }
+}
+
+/// One element's bytes repeated: a dataset that was declared but never written.
+struct HDF5FillSource: ByteSource {
+  let element: [UInt8]
+  let count: Int
+
+  func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    for index in 0..<buffer.count {
+      buffer[index] = element[(offset + index) % element.count]
+    }
+  }
+}
