@@ -153,7 +153,8 @@ struct ZipCentralHeader {
     guard hasDescriptor, [12, 16, 20, 24].contains(length) else {
       throw RecurrentError(
         .malformed, "zip.layout", at: place,
-        found: length < 0 ? "\(-length) bytes shared with the next entry" : "\(length) bytes after it",
+        found: length < 0
+          ? "\(-length) bytes shared with the next entry" : "\(length) bytes after it",
         expected: "entries that neither overlap nor leave gaps")
     }
     var fields = ZipFields(try source.read(start..<end), at: place)
@@ -176,7 +177,8 @@ struct ZipCentralHeader {
   private func contradiction(_ what: String) -> RecurrentError {
     RecurrentError(
       .malformed, "zip.contradiction", at: place,
-      found: "\(what) that differ between the entry and the directory", expected: "the same in both")
+      found: "\(what) that differ between the entry and the directory", expected: "the same in both"
+    )
   }
 }
 

@@ -120,6 +120,7 @@ struct ZipDirectory {
         .malformed, "zip.locator", at: place, found: "no fitting ZIP64 end record at \(position)",
         expected: "one that ends where the locator begins")
     }
-    return Wide(position: position, count: counts[1], size: try record.u64(), offset: try record.u64())
+    return Wide(
+      position: position, count: counts[1], size: try record.u64(), offset: try record.u64())
   }
 }

@@ -79,7 +79,9 @@ public struct ZipWriter {
 
   private func localHeader(_ name: Name, size: Int, crc: UInt32, alignment: Int) -> [UInt8] {
     var extra: [UInt8] = []
-    if UInt64(size) >= limit { extra = little(1, 2) + little(16, 2) + little(size, 8) + little(size, 8) }
+    if UInt64(size) >= limit {
+      extra = little(1, 2) + little(16, 2) + little(size, 8) + little(size, 8)
+    }
     let fixed = 30 + name.utf8.count + extra.count
     var padding = (alignment - (offset + fixed) % alignment) % alignment
     if padding > 0 {
