@@ -59,6 +59,11 @@ public struct Metadata: Sendable, Equatable {
   /// Creates empty metadata.
   public init() {}
 
+  /// Creates metadata from pairs whose keys are known to differ; linear where setting is quadratic.
+  public init(unique pairs: [(key: String, value: String)]) {
+    self.pairs = pairs.map { Pair(key: $0.key, value: $0.value) }
+  }
+
   /// Whether there is none.
   public var isEmpty: Bool { pairs.isEmpty }
 
