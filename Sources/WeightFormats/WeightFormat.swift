@@ -121,7 +121,8 @@ public struct WeightFile: Sendable {
   /// Whether a file is some container at all, judged by its first and last bytes.
   public static func isContainer(path: String) throws -> Bool {
     let file = try InputFile(path: path)
-    return WeightFormat.all.contains { $0.recognizes(file) } || (try impostor(file)) != nil
+    if WeightFormat.all.contains(where: { $0.recognizes(file) }) { return true }
+    return try impostor(file) != nil
   }
 
   private static func recognize(_ file: InputFile) throws -> WeightFormat {

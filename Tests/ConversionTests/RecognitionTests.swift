@@ -1,0 +1,107 @@
+import Conversion
+import RNNEngine
+import Tensors
+import Testing
+
+@Suite struct RecognitionTests {
+  /// The weights of an architecture in a convention, as a file would hold them.
+  private func state(_ convention: Convention, _ architecture: Architecture, _ naming: Naming)
+    throws -> StateDict
+  {
+    let canonical = try Network.parameterTensors(of: architecture)
+    return try CanonicalWeights(
+      canonicalState(architecture), architecture: architecture, tensors: canonical
+    ).encoded(as: convention.storedTensors(of: architecture, naming: naming))
+  }
+
+  @Test(arguments: expressible.indices)
+  func everyArchitectureIsRecognised(_ index: Int) throws {
+    let (convention, architecture) = expressible[index]
+    let naming = Naming(recurrent: convention.name == "torch" ? "encoder.rnn." : "")
+    let recognition = try Recognition(
+      state(convention, architecture, naming), options: ReadOptions(cell: architecture.cell))
+    #expect(recognition.convention.name == convention.name)
+    #expect(recognition.architecture == architecture)
+    #expect(recognition.foreign.isEmpty)
+    #expect(recognition.assumptions.isEmpty)
+  }
+
+  private let plain = Architecture(
+    inputSize: 3, hiddenSize: 5, layerCount: 2, head: .init(classCount: 7, bias: true))
+
+  private func reason(_ state: StateDict, _ options: ReadOptions = .init()) -> String? {
+    do {
+      _ = try Recognition(state, options: options)
+      return nil
+    } catch let error as RecurrentError {
+      return error.reason
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  private func plainState(
+    dropping dropped: Name? = nil, replacing replaced: (Name, Tensor)? = nil
+  ) throws -> StateDict {
+    var result = StateDict()
+    for entry in try state(.torch, plain, Naming(recurrent: "rnn.")).entries
+    where entry.name != dropped {
+      try result.append(
+        entry.name, replaced?.0 == entry.name ? replaced?.1 ?? entry.tensor : entry.tensor)
+    }
+    return result
+  }
+
+  @Test func assumptionsAreNamed() throws {
+    let recognition = try Recognition(plainState())
+    #expect(
+      recognition.assumptions == ["assumed nonlinearity tanh; pass --cell rnn_relu if not"])
+  }
+
+  @Test func metadataSettlesTheCell() throws {
+    var file = try plainState()
+    file.metadata["cell"] = "rnn_relu"
+    file.metadata["batch_first"] = "true"
+    let recognition = try Recognition(file)
+    #expect(recognition.architecture.cell == .rnnRelu)
+    #expect(recognition.architecture.batchFirst)
+    #expect(recognition.assumptions.isEmpty)
+    file.metadata["cell"] = "transformer"
+    #expect(reason(file) == "metadata.cell")
+  }
+
+  @Test func contradictionsAreErrors() throws {
+    #expect(reason(try plainState()) == nil)
+    #expect(reason(try plainState(dropping: "rnn.bias_hh_l1")) == "weights.missing")
+    #expect(reason(try plainState(dropping: "rnn.weight_hh_l0")) == "weights.unrecognized")
+    let wrong = try Tensor.make([Double](repeating: 1, count: 6), shape: [6])
+    #expect(
+      reason(try plainState(replacing: ("rnn.bias_hh_l1", wrong))) == "weights.shape")
+    let integers = try Tensor(dtype: .i64, shape: [5], bytes: [UInt8](repeating: 0, count: 40))
+    #expect(
+      reason(try plainState(replacing: ("rnn.bias_hh_l1", integers))) == "weights.dtype")
+    var extra = try plainState()
+    try extra.append("rnn.weight_hh_l7", wrong)
+    #expect(reason(extra) == "weights.missing")
+  }
+
+  @Test func severalModulesAskForOne() throws {
+    var file = try plainState()
+    for entry in try state(.torch, plain, Naming(recurrent: "decoder.")).entries
+    where entry.name.string.hasPrefix("decoder.") {
+      try file.append(entry.name, entry.tensor)
+    }
+    #expect(reason(file) == "weights.ambiguous")
+    #expect(reason(file, ReadOptions(module: "decoder")) == nil)
+    #expect(reason(file, ReadOptions(module: "nothing")) == "weights.unrecognized")
+  }
+
+  @Test func gatedCellsAreNamed() throws {
+    var file = StateDict()
+    try file.append(
+      "weight_ih_l0", Tensor.make([Double](repeating: 0.5, count: 60), shape: [20, 3]))
+    try file.append(
+      "weight_hh_l0", Tensor.make([Double](repeating: 0.5, count: 100), shape: [20, 5]))
+    #expect(reason(file) == "weights.cell")
+  }
+}
