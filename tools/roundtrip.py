@@ -193,7 +193,7 @@ def main(command):
         for title, path, expected in peer_files(folder):
             chain(command, folder, title, path, expected, ["pt"])
     for title, count, kinds, wrong in ROWS:
-        print(f"  {title:<44}{count:>3} tensors  {kinds:<34}{f'{wrong} WRONG' if wrong else 'same bits'}")
+        print(f"  {title:<44}{count:>3} tensors  {kinds:<40}{f'{wrong} WRONG' if wrong else 'same bits'}")
     sys.exit(1 if PROBLEMS else 0)
 
 
