@@ -407,7 +407,8 @@ D2_ROW_NAMES = {"W1x": "Wxh", "W1h": "Whh", "b1": "bh", "W2": "Why", "b2": "by"}
 
 
 def row_names(tensors):
-    return {D2_ROW_NAMES[k]: v for k, v in tensors.items()}
+    """As D1 stores them: the biases are rows of a matrix."""
+    return {D2_ROW_NAMES[k]: v[None] if v.ndim == 1 else v for k, v in tensors.items()}
 
 
 def torch_names(params, bias_hh, suffix=""):

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Holds every committed fixture against PyTorch's autograd, by the contract of DESIGN.md, section 7.
+
+    $(tools/peers) tools/peer_check_fixtures.py
+
+The documents' fixtures come from hand-written NumPy; here PyTorch, which knows nothing of that code,
+must arrive at the same losses, gradients and trained parameters. In float64: 1e-9.
+"""
+import glob
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+
+def transpose(tensor):
+    return tensor.t()
+
+
+# A textbook name -> (state-dict name, how the tensor is turned); bias_hh stays at zero, untrained.
+TEXTBOOK = {
+    "Wxh": ("weight_ih_l0", None), "Wah": ("weight_hh_l0", None), "bh": ("bias_ih_l0", torch.flatten),
+    "Wao": ("head.weight", None), "bo": ("head.bias", None)}
+ROWS = {
+    "Wxh": ("weight_ih_l0", transpose), "Whh": ("weight_hh_l0", transpose),
+    "bh": ("bias_ih_l0", torch.flatten), "Why": ("head.weight", transpose), "by": ("head.bias", torch.flatten),
+    "Wx": ("weight_ih_l0", transpose), "Wh": ("weight_hh_l0", transpose), "b": ("bias_ih_l0", None)}
+
+
+def canonical(key, tensor, convention):
+    """The parameter as nn.RNN uses it: a view, so that gradients arrive in the stored shape."""
+    if convention == "torch":
+        return key.removeprefix("rnn.").replace("classifier.", "head."), tensor
+    name, turn = (TEXTBOOK if convention == "textbook-d0" else ROWS)[key]
+    return name, turn(tensor) if turn else tensor
+
+
+def forward(config, stored, x, h_0):
+    convention = config.get("convention", "torch")
+    p = dict(canonical(key, tensor, convention) for key, tensor in stored.items())
+    x_t = x.unsqueeze(1) if x.dim() == 2 else x.transpose(0, 1) if config.get("batch_first") else x
+    h_0 = h_0.unsqueeze(1) if x.dim() == 2 else h_0
+    two = 1 + ("weight_ih_l0_reverse" in p)
+    finals = []
+    for index in range(len(h_0)):
+        suffix = f"l{index // two}" + ("_reverse" if index % two else "")
+        bias = p.get(f"bias_ih_{suffix}", 0) + p.get(f"bias_hh_{suffix}", 0)
+        h, states = h_0[index], []
+        for step in (reversed(x_t) if index % two else x_t):
+            h = step @ p[f"weight_ih_{suffix}"].t() + h @ p[f"weight_hh_{suffix}"].t() + bias
+            h = h.relu() if config["cell"] == "rnn_relu" else h.tanh()
+            states.append(h)
+        finals.append(h)
+        halves = [torch.stack(states)] if not index % two else [*halves, torch.stack(states[::-1])]
+        if len(halves) == two:
+            x_t = torch.cat(halves, dim=2)
+    output, h_n = x_t, torch.stack(finals)
+    if config.get("loss", {}).get("steps") == "last":
+        logits = output[-1]
+    else:
+        logits = output.transpose(0, 1) if config.get("batch_first") else output
+    logits = F.linear(logits, p["head.weight"], p.get("head.bias")) if "head.weight" in p else None
+    if x.dim() == 2:
+        return output.squeeze(1), h_n.squeeze(1), logits.squeeze(-2) if logits is not None else None
+    return output.transpose(0, 1) if config.get("batch_first") else output, h_n, logits
+
+
+def loss_of(config, inputs, output, h_n, logits):
+    spec, zero = config.get("loss", {"kind": "vjp"}), torch.zeros_like
+    if spec["kind"] == "vjp":
+        return (output * inputs.get("grad_output", zero(output))).sum() + (
+            h_n * inputs.get("grad_h_n", zero(h_n))).sum()
+    targets = inputs["targets"]
+    if spec["kind"] != "cross_entropy":
+        kind = F.mse_loss if spec["kind"] == "mse" else F.binary_cross_entropy_with_logits
+        return kind(logits, targets, reduction=spec["reduction"])
+    options = {k: spec[k] for k in ("ignore_index", "label_smoothing") if k in spec}
+    targets = targets.flatten() if targets.dtype == torch.int64 else targets.flatten(0, -2)
+    average = spec["reduction"] == "mean_over_batch"
+    total = F.cross_entropy(logits.flatten(0, -2) if logits.dim() > 1 else logits, targets,
+                            reduction="sum" if average else spec["reduction"], **options)
+    return total / inputs["x"].shape[0 if config.get("batch_first") else 1] if average else total
+
+
+def train(config, weights, inputs, h_0):
+    weights = {k: v.detach().clone().requires_grad_() for k, v in weights.items()}
+    optimizer, losses, clip = torch.optim.SGD(weights.values(), lr=config["optimizer"]["lr"]), [], config.get("clip")
+    for _ in range(config["optimizer"]["steps"]):
+        optimizer.zero_grad()
+        loss = loss_of(config, inputs, *forward(config, weights, inputs["x"].detach(), h_0.detach()))
+        losses.append(loss.detach())
+        loss.backward()
+        if clip and clip["kind"] == "norm":
+            torch.nn.utils.clip_grad_norm_(weights.values(), clip["max"])
+        elif clip:
+            torch.nn.utils.clip_grad_value_(weights.values(), clip["max"])
+        optimizer.step()
+    return weights, torch.stack(losses)
+
+
+def check(path):
+    """Yields (tensor, deviation relative to its largest magnitude, tolerance)."""
+    with np.load(path) as archive:
+        tensors = {k: torch.from_numpy(archive[k].copy()) for k in archive.files}
+    config = json.loads(bytes(tensors.pop("config").numpy()))
+    group = {g: {k[len(g) + 1:]: v for k, v in tensors.items() if k.startswith(g + "/")}
+             for g in ("weights", "inputs", "outputs", "grads", "trained")}
+    weights, inputs = group["weights"], group["inputs"]
+    single = next(iter(weights.values())).dtype == torch.float32
+    tolerance = max(2e-5 if single else 1e-9,
+                    config.get("tolerance", {}).get("grads", {}).get("relative_to_max", 0))
+    shape = group["outputs"].get("h_n")
+    if shape is None:  # every fixture without outputs has one layer in one direction
+        bias = next(v for k, v in weights.items() if k in ("bh", "b", "rnn.bias_ih_l0"))
+        shape = torch.zeros([1, bias.numel()] if inputs["x"].dim() == 2 else
+                            [1, inputs["x"].shape[1], bias.numel()], dtype=bias.dtype)
+    h_0 = inputs.get("h_0", torch.zeros_like(shape)).requires_grad_()
+    for tensor in (*weights.values(), inputs["x"]):
+        tensor.requires_grad_()
+    output, h_n, logits = forward(config, weights, inputs["x"], h_0)
+    loss = loss_of(config, inputs, output, h_n, logits) if "loss" in config else None
+    found = {"outputs/output": output, "outputs/h_n": h_n, "outputs/loss": loss}
+    if logits is not None:
+        found.update({"outputs/logits": logits, "outputs/probabilities": logits.softmax(-1)})
+    if loss is not None:
+        loss.backward()
+        found.update({f"grads/{k}": v.grad for k, v in {**weights, "x": inputs["x"], "h_0": h_0}.items()})
+    if "optimizer" in config:
+        trained, found["losses"] = train(config, weights, inputs, h_0)
+        found.update({f"trained/{k}": v for k, v in trained.items()})
+    for name in [k for k in tensors if k.startswith(("outputs/", "grads/", "trained/", "losses"))]:
+        expected, value = tensors[name], found[name].detach()
+        if expected.shape != value.shape or expected.dtype != value.dtype:
+            yield name, float("inf"), tolerance
+        else:
+            yield name, float((value - expected).abs().max() / expected.abs().max().clamp(min=1e-12)), tolerance
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    here = os.path.dirname(os.path.abspath(__file__))
+    files = sorted(glob.glob(os.path.join(here, "..", "fixtures", "*", "**", "*.npz"), recursive=True))
+    wrong = count = 0
+    worst = 0.0
+    for path in files:
+        for name, deviation, tolerance in check(path):
+            count += 1
+            worst = max(worst, deviation / tolerance)
+            if not deviation <= tolerance:
+                wrong += 1
+                print(f"{os.path.relpath(path)}: {name}: off by {deviation:.2e}, allowed {tolerance:.0e}")
+    print(f"{count} tensors of {len(files)} fixtures, {wrong} differ; worst used {worst:.0%} of its tolerance")
+    sys.exit(1 if wrong or not files else 0)

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Every fixture must be able to fail: damages each expected tensor in turn and runs rnn-verify.
+
+    tools/perturb.py PATH/TO/rnn-verify [FIXTURES]
+
+Of every fixture there is a copy per expected tensor with one element moved (a different element each
+time), one with a NaN, one without a parameter that the gradients name, one with a tensor too many.
+All must be reported as failing, and the untouched fixtures pass.
+"""
+import glob
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import numpy as np
+
+EXPECTED = ("outputs/", "grads/", "trained/", "losses")
+
+
+def write(path, tensors):
+    """numpy.savez, without its check that no name is called `file`."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in tensors.items():
+            data = io.BytesIO()
+            np.lib.format.write_array(data, array)
+            archive.writestr(name + ".npy", data.getvalue())
+
+
+def damaged_copies(tensors):
+    """(what was done, tensor it concerns, tensors)"""
+    expected = [name for name in tensors if name.startswith(EXPECTED)]
+    config = json.loads(bytes(tensors["config"]))
+    allowed = config.get("tolerance", {}).get("grads", {}).get("relative_to_max", 1e-5)
+    for turn, name in enumerate(expected):
+        changed = tensors[name].copy()
+        flat = changed.reshape(-1)
+        # Ten times the loosest of the tolerances that the tensor's dtype could be given.
+        step = 1e-3 if changed.dtype == np.float32 else max(1e-8, 10 * allowed * (allowed != 1e-5))
+        flat[(turn * 7 + 3) % flat.size] += step * max(1.0, float(np.max(np.abs(flat))))
+        yield "moved", name, {**tensors, name: changed}
+    name = expected[len(expected) // 2]
+    changed = tensors[name].copy()
+    changed.reshape(-1)[-1] = np.nan
+    yield "nan", name, {**tensors, name: changed}
+    weights = [name for name in tensors if name.startswith("weights/")]
+    yield "missing", weights[-1], {k: v for k, v in tensors.items() if k != weights[-1]}
+    for extra in ("weights/extra_l9", "grads/extra_l9", "outputs/extra"):
+        yield "extra", extra, {**tensors, extra: np.ones(3)}
+
+
+def verify(command, folder):
+    result = subprocess.run([command, "--json", folder], capture_output=True, text=True)
+    if result.returncode not in (0, 1):
+        sys.exit(f"perturb: {command} ended with {result.returncode}\n{result.stderr[-2000:]}")
+    by_file = {os.path.basename(f["file"]): f for f in json.loads(result.stdout)["fixtures"]}
+    return result.returncode, by_file
+
+
+def main(command, fixtures):
+    sources = sorted(glob.glob(os.path.join(fixtures, "**", "*.npz"), recursive=True))
+    if not sources:
+        sys.exit(f"perturb: no fixtures in {fixtures}")
+    status, untouched = verify(command, fixtures)
+    wrong = [f"{name}: fails untouched" for name, f in untouched.items() if not f["passes"]]
+    with tempfile.TemporaryDirectory() as folder:
+        plan = {}
+        for index, source in enumerate(sources):
+            with np.load(source) as archive:
+                tensors = {name: archive[name] for name in archive.files}
+            for turn, (what, tensor, copy) in enumerate(damaged_copies(tensors)):
+                name = f"{index:03}-{turn:02}.npz"
+                plan[name] = f"{os.path.relpath(source, fixtures)}: {what} {tensor}"
+                write(os.path.join(folder, name), copy)
+        status, results = verify(command, folder)
+    for name, what in plan.items():
+        if name not in results:
+            wrong.append(f"{what}: not reported")
+        elif results[name]["passes"]:
+            wrong.append(f"{what}: passes")
+    if status != 1:
+        wrong.append(f"exit status {status}, expected 1")
+    for line in wrong[:40]:
+        print(f"perturb: {line}", file=sys.stderr)
+    print(f"perturb: {len(plan)} damaged copies of {len(sources)} fixtures, {len(wrong)} wrong")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    here = os.path.dirname(os.path.abspath(__file__))
+    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else os.path.join(here, "..", "fixtures"))
