@@ -32,46 +32,45 @@ extension Tool {
         // `--help` of ArgumentParser's own subcommand and the like.
         var other = command
         try other.run()
-        exit(0)
+        Output.leave(0)
       }
       tool = parsed
     } catch {
       let status = exitCode(for: error).rawValue
       guard status != 0 else {
         Output.write(fullMessage(for: error) + "\n")
-        Output.finish(tool: toolName, status: 0)
+        Output.leave(0)
       }
       let usage = RecurrentError(
         .usage, "usage.arguments", found: message(for: error),
         hint: "\(toolName) --help lists the options.")
       report(usage, json: CommandLine.arguments.contains("--json"))
-      exit(64)
+      Output.leave(64)
     }
     do {
       let status = try tool.perform()
-      Output.finish(tool: toolName, status: status)
+      Output.leave(status)
     } catch let error as RecurrentError {
       report(error, json: tool.json)
-      exit(Int32(error.kind.rawValue))
+      Output.leave(Int32(error.kind.rawValue))
     } catch {
       report(
         RecurrentError(.fault, "fault.unexpected", found: "\(error)", hint: "Please report this."),
         json: tool.json)
-      exit(70)
+      Output.leave(70)
     }
   }
 
   private static func report(_ error: RecurrentError, json: Bool) {
     if json {
       Output.write(JSON.object([.init(key: "error", value: error.json)]).serialized() + "\n")
-      fflush(stdout)
     }
     let end = consequence.map { " " + $0 } ?? ""
     var text = "\(toolName): error[\(error.reason)]: \(error.description)."
     if text.hasSuffix("..") { text.removeLast() }
     text += end + "\n"
     if let hint = error.hint { text += "hint: \(escapedForTerminal(hint, limit: 1000))\n" }
-    fputs(text, stderr)
+    Output.complain(text)
   }
 }
 
@@ -89,21 +88,45 @@ extension RecurrentError {
   }
 }
 
-/// Standard output, with errors noticed: `print` to a full device would succeed in silence.
+/// Standard output and standard error, with failures noticed.
+///
+/// `print` to a full device succeeds in silence; here it ends the tool with exit status 74.
 public enum Output {
   /// Writes text to standard output.
-  public static func write(_ text: String) { fputs(text, stdout) }
+  public static func write(_ text: String) {
+    guard send(text, to: STDOUT_FILENO) else {
+      let code = String(cString: strerror(errno))
+      _ = send("error[output.write]: standard output: \(code).\n", to: STDERR_FILENO)
+      leave(Int32(RecurrentError.Kind.inputOutput.rawValue))
+    }
+  }
 
   /// Writes a line to standard output.
   public static func line(_ text: String = "") { write(text + "\n") }
 
-  /// Flushes and exits; a failed flush is exit status 74.
-  public static func finish(tool: String, status: Int32) -> Never {
-    if fflush(stdout) != 0 || ferror(stdout) != 0 {
-      let code = String(cString: strerror(errno))
-      fputs("\(tool): error[output.write]: standard output: \(code).\n", stderr)
-      exit(Int32(RecurrentError.Kind.inputOutput.rawValue))
+  /// Writes text to standard error; there is nowhere left to report a failure.
+  public static func complain(_ text: String) { _ = send(text, to: STDERR_FILENO) }
+
+  /// Ends the process.
+  public static func leave(_ status: Int32) -> Never { exit(status) }
+
+  private static func send(_ text: String, to descriptor: Int32) -> Bool {
+    var text = text
+    return text.withUTF8 { bytes in
+      var done = 0
+      while done < bytes.count {
+        #if canImport(Darwin)
+          let sent = Darwin.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+        #elseif canImport(Musl)
+          let sent = Musl.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+        #else
+          let sent = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+        #endif
+        if sent < 0 && errno == EINTR { continue }
+        guard sent > 0 else { return false }
+        done += sent
+      }
+      return true
     }
-    exit(status)
   }
 }

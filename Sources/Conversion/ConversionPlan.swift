@@ -68,7 +68,8 @@ public struct ConversionPlan: Sendable {
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     self.options = options
     self.outputPath = outputPath
-    outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    self.outputFormat = outputFormat
     input = try WeightFile(path: inputPath, format: options.inputFormat)
     do {
       var notes: [String] = []

@@ -61,14 +61,23 @@ public struct Check: Sendable {
 
   /// A check that fails as a whole.
   init(_ tensor: String, problem: String) {
+    self.init(
+      tensor: tensor, problem: problem, worstDeviation: .infinity, toleranceUsed: .infinity,
+      index: [], expected: .nan, computed: .nan, firstStep: nil)
+  }
+
+  private init(
+    tensor: String, problem: String?, worstDeviation: Double, toleranceUsed: Double,
+    index: [Int], expected: Double, computed: Double, firstStep: Int?
+  ) {
     self.tensor = tensor
     self.problem = problem
-    worstDeviation = .infinity
-    toleranceUsed = .infinity
-    index = []
-    expected = .nan
-    computed = .nan
-    firstStep = nil
+    self.worstDeviation = worstDeviation
+    self.toleranceUsed = toleranceUsed
+    self.index = index
+    self.expected = expected
+    self.computed = computed
+    self.firstStep = firstStep
   }
 
   /// Compares element by element; a NaN passes only against a NaN in the same place.
@@ -112,13 +121,9 @@ public struct Check: Sendable {
       index.insert(rest % size, at: 0)
       rest /= size
     }
-    self.tensor = tensor
-    problem = nil
-    worstDeviation = worst
-    toleranceUsed = used
-    self.index = index
-    self.expected = expected.isEmpty ? 0 : expected[position]
-    self.computed = computed.isEmpty ? 0 : computed[position]
-    self.firstStep = firstStep
+    self.init(
+      tensor: tensor, problem: nil, worstDeviation: worst, toleranceUsed: used, index: index,
+      expected: expected.isEmpty ? 0 : expected[position],
+      computed: computed.isEmpty ? 0 : computed[position], firstStep: firstStep)
   }
 }

@@ -75,7 +75,8 @@ private struct Run<S: Scalar> {
   func checks() throws -> [Check] {
     var checks: [Check] = []
     let forward = try model(x, h0: h0)
-    let loss = try evaluateLoss(model, forward)
+    let loss = try evaluateLoss(
+      output: forward.output, hN: forward.hN, logits: forward.logits)
     for entry in fixture.outputs.entries {
       checks.append(try check(output: entry, forward, loss))
     }
@@ -190,20 +191,20 @@ private struct Run<S: Scalar> {
     return fixture.configuration.loss ?? (hasUpstream ? .vectorJacobianProduct : nil)
   }
 
-  private func evaluateLoss(_ model: SequenceModel<S>, _ forward: SequenceModel<S>.Output) throws
-    -> S?
-  {
+  private func evaluateLoss(
+    output: NDArray<S>, hN: NDArray<S>, logits: NDArray<S>?
+  ) throws -> S? {
     switch lossKind {
     case nil: return nil
     case .vectorJacobianProduct?:
-      let (output, hN) = try upstream()
+      let upstream = try upstream()
       func product(_ a: NDArray<S>, _ b: NDArray<S>?) -> S {
         zip(a.elements, b?.elements ?? []).reduce(0) { $0 + $1.0 * $1.1 }
       }
-      return product(forward.output, output) + product(forward.hN, hN)
+      return product(output, upstream.output) + product(hN, upstream.hN)
     case .loss(let loss)?:
       return try loss.evaluate(
-        logits: forward.logits ?? forward.output, targets: targets(),
+        logits: logits ?? output, targets: targets(),
         batchFirst: fixture.configuration.batchFirst
       ).value
     }
@@ -226,8 +227,7 @@ private struct Run<S: Scalar> {
       let (result, tape) = try model.rnn.record(x, h0: h0)
       let (output, hN) = try upstream()
       let gradients = try model.rnn.backward(tape, gradOutput: output, gradHN: hN)
-      let loss = try evaluateLoss(
-        model, .init(output: result.output, hN: result.hN, logits: nil))
+      let loss = try evaluateLoss(output: result.output, hN: result.hN, logits: nil)
       return Gradients(
         loss: loss ?? 0, groups: [gradients.parameters, Parameters()], x: gradients.x,
         h0: gradients.h0)
@@ -338,7 +338,8 @@ private struct Run<S: Scalar> {
           throw RecurrentError(
             .fault, "fixture.gradient", at: name, found: "a gradient without a parameter")
         }
-        var part = parameters[index].without(Set(parameters[index].names).subtracting(groups[index].names))
+        let untouched = Set(parameters[index].names).subtracting(groups[index].names)
+        var part = parameters[index].without(untouched)
         try sgd.step(&part, groups[index])
         for (name, array) in part.entries { parameters[index][name] = array }
       }

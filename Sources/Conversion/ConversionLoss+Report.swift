@@ -1,0 +1,27 @@
+import Tensors
+
+extension ConversionLoss {
+  /// What narrowing lost, one line each: the largest relative change, and every kind of exception.
+  public static func report(_ losses: [(name: Name, loss: ConversionLoss)]) -> [String] {
+    guard !losses.isEmpty else { return [] }
+    var lines: [String] = []
+    let worst = losses.max { $0.loss.largestRelativeChange < $1.loss.largestRelativeChange }
+    if let worst, let index = worst.loss.largestRelativeChangeIndex,
+      worst.loss.largestRelativeChange > 0
+    {
+      lines.append(
+        "largest relative change \(worst.loss.largestRelativeChange) in \(worst.name) at element"
+          + " \(index)")
+    } else if losses.allSatisfy(\.loss.isExact) {
+      lines.append("the change of type is exact: no number changed")
+    }
+    for (name, loss) in losses {
+      if loss.overflows > 0 {
+        lines.append("\(name): \(loss.overflows) numbers OVERFLOWED to infinity")
+      }
+      if loss.underflows > 0 { lines.append("\(name): \(loss.underflows) numbers became zero") }
+      if loss.changedNaNs > 0 { lines.append("\(name): \(loss.changedNaNs) NaN payloads changed") }
+    }
+    return lines
+  }
+}
