@@ -77,6 +77,8 @@ extension Cell {
   public var gateNames: [String] {
     switch self {
     case .rnnTanh, .rnnRelu: ["h"]
+    case .lstm: ["i", "f", "g", "o"]
+    case .gru: ["r", "z", "n"]
     }
   }
 }

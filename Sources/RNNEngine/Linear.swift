@@ -70,9 +70,9 @@ public struct Linear<S: Scalar>: Sendable {
     var result = [S](repeating: 0, count: rows * outputSize)
     kernels.project(
       x.elements, Block(rows: rows, columns: inputSize),
-      packedWeight: kernels.pack(weight.elements, rows: outputSize, columns: inputSize),
+      packedWeight: kernels.pack(weight.elements[...], rows: outputSize, columns: inputSize),
       bias: bias?.elements ?? [S](repeating: 0, count: outputSize), width: outputSize,
-      into: &result)
+      into: &result, stride: outputSize)
     return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
   }
 
@@ -88,17 +88,17 @@ public struct Linear<S: Scalar>: Sendable {
     let kernels = kernels(for: S.self)
     var dx = [S](repeating: 0, count: x.count)
     var dWeight = [S](repeating: 0, count: weight.count)
+    let block = Block(rows: rows, columns: outputSize)
     kernels.addInputGradient(
-      gradOutput.elements, rows: rows, width: outputSize, weight: weight.elements,
-      inputSize: inputSize, into: &dx)
+      gradOutput.elements, block, weight: weight.elements, inputSize: inputSize, into: &dx)
     kernels.addWeightGradient(
-      gradOutput.elements, dzRow: 0, width: outputSize, input: x.elements,
-      Block(rows: rows, columns: inputSize), into: &dWeight)
+      gradOutput.elements, block, input: x.elements, Block(rows: rows, columns: inputSize),
+      into: &dWeight)
     var gradients = Gradients(
       x: NDArray(trusted: x.shape, dx), weight: NDArray(trusted: weight.shape, dWeight), bias: nil)
     if bias != nil {
       var dBias = [S](repeating: 0, count: outputSize)
-      kernels.addBiasGradient(gradOutput.elements, rows: rows, width: outputSize, into: &dBias)
+      kernels.addBiasGradient(gradOutput.elements, block, into: &dBias)
       gradients.bias = NDArray(trusted: [outputSize], dBias)
     }
     return gradients

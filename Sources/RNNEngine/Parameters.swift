@@ -30,6 +30,17 @@ public struct Parameters<S: Scalar>: Sendable {
     }
   }
 
+  /// Arrays of zeros of those shapes.
+  init(zeros shapes: [(name: String, shape: [Int])]) {
+    entries = shapes.map { ($0.name, NDArray(zeros: $0.shape)) }
+  }
+
+  /// Changes the elements of one array in place, if there is one of that name.
+  mutating func update(_ name: String, _ body: (inout [S]) throws -> Void) rethrows {
+    guard let index = entries.firstIndex(where: { $0.name == name }) else { return }
+    try body(&entries[index].array.elements)
+  }
+
   /// Changes the elements of every array in place.
   mutating func updateElements(_ body: (String, inout [S]) throws -> Void) rethrows {
     for index in entries.indices {

@@ -2,23 +2,26 @@ import Tensors
 
 /// What a recurrent network returns.
 public struct RecurrentOutput<S: Scalar>: Sendable, Equatable {
-  /// The top layer's states: (T, N, D·H), (N, T, D·H) if `batchFirst`, or (T, D·H) if unbatched.
+  /// The top layer's states: (T, N, D·S), (N, T, D·S) if `batchFirst`, or (T, D·S) if unbatched.
   public var output: NDArray<S>
-  /// Every layer and direction's last state: (L·D, N, H), or (L·D, H) if unbatched.
+  /// Every layer and direction's last state: (L·D, N, S), or (L·D, S) if unbatched.
   public var hN: NDArray<S>
+  /// An LSTM's last cell states: (L·D, N, H), or (L·D, H) if unbatched.
+  public var cN: NDArray<S>?
 }
 
 /// What a forward pass leaves behind for `backward`; it keeps the weights that it ran with.
 public struct Tape<S: Scalar>: Sendable {
-  let configuration: RecurrentConfiguration
-  let parameters: Parameters<S>
+  let stack: Stack<S>
   let sequence: SequenceLayout
-  /// The time-major input of each layer, and the output of the last.
-  let activations: [[S]]
-  let initialState: [S]
+  let layers: [LayerTape<S>]
+  let initial: States<S>
 }
 
 /// A stack of recurrent layers with PyTorch's semantics, for `Float` or `Double`.
+///
+/// The same bits come out of a sequence whether it runs as a whole or one step at a time, alone or as a
+/// row of a batch, dense or ragged with equal lengths, and without states or with states of zeros.
 public struct RNN<S: Scalar>: Sendable {
   /// What the network is, apart from its numbers.
   public let configuration: RecurrentConfiguration
@@ -35,122 +38,53 @@ public struct RNN<S: Scalar>: Sendable {
     self.parameters = try parameters.matching(configuration.parameterShapes)
   }
 
-  /// Runs the network on (T, N, D), (N, T, D) if `batchFirst`, or (T, D); no `h0` means zeros.
-  public func callAsFunction(_ x: NDArray<S>, h0: NDArray<S>? = nil) throws -> RecurrentOutput<S> {
-    try forward(x, h0: h0) { _ in }.result
+  /// Runs the network on (T, N, D), (N, T, D) if `batchFirst`, or (T, D); no `h0` or `c0` means zeros.
+  ///
+  /// With `lengths`, each row of the batch ends after so many steps, as in a packed sequence: the reverse
+  /// direction starts at its last valid step, the final states are those of its last valid step, and the
+  /// output is zero after it. Throws `engine.lengths` for a length of 0 or above T.
+  public func callAsFunction(
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
+  ) throws -> RecurrentOutput<S> {
+    let stack = try checkedStack()
+    let sequence = try SequenceLayout(x.shape, count: x.count, of: configuration, lengths: lengths)
+    var states = try sequence.states(h0, c0)
+    let output = try stack.forward(sequence.rows(x), sequence.schedule, &states)
+    return result(output, states, sequence)
   }
 
   /// Runs the network and keeps what `backward` needs.
+  ///
+  /// With `dropout` the network is in training mode; without, it is in evaluation mode, where dropout
+  /// does nothing.
   public func record(
-    _ x: NDArray<S>, h0: NDArray<S>? = nil
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
+    dropout: DropoutMasks? = nil
   ) throws -> (RecurrentOutput<S>, Tape<S>) {
-    var activations: [[S]] = []
-    let run = try forward(x, h0: h0) { activations.append($0) }
-    let tape = Tape(
-      configuration: configuration, parameters: run.parameters, sequence: run.sequence,
-      activations: activations, initialState: run.initialState)
-    return (run.result, tape)
+    let stack = try checkedStack()
+    let sequence = try SequenceLayout(x.shape, count: x.count, of: configuration, lengths: lengths)
+    let initial = try sequence.states(h0, c0)
+    var (states, layers) = (initial, [LayerTape<S>]())
+    let output = try stack.forward(
+      sequence.rows(x), sequence.schedule, &states, dropout: dropout, keep: { layers.append($0) })
+    let tape = Tape(stack: stack, sequence: sequence, layers: layers, initial: initial)
+    return (result(output, states, sequence), tape)
   }
 
-  private typealias Run = (
-    result: RecurrentOutput<S>, parameters: Parameters<S>, sequence: SequenceLayout,
-    initialState: [S]
-  )
-
-  /// Hands the input of each layer and the output of the last to `keep`.
-  private func forward(
-    _ x: NDArray<S>, h0: NDArray<S>?, keep: ([S]) -> Void
-  ) throws -> Run {
-    let parameters =
-      isChecked ? self.parameters : try self.parameters.matching(configuration.parameterShapes)
-    let sequence = try SequenceLayout(x.shape, count: x.count, of: configuration)
-    if let h0 { try sequence.checkState(h0, "hidden size") }
-    let initialState = h0?.elements ?? [S](repeating: 0, count: sequence.stateCount)
-
-    var current = sequence.timeMajor(x)
-    var finalState: [S] = []
-    finalState.reserveCapacity(sequence.stateCount)
-    keep(current)
-    if sequence.batch > 0 {
-      for layer in 0..<configuration.layerCount {
-        current = try runLayer(
-          layer, parameters, current, sequence, initialState, appendingFinalTo: &finalState)
-        keep(current)
-      }
-    } else {
-      current = []
-      for _ in 0..<configuration.layerCount { keep(current) }
-    }
-    let result = RecurrentOutput(
-      output: sequence.callerOrder(current, width: sequence.outputWidth),
-      hN: NDArray(trusted: sequence.stateShape, finalState))
-    return (result, parameters, sequence, initialState)
+  func checkedStack() throws -> Stack<S> {
+    Stack(
+      configuration: configuration,
+      parameters: isChecked
+        ? parameters : try parameters.matching(configuration.parameterShapes))
   }
 
-  private func runLayer(
-    _ layer: Int, _ parameters: Parameters<S>, _ input: [S], _ sequence: SequenceLayout,
-    _ initialState: [S], appendingFinalTo finalState: inout [S]
-  ) throws -> [S] {
-    let kernels = kernels(for: S.self)
-    let schedule = sequence.schedule
-    let inputSize = configuration.layerInputSize(layer)
-    let hidden = configuration.hiddenSize
-    let chunk = max(1, rowsPerChunk / sequence.batch)
-    var output = [S](repeating: 0, count: schedule.rows * sequence.outputWidth)
-    for direction in 0..<configuration.directionCount {
-      let weights = try LayerWeights(parameters, configuration, layer, direction)
-      let sweep = sequence.sweep(configuration, layer, direction)
-      let width = sweep.gateWidth
-      let packedInput = kernels.pack(weights.input, rows: width, columns: inputSize)
-      let packedHidden = kernels.pack(weights.hidden, rows: width, columns: hidden)
-      var z = [S](repeating: 0, count: min(chunk, schedule.steps) * sequence.batch * width)
-      for start in stride(from: 0, to: schedule.steps, by: chunk) {
-        let end = min(start + chunk, schedule.steps)
-        let steps =
-          sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end
-        let rows = schedule.rows(of: steps)
-        kernels.project(
-          input,
-          Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
-          packedWeight: packedInput, bias: weights.bias, width: width, into: &z)
-        kernels.sweepForward(
-          sweep, steps: steps, z: &z, packedWeight: packedHidden, initialState: initialState,
-          output: &output)
-      }
-      let last = schedule.offsets[sweep.reversed ? 0 : schedule.steps - 1]
-      for row in last..<last + sequence.batch {
-        let place = row * sweep.outputStride + sweep.outputOffset
-        finalState.append(contentsOf: output[place..<place + hidden])
-      }
-    }
-    return output
-  }
-}
-
-// So many rows of projections stay in the second-level cache until the sweep has used them.
-private let rowsPerChunk = 192
-
-/// The weights of one layer and direction, the two biases added up.
-struct LayerWeights<S: Scalar> {
-  let input, hidden, bias: [S]
-
-  init(
-    _ parameters: Parameters<S>, _ configuration: RecurrentConfiguration, _ layer: Int,
-    _ direction: Int
-  ) throws {
-    let names = ParameterNames(layer: layer, direction: direction)
-    func find(_ name: String) throws -> [S] {
-      guard let array = parameters[name] else {
-        throw RecurrentError(.fault, "engine.missing-parameter", at: name, found: "no \(name)")
-      }
-      return array.elements
-    }
-    input = try find(names.inputWeight)
-    hidden = try find(names.hiddenWeight)
-    let width = configuration.cell.gateCount * configuration.hiddenSize
-    bias =
-      configuration.bias
-      ? zip(try find(names.inputBias), try find(names.hiddenBias)).map { $0 + $1 }
-      : [S](repeating: 0, count: width)
+  func result(
+    _ output: [S], _ states: States<S>, _ sequence: SequenceLayout
+  ) -> RecurrentOutput<S> {
+    RecurrentOutput(
+      output: sequence.callerOrder(output, width: configuration.outputSize),
+      hN: sequence.callerStates(states.h, width: configuration.stateSize),
+      cN: configuration.cell.hasCellState
+        ? sequence.callerStates(states.c, width: configuration.hiddenSize) : nil)
   }
 }

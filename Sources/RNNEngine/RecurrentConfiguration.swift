@@ -16,11 +16,18 @@ public struct RecurrentConfiguration: Sendable, Equatable {
   public var batchFirst: Bool
   /// Whether a second set of weights reads the sequence backwards.
   public var bidirectional: Bool
+  /// P, the size that an LSTM's state is projected to, or 0 for no projection.
+  public var projSize: Int
+  /// Where a GRU applies its reset gate; other cells ignore it.
+  public var gruReset: GRUReset
+  /// The probability of zeroing an element of the output of each layer but the last, in training only.
+  public var dropout: Double
 
   /// Creates a configuration with PyTorch's defaults; `validate()` checks it.
   public init(
     cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1, bias: Bool = true,
-    batchFirst: Bool = false, bidirectional: Bool = false
+    batchFirst: Bool = false, bidirectional: Bool = false, projSize: Int = 0,
+    gruReset: GRUReset = .after, dropout: Double = 0
   ) {
     self.cell = cell
     self.inputSize = inputSize
@@ -29,12 +36,20 @@ public struct RecurrentConfiguration: Sendable, Equatable {
     self.bias = bias
     self.batchFirst = batchFirst
     self.bidirectional = bidirectional
+    self.projSize = projSize
+    self.gruReset = gruReset
+    self.dropout = dropout
   }
 
   /// 2 if bidirectional, else 1.
   public var directionCount: Int { bidirectional ? 2 : 1 }
 
-  /// Throws `engine.configuration` unless every size is at least 1.
+  /// S, the size of the state h: `projSize` if there is a projection, else `hiddenSize`.
+  public var stateSize: Int { projSize > 0 ? projSize : hiddenSize }
+  /// D·S, the size of the output at each time step.
+  public var outputSize: Int { directionCount * stateSize }
+
+  /// Throws `engine.configuration` unless the sizes, the projection and the dropout make sense.
   public func validate() throws {
     // The bounds keep every later product of two sizes and a small factor inside `Int`.
     let sizes = [
@@ -46,6 +61,34 @@ public struct RecurrentConfiguration: Sendable, Equatable {
         .malformed, "engine.configuration", at: name, found: "\(name) \(size)",
         expected: size < 1 ? "\(name) must be greater than zero" : "at most \(bound)")
     }
+    func refuse(_ name: String, _ found: String, _ expected: String) -> RecurrentError {
+      RecurrentError(
+        .malformed, "engine.configuration", at: name, found: "\(name) \(found)",
+        expected: expected)
+    }
+    if projSize != 0 {
+      guard cell.hasCellState else {
+        throw refuse(
+          "proj_size", "\(projSize) with cell \(cell.rawValue)",
+          "none: proj_size argument is only supported for LSTM, not RNN or GRU")
+      }
+      guard projSize > 0 else {
+        throw refuse(
+          "proj_size", "\(projSize)",
+          "proj_size should be a positive integer or zero to disable projections")
+      }
+      guard projSize < hiddenSize else {
+        throw refuse(
+          "proj_size", "\(projSize) with hidden_size \(hiddenSize)",
+          "proj_size has to be smaller than hidden_size")
+      }
+    }
+    guard (0...1).contains(dropout) else {
+      throw refuse(
+        "dropout", "\(dropout)",
+        "dropout should be a number in range [0, 1] representing the probability of an element being"
+          + " zeroed")
+    }
   }
 
   /// Names and shapes of all parameters, in PyTorch's order.
@@ -56,24 +99,25 @@ public struct RecurrentConfiguration: Sendable, Equatable {
         let names = ParameterNames(layer: layer, direction: direction)
         let rows = cell.gateCount * hiddenSize
         result.append((names.inputWeight, [rows, layerInputSize(layer)]))
-        result.append((names.hiddenWeight, [rows, hiddenSize]))
+        result.append((names.hiddenWeight, [rows, stateSize]))
         if bias {
           result.append((names.inputBias, [rows]))
           result.append((names.hiddenBias, [rows]))
         }
+        if projSize > 0 { result.append((names.projection, [projSize, hiddenSize])) }
       }
     }
     return result
   }
 
   func layerInputSize(_ layer: Int) -> Int {
-    layer == 0 ? inputSize : directionCount * hiddenSize
+    layer == 0 ? inputSize : outputSize
   }
 }
 
 /// The names of one layer and direction's parameters.
 struct ParameterNames {
-  let inputWeight, hiddenWeight, inputBias, hiddenBias: String
+  let inputWeight, hiddenWeight, inputBias, hiddenBias, projection: String
 
   init(layer: Int, direction: Int) {
     let suffix = "_l\(layer)" + (direction == 0 ? "" : "_reverse")
@@ -81,5 +125,6 @@ struct ParameterNames {
     hiddenWeight = "weight_hh" + suffix
     inputBias = "bias_ih" + suffix
     hiddenBias = "bias_hh" + suffix
+    projection = "weight_hr" + suffix
   }
 }

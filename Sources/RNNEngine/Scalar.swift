@@ -49,6 +49,10 @@ extension Float: Scalar {
   public static func log1p(_ x: Float) -> Float { Float(cLog1p(Double(x))) }
 }
 
+/// 1 / (1 + e⁻ˣ), operation by operation as torch.
+@inline(__always)
+func sigmoid<S: Scalar>(_ x: S) -> S { 1 / (1 + S.exp(-x)) }
+
 // Inside `Double` the C functions are hidden by the static methods of the same names.
 @inline(__always) private func cTanh(_ x: Double) -> Double { tanh(x) }
 @inline(__always) private func cExp(_ x: Double) -> Double { exp(x) }

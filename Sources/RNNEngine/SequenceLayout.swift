@@ -1,14 +1,19 @@
 import Tensors
 
 /// How the caller's arrays are laid out, and how they map to the engine's time-major rows.
-struct SequenceLayout: Sendable, Equatable {
+struct SequenceLayout: Sendable {
   let isBatched, batchFirst: Bool
   let schedule: Schedule
   let steps, batch: Int
-  let inputSize, hiddenSize, stateCountPerRow, outputWidth: Int
+  /// The caller's batch row of each row of the engine's states; `nil` if no lengths were given.
+  let order: [Int]?
+  private let configuration: RecurrentConfiguration
 
   /// Throws with PyTorch's wording unless `shape` is a valid input of the network.
-  init(_ shape: [Int], count: Int, of configuration: RecurrentConfiguration) throws {
+  init(
+    _ shape: [Int], count: Int, of configuration: RecurrentConfiguration, lengths: [Int]? = nil
+  ) throws {
+    self.configuration = configuration
     guard shape.count == 2 || shape.count == 3 else {
       throw RecurrentError(
         .malformed, "engine.input-rank", at: "x", found: "\(shape.count)-D input of shape \(shape)",
@@ -34,20 +39,29 @@ struct SequenceLayout: Sendable, Equatable {
       throw RecurrentError(
         .malformed, "engine.shape", at: "x", found: "\(count) elements", expected: "shape \(shape)")
     }
-    // An empty batch may claim any number of steps, and has no work in any of them.
-    schedule = Schedule(steps: batch == 0 ? 1 : steps, batch: batch)
-    inputSize = configuration.inputSize
-    hiddenSize = configuration.hiddenSize
-    stateCountPerRow = configuration.layerCount * configuration.directionCount
-    outputWidth = configuration.directionCount * configuration.hiddenSize
+    guard let lengths else {
+      order = nil
+      // An empty batch may claim any number of steps, and has no work in any of them.
+      schedule = Schedule(steps: batch == 0 ? 1 : steps, batch: batch)
+      return
+    }
+    guard isBatched else {
+      throw RecurrentError(
+        .malformed, "engine.lengths", at: "lengths", found: "lengths for a 2-D (unbatched) input",
+        expected: "a 3-D (batched) input")
+    }
+    let packing = try Packing(lengths: lengths, batch: batch, steps: steps)
+    order = packing.order
+    schedule =
+      batch == 0
+      ? Schedule(steps: 1, batch: 0) : Schedule(batchSizes: packing.batchSizes, batch: batch)
   }
 
-  /// (L·D, N, H), or (L·D, H) if unbatched.
-  var stateShape: [Int] {
-    isBatched ? [stateCountPerRow, batch, hiddenSize] : [stateCountPerRow, hiddenSize]
-  }
+  private var statesPerRow: Int { configuration.layerCount * configuration.directionCount }
 
-  var stateCount: Int { stateCountPerRow * batch * hiddenSize }
+  private func stateShape(width: Int) -> [Int] {
+    isBatched ? [statesPerRow, batch, width] : [statesPerRow, width]
+  }
 
   /// The caller's shape of an array with `width` features at each time step.
   func shape(width: Int) -> [Int] {
@@ -55,43 +69,102 @@ struct SequenceLayout: Sendable, Equatable {
     return batchFirst ? [batch, steps, width] : [steps, batch, width]
   }
 
-  func checkState<S>(_ state: NDArray<S>, _ what: String) throws {
-    guard state.shape.count == stateShape.count else {
+  /// The states in the engine's order; throws unless they fit. Zeros where there are none.
+  func states<S>(
+    _ h: NDArray<S>?, _ c: NDArray<S>?,
+    names: (h: String, c: String) = ("hidden size", "cell size")
+  ) throws -> States<S> {
+    if c != nil, !configuration.cell.hasCellState {
       throw RecurrentError(
-        .malformed, "engine.state-rank", at: what, found: "\(state.shape.count)-D \(what)",
-        expected: isBatched ? "3-D for batched 3-D input" : "2-D for unbatched 2-D input")
+        .malformed, "engine.cell-state", at: names.c,
+        found: "a cell state for \(configuration.cell.rawValue)", expected: "none")
     }
-    guard state.shape == stateShape, state.count == stateCount else {
-      throw RecurrentError(
-        .malformed, "engine.state-shape", at: what, found: "\(what) \(state.shape)",
-        expected: "\(stateShape)")
+    func ordered(_ state: NDArray<S>?, _ width: Int, _ what: String) throws -> [S] {
+      guard let state else { return [S](repeating: 0, count: statesPerRow * batch * width) }
+      let shape = stateShape(width: width)
+      guard state.shape.count == shape.count else {
+        throw RecurrentError(
+          .malformed, "engine.state-rank", at: what, found: "\(state.shape.count)-D \(what)",
+          expected: isBatched ? "3-D for batched 3-D input" : "2-D for unbatched 2-D input")
+      }
+      guard state.shape == shape, state.count == statesPerRow * batch * width else {
+        throw RecurrentError(
+          .malformed, "engine.state-shape", at: what, found: "\(what) \(state.shape)",
+          expected: "\(shape)")
+      }
+      guard let order else { return state.elements }
+      return reorder(state.elements, width) { order[$0] }
     }
+    return States(
+      h: try ordered(h, configuration.stateSize, names.h),
+      c: configuration.cell.hasCellState
+        ? try ordered(c, configuration.hiddenSize, names.c) : [])
+  }
+
+  /// The engine's states in the caller's order and shape.
+  func callerStates<S>(_ states: [S], width: Int) -> NDArray<S> {
+    guard let order else { return NDArray(trusted: stateShape(width: width), states) }
+    var place = order
+    for (row, original) in order.enumerated() { place[original] = row }
+    return NDArray(trusted: stateShape(width: width), reorder(states, width) { place[$0] })
+  }
+
+  private func reorder<S>(_ states: [S], _ width: Int, _ source: (Int) -> Int) -> [S] {
+    var result: [S] = []
+    result.reserveCapacity(states.count)
+    for index in 0..<statesPerRow {
+      for row in 0..<batch {
+        let start = (index * batch + source(row)) * width
+        result += states[start..<start + width]
+      }
+    }
+    return result
   }
 
   func checkOutput<S>(_ array: NDArray<S>, _ what: String) throws {
-    let expected = shape(width: outputWidth)
-    guard array.shape == expected, array.count == steps * batch * outputWidth else {
+    let expected = shape(width: configuration.outputSize)
+    guard array.shape == expected, array.count == steps * batch * configuration.outputSize else {
       throw RecurrentError(
         .malformed, "engine.output-shape", at: what, found: "\(what) of shape \(array.shape)",
         expected: "\(expected)")
     }
   }
 
-  func timeMajor<S>(_ array: NDArray<S>) -> [S] {
-    batchFirst ? array.exchangingLeadingAxes().elements : array.elements
-  }
-
-  func callerOrder<S>(_ rows: [S], width: Int) -> NDArray<S> {
-    if batchFirst {
-      return NDArray(trusted: [steps, batch, width], rows).exchangingLeadingAxes()
+  /// The caller's valid steps as rows, time step by time step.
+  func rows<S>(_ array: NDArray<S>) -> [S] {
+    guard order != nil else {
+      return batchFirst ? array.exchangingLeadingAxes().elements : array.elements
     }
-    return NDArray(trusted: shape(width: width), rows)
+    let width = array.shape[2]
+    var result: [S] = []
+    result.reserveCapacity(schedule.rows * width)
+    forEachRow { result += array.elements[$0 * width..<($0 + 1) * width] }
+    return result
   }
 
-  func sweep(_ configuration: RecurrentConfiguration, _ layer: Int, _ direction: Int) -> Sweep {
-    Sweep(
-      cell: configuration.cell, hiddenSize: hiddenSize, schedule: schedule,
-      reversed: direction == 1, outputStride: outputWidth, outputOffset: direction * hiddenSize,
-      stateOffset: (layer * configuration.directionCount + direction) * batch * hiddenSize)
+  /// Rows in the caller's order and shape, zero where no step is valid.
+  func callerOrder<S>(_ rows: [S], width: Int) -> NDArray<S> {
+    guard order != nil else {
+      return batchFirst
+        ? NDArray(trusted: [steps, batch, width], rows).exchangingLeadingAxes()
+        : NDArray(trusted: shape(width: width), rows)
+    }
+    var result = [S](repeating: 0, count: steps * batch * width)
+    var start = 0
+    forEachRow { row in
+      for i in 0..<width { result[row * width + i] = rows[start + i] }
+      start += width
+    }
+    return NDArray(trusted: shape(width: width), result)
+  }
+
+  /// Calls `body` with the caller's row number of every row of the engine.
+  private func forEachRow(_ body: (Int) -> Void) {
+    guard let order else { return }
+    for step in 0..<schedule.steps {
+      for row in order[..<schedule.count(step)] {
+        body(batchFirst ? row * steps + step : step * batch + row)
+      }
+    }
   }
 }

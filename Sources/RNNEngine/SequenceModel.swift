@@ -45,7 +45,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
 
   /// Creates a model; throws unless the head reads what the network writes.
   public init(rnn: RNN<S>, head: Linear<S>? = nil) throws {
-    let width = rnn.configuration.directionCount * rnn.configuration.hiddenSize
+    let width = rnn.configuration.outputSize
     if let head, head.inputSize != width {
       throw RecurrentError(
         .malformed, "engine.head-size", at: "head", found: "a head of \(head.inputSize) inputs",

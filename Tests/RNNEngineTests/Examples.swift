@@ -20,13 +20,13 @@ struct SplitMix64: RandomNumberGenerator {
     return NDArray(trusted: shape, elements)
   }
 
-  /// A network with weights uniform in ±0.8 around `center`.
+  /// A network with weights uniform in ±`scale` around `center`.
   mutating func network<S: Scalar>(
-    _ configuration: RecurrentConfiguration, center: S = 0
+    _ configuration: RecurrentConfiguration, center: S = 0, scale: Double = 0.8
   ) throws -> RNN<S> {
     var parameters = Parameters<S>()
     for (name, shape) in configuration.parameterShapes {
-      var weights: NDArray<S> = array(shape, scale: 0.8)
+      var weights: NDArray<S> = array(shape, scale: scale)
       for index in weights.elements.indices { weights.elements[index] += center }
       parameters.append(name, weights)
     }

@@ -5,7 +5,7 @@
 struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  func pack(_ weight: [S], rows: Int, columns: Int) -> [S] {
+  func pack(_ weight: ArraySlice<S>, rows: Int, columns: Int) -> [S] {
     [S](unsafeUninitializedCapacity: rows * columns) { packed, count in
       weight.withUnsafeBufferPointer { weight in
         var column = 0
@@ -27,138 +27,199 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Double)
   func project(
     _ input: UnsafePointer<S>, _ block: Block, packedWeight: UnsafePointer<S>,
-    bias: UnsafePointer<S>, width: Int, into result: UnsafeMutablePointer<S>
+    bias: UnsafePointer<S>, width: Int, into result: UnsafeMutablePointer<S>, stride: Int
   ) {
     var row = 0
     while row < block.rows {
-      (result + row &* width).update(from: bias, count: width)
+      (result + row &* stride).update(from: bias, count: stride)
       row &+= 1
     }
     addProduct(
       input + block.offset, rowStride: block.stride, columnStride: 1, packedWeight,
-      into: result, stride: width, m: block.rows, k: block.columns, n: width)
+      into: result, stride: stride, m: block.rows, k: block.columns, n: width)
   }
 
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  func sweepForward(
-    _ sweep: Sweep, steps: Range<Int>, z: UnsafeMutablePointer<S>, packedWeight: UnsafePointer<S>,
-    initialState: UnsafePointer<S>, output: UnsafeMutablePointer<S>
-  ) {
-    let (hidden, width) = (sweep.hiddenSize, sweep.gateWidth)
-    let states = output + sweep.outputOffset
-    let last = sweep.schedule.steps - 1
+  func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>) {
+    let schedule = sweep.schedule
+    let states = buffers.output + sweep.outputOffset
+    let firstRow = schedule.offsets[steps.lowerBound]
     for index in 0..<steps.count {
       let step = sweep.reversed ? steps.upperBound - 1 - index : steps.lowerBound + index
-      let rows = sweep.schedule.rows(of: step..<step + 1)
-      let current = z + (rows.lowerBound - sweep.schedule.offsets[steps.lowerBound]) * width
-      if step == (sweep.reversed ? last : 0) {
-        addProduct(
-          initialState + sweep.stateOffset, rowStride: hidden, columnStride: 1, packedWeight,
-          into: current, stride: width, m: rows.count, k: hidden, n: width)
-      } else {
-        let before = sweep.schedule.offsets[sweep.reversed ? step + 1 : step - 1]
-        addProduct(
-          states + before * sweep.outputStride, rowStride: sweep.outputStride, columnStride: 1,
-          packedWeight, into: current, stride: width, m: rows.count, k: hidden, n: width)
+      let first = schedule.offsets[step]
+      let (before, continuing) = schedule.predecessor(of: step, reversed: sweep.reversed)
+      // First the rows that go on, then those that start here.
+      if continuing > 0 {
+        stepForward(
+          sweep, buffers, trace: buffers.trace + (first - firstRow) * sweep.traceWidth, row: first,
+          batchRow: 0, count: continuing, previous: states + before * sweep.outputStride,
+          previousStride: sweep.outputStride)
       }
-      for row in 0..<rows.count {
-        let a = current + row &* width
-        let state = states + (rows.lowerBound &+ row) &* sweep.outputStride
-        switch sweep.cell {
-        case .rnnTanh:
-          var i = 0
-          while i < hidden {
-            state[i] = TanhStep.forward(a[i])
-            i &+= 1
-          }
-        case .rnnRelu:
-          var i = 0
-          while i < hidden {
-            state[i] = ReluStep.forward(a[i])
-            i &+= 1
-          }
-        }
+      if continuing < schedule.count(step) {
+        let row = first + continuing
+        stepForward(
+          sweep, buffers, trace: buffers.trace + (row - firstRow) * sweep.traceWidth, row: row,
+          batchRow: continuing, count: schedule.count(step) - continuing,
+          previous: buffers.initialState + sweep.stateOffset + continuing * sweep.stateSize,
+          previousStride: sweep.stateSize)
       }
+    }
+  }
+
+  @inline(__always)
+  private func stepForward(
+    _ sweep: Sweep, _ buffers: ForwardBuffers<S>, trace: UnsafeMutablePointer<S>, row: Int,
+    batchRow: Int, count: Int, previous: UnsafePointer<S>, previousStride: Int
+  ) {
+    let (hidden, size, width) = (sweep.hiddenSize, sweep.stateSize, sweep.traceWidth)
+    let output = buffers.output + (row * sweep.outputStride + sweep.outputOffset)
+    let rows = ForwardRows(
+      count: count, hidden: hidden, trace: trace, traceStride: width, previous: previous,
+      previousStride: previousStride,
+      cells: buffers.cells + (sweep.cellOffset + batchRow * hidden),
+      state: sweep.hasProjection ? buffers.scratch : output,
+      stateStride: sweep.hasProjection ? hidden : sweep.outputStride)
+    for index in 0..<sweep.layout.phases.count {
+      let phase = sweep.layout.phases[index]
+      addProduct(
+        phase.operand.map { UnsafePointer(trace + $0 * hidden) } ?? previous,
+        rowStride: phase.operand == nil ? previousStride : width, columnStride: 1,
+        buffers.packedHidden + phase.gates.lowerBound * hidden * size,
+        into: trace + phase.block * hidden, stride: width, m: count, k: size,
+        n: phase.gates.count * hidden)
+      sweep.cell.forward(index, rows)
+    }
+    if sweep.hasProjection {
+      addProduct(
+        buffers.scratch, rowStride: hidden, columnStride: 1, buffers.packedProjection,
+        into: output, stride: sweep.outputStride, m: count, k: hidden, n: size)
     }
   }
 
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  func sweepBackward(
-    _ sweep: Sweep, output: UnsafePointer<S>, dOutput: UnsafePointer<S>, weight: UnsafePointer<S>,
-    dz: UnsafeMutablePointer<S>, dState: UnsafeMutablePointer<S>
+  func sweepBackward(_ sweep: Sweep, _ buffers: BackwardBuffers<S>) {
+    let schedule = sweep.schedule
+    let states = buffers.output + sweep.outputOffset
+    for index in 0..<schedule.steps {
+      let step = sweep.reversed ? index : schedule.steps - 1 - index
+      let first = schedule.offsets[step]
+      let (before, continuing) = schedule.predecessor(of: step, reversed: sweep.reversed)
+      if continuing > 0 {
+        stepBackward(
+          sweep, buffers, row: first, batchRow: 0, count: continuing,
+          previous: states + before * sweep.outputStride, previousStride: sweep.outputStride,
+          // Only a cell with a second state looks at it, and keeps it in its last block.
+          previousCells: buffers.trace
+            + (sweep.layout.hasCellState
+              ? (before + 1) * sweep.traceWidth - sweep.hiddenSize : 0),
+          previousCellsStride: sweep.traceWidth)
+      }
+      if continuing < schedule.count(step) {
+        stepBackward(
+          sweep, buffers, row: first + continuing, batchRow: continuing,
+          count: schedule.count(step) - continuing,
+          previous: buffers.initialState + sweep.stateOffset + continuing * sweep.stateSize,
+          previousStride: sweep.stateSize,
+          previousCells: buffers.initialCells + sweep.cellOffset + continuing * sweep.hiddenSize,
+          previousCellsStride: sweep.hiddenSize)
+      }
+    }
+  }
+
+  @inline(__always)
+  private func stepBackward(
+    _ sweep: Sweep, _ buffers: BackwardBuffers<S>, row: Int, batchRow: Int, count: Int,
+    previous: UnsafePointer<S>, previousStride: Int, previousCells: UnsafePointer<S>,
+    previousCellsStride: Int
   ) {
-    let (hidden, width, stride) = (sweep.hiddenSize, sweep.gateWidth, sweep.outputStride)
-    let carried = dState + sweep.stateOffset
-    for index in 0..<sweep.schedule.steps {
-      let step = sweep.reversed ? index : sweep.schedule.steps - 1 - index
-      let rows = sweep.schedule.rows(of: step..<step + 1)
-      for row in 0..<rows.count {
-        let place = sweep.outputOffset &+ (rows.lowerBound &+ row) &* stride
-        let (state, gradient) = (output + place, dOutput + place)
-        let carry = carried + row &* hidden
-        let a = dz + (rows.lowerBound &+ row) &* width
-        switch sweep.cell {
-        case .rnnTanh:
-          var i = 0
-          while i < hidden {
-            a[i] = TanhStep.backward(gradient[i] + carry[i], state: state[i])
-            carry[i] = 0
-            i &+= 1
-          }
-        case .rnnRelu:
-          var i = 0
-          while i < hidden {
-            a[i] = ReluStep.backward(gradient[i] + carry[i], state: state[i])
-            carry[i] = 0
-            i &+= 1
-          }
+    let (hidden, size, width) = (sweep.hiddenSize, sweep.stateSize, sweep.traceWidth)
+    let place = row * sweep.outputStride + sweep.outputOffset
+    let carry = buffers.dState + (sweep.stateOffset + batchRow * size)
+    let dTrace = buffers.dTrace + row * width
+    let dState = sweep.hasProjection ? buffers.dProjected + row * size : buffers.scratch
+    for r in 0..<count {
+      let gradient = buffers.dOutput + (place + r &* sweep.outputStride)
+      let (sum, carried) = (dState + r &* size, carry + r &* size)
+      var i = 0
+      while i < size {
+        sum[i] = gradient[i] + carried[i]
+        carried[i] = 0
+        i &+= 1
+      }
+    }
+    if sweep.hasProjection {
+      buffers.scratch.update(repeating: 0, count: count * hidden)
+      addProduct(
+        dState, rowStride: size, columnStride: 1, buffers.projection, into: buffers.scratch,
+        stride: hidden, m: count, k: size, n: hidden)
+    }
+    let rows = BackwardRows(
+      count: count, hidden: hidden,
+      trace: buffers.trace + (sweep.layout.keepsTrace ? row : 0) * width,
+      traceStride: width, previous: previous, previousStride: previousStride,
+      previousCells: previousCells, previousCellsStride: previousCellsStride,
+      state: buffers.output + place, stateStride: sweep.outputStride, dState: buffers.scratch,
+      dTrace: dTrace, carry: carry,
+      dCells: buffers.dCells
+        + (sweep.layout.hasCellState ? sweep.cellOffset + batchRow * hidden : 0))
+    for index in sweep.layout.phases.indices.reversed() {
+      let phase = sweep.layout.phases[index]
+      sweep.cell.backward(index, rows)
+      if let operand = phase.operand {
+        for r in 0..<count {
+          (dTrace + r &* width + operand * hidden).update(repeating: 0, count: hidden)
         }
       }
       addProduct(
-        dz + rows.lowerBound * width, rowStride: width, columnStride: 1, weight, into: carried,
-        stride: hidden, m: rows.count, k: width, n: hidden)
+        dTrace + phase.block * hidden, rowStride: width, columnStride: 1,
+        buffers.hidden + phase.gates.lowerBound * hidden * size,
+        into: phase.operand.map { dTrace + $0 * hidden } ?? carry,
+        stride: phase.operand == nil ? size : width, m: count, k: phase.gates.count * hidden,
+        n: size)
     }
   }
 
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func addWeightGradient(
-    _ dz: UnsafePointer<S>, dzRow: Int, width: Int, input: UnsafePointer<S>, _ block: Block,
-    into dWeight: UnsafeMutablePointer<S>
+    _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
   ) {
+    let last = max(0, gradientBlock.rows - 1)
     addProduct(
-      dz + dzRow * width, rowStride: 1, columnStride: width, input + block.offset,
-      bStride: block.stride, into: dWeight, stride: block.columns, m: width, k: block.rows,
-      n: block.columns)
+      gradient + (gradientBlock.offset + last * gradientBlock.stride), rowStride: 1,
+      columnStride: -gradientBlock.stride, input + (inputBlock.offset + last * inputBlock.stride),
+      bStride: -inputBlock.stride, into: dWeight, stride: inputBlock.columns,
+      m: gradientBlock.columns, k: gradientBlock.rows, n: inputBlock.columns)
   }
 
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func addInputGradient(
-    _ dz: UnsafePointer<S>, rows: Int, width: Int, weight: UnsafePointer<S>, inputSize: Int,
+    _ gradient: UnsafePointer<S>, _ block: Block, weight: UnsafePointer<S>, inputSize: Int,
     into dInput: UnsafeMutablePointer<S>
   ) {
     addProduct(
-      dz, rowStride: width, columnStride: 1, weight, into: dInput, stride: inputSize, m: rows,
-      k: width, n: inputSize)
+      gradient + block.offset, rowStride: block.stride, columnStride: 1, weight, into: dInput,
+      stride: inputSize, m: block.rows, k: block.columns, n: inputSize)
   }
 
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func addBiasGradient(
-    _ dz: UnsafePointer<S>, rows: Int, width: Int, into dBias: UnsafeMutablePointer<S>
+    _ gradient: UnsafePointer<S>, _ block: Block, into dBias: UnsafeMutablePointer<S>
   ) {
-    var row = 0
-    while row < rows {
-      let gradient = dz + row &* width
+    var row = block.rows
+    while row > 0 {
+      row &-= 1
+      let gradient = gradient + (block.offset &+ row &* block.stride)
       var i = 0
-      while i < width {
+      while i < block.columns {
         dBias[i] = dBias[i] + gradient[i]
         i &+= 1
       }
-      row &+= 1
     }
   }
 }

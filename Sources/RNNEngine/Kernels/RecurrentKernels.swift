@@ -6,39 +6,6 @@
 // order of the summed index whatever the number of rows, so that one step at a time gives the same bits
 // as a whole sequence.
 
-/// Which rows belong to which time step.
-///
-/// All steps are equally long today; ragged batches only need other offsets.
-struct Schedule: Sendable, Equatable {
-  /// Row number of the first row of each step, and the total at the end.
-  let offsets: [Int]
-
-  init(steps: Int, batch: Int) { offsets = (0...steps).map { $0 * batch } }
-
-  var steps: Int { offsets.count - 1 }
-  var rows: Int { offsets[steps] }
-  var batch: Int { offsets[1] }
-
-  func rows(of steps: Range<Int>) -> Range<Int> {
-    offsets[steps.lowerBound]..<offsets[steps.upperBound]
-  }
-}
-
-/// One direction of one layer, as a sweep over time sees it.
-struct Sweep: Sendable {
-  let cell: Cell
-  let hiddenSize: Int
-  let schedule: Schedule
-  /// Whether time runs from the last step to the first.
-  let reversed: Bool
-  /// Elements from one row of the layer's output to the next, and to this direction's columns.
-  let outputStride, outputOffset: Int
-  /// Where this direction's (N, H) states lie in an array of states (L·D, N, H).
-  let stateOffset: Int
-
-  var gateWidth: Int { cell.gateCount * hiddenSize }
-}
-
 /// A matrix of `rows` × `columns` at `offset` elements into a buffer.
 struct Block {
   var offset = 0
@@ -54,43 +21,78 @@ struct Block {
   }
 }
 
-/// The products and sweeps of a recurrent layer; G·H is `gateWidth`.
+/// What a forward sweep reads and writes.
+struct ForwardBuffers<S: Scalar> {
+  /// The trace of the chunk's rows, holding the products of the input and all biases.
+  let trace: UnsafeMutablePointer<S>
+  /// W_hh, each phase's rows packed by themselves.
+  let packedHidden: UnsafePointer<S>
+  /// W_hr, packed; unused without a projection.
+  let packedProjection: UnsafePointer<S>
+  /// The initial states of all layers and directions.
+  let initialState: UnsafePointer<S>
+  /// c of all layers and directions: initial before the first chunk, final after the last.
+  let cells: UnsafeMutablePointer<S>
+  /// The layer's output, zero where there is a projection to add up.
+  let output: UnsafeMutablePointer<S>
+  /// Room for (N, H) elements.
+  let scratch: UnsafeMutablePointer<S>
+}
+
+/// What a backward sweep reads and writes.
+struct BackwardBuffers<S: Scalar> {
+  let trace: UnsafePointer<S>
+  let output: UnsafePointer<S>
+  /// The initial h and c of all layers and directions.
+  let initialState, initialCells: UnsafePointer<S>
+  let dOutput: UnsafePointer<S>
+  /// W_hh and W_hr as they are stored.
+  let hidden, projection: UnsafePointer<S>
+  /// The gradient of the trace, all rows.
+  let dTrace: UnsafeMutablePointer<S>
+  /// The gradients of the final h and c before, of the initial ones after.
+  let dState, dCells: UnsafeMutablePointer<S>
+  /// Gets dL/dh' (rows, P) of all rows if there is a projection.
+  let dProjected: UnsafeMutablePointer<S>
+  /// Room for (N, H) elements.
+  let scratch: UnsafeMutablePointer<S>
+}
+
+/// The products and sweeps of a recurrent layer.
 protocol RecurrentKernels<S>: Sendable {
   associatedtype S: Scalar
 
   /// Rearranges a weight (rows, columns) for `project` and `sweepForward`; once per call of the network.
-  func pack(_ weight: [S], rows: Int, columns: Int) -> [S]
+  func pack(_ weight: ArraySlice<S>, rows: Int, columns: Int) -> [S]
 
-  /// `result[r] = bias + input[r] · Wᵀ` for all rows of the block; the result is (rows, width).
+  /// `result[r] = bias + input[r] · Wᵀ` for all rows of the block.
+  ///
+  /// The result and the bias are `stride` wide; the product adds to the first `width` columns.
   func project(
     _ input: UnsafePointer<S>, _ block: Block, packedWeight: UnsafePointer<S>,
-    bias: UnsafePointer<S>, width: Int, into result: UnsafeMutablePointer<S>)
+    bias: UnsafePointer<S>, width: Int, into result: UnsafeMutablePointer<S>, stride: Int)
 
-  /// Runs a chunk of steps: reads `z`, the projections of the chunk's rows, and writes `output`.
-  func sweepForward(
-    _ sweep: Sweep, steps: Range<Int>, z: UnsafeMutablePointer<S>, packedWeight: UnsafePointer<S>,
-    initialState: UnsafePointer<S>, output: UnsafeMutablePointer<S>)
+  /// Runs a chunk of steps.
+  func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>)
 
-  /// Runs all steps backwards: writes `dz`, the gradient of the pre-activations (rows, G·H).
+  /// Runs all steps backwards.
+  func sweepBackward(_ sweep: Sweep, _ buffers: BackwardBuffers<S>)
+
+  /// `dWeight += gradientᵀ · input` over all rows, the last row first.
   ///
-  /// `dState` holds the gradient of the final state before, and of the initial state after.
-  func sweepBackward(
-    _ sweep: Sweep, output: UnsafePointer<S>, dOutput: UnsafePointer<S>, weight: UnsafePointer<S>,
-    dz: UnsafeMutablePointer<S>, dState: UnsafeMutablePointer<S>)
-
-  /// `dWeight += dzᵀ · input` over all rows of the block, which starts at row `dzRow` of `dz`.
+  /// In this order a sequence that is cut into pieces, the last piece first, gives the same bits.
   func addWeightGradient(
-    _ dz: UnsafePointer<S>, dzRow: Int, width: Int, input: UnsafePointer<S>, _ block: Block,
-    into dWeight: UnsafeMutablePointer<S>)
+    _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>)
 
-  /// `dInput += dz · W` for all rows.
+  /// `dInput += gradient · W` for all rows.
   func addInputGradient(
-    _ dz: UnsafePointer<S>, rows: Int, width: Int, weight: UnsafePointer<S>, inputSize: Int,
+    _ gradient: UnsafePointer<S>, _ block: Block, weight: UnsafePointer<S>, inputSize: Int,
     into dInput: UnsafeMutablePointer<S>)
 
-  /// `dBias += Σ dz` over all rows.
+  /// `dBias += Σ gradient` over all rows, the last row first.
   func addBiasGradient(
-    _ dz: UnsafePointer<S>, rows: Int, width: Int, into dBias: UnsafeMutablePointer<S>)
+    _ gradient: UnsafePointer<S>, _ block: Block, into dBias: UnsafeMutablePointer<S>)
 }
 
 /// The kernels to use on this machine.

@@ -1,0 +1,55 @@
+// The gated recurrent unit, `nn.GRU`'s, with a = W_ih x + b_ih and b = W_hh h + b_hh:
+//
+//     r = σ(a_r + b_r)   z = σ(a_z + b_z)   n = tanh(a_n + r ⊙ b_n)   h' = (h − n) ⊙ z + n
+//
+// The trace is n, r, z, b_n: the input's products add up in the first three blocks and the state's in the
+// last three, each in one piece. So do the gradients dL/da in dn, dr, dz and dL/db in dr, dz, dn ⊙ r.
+
+enum GRUStep: CellStep {
+  static let layout = CellLayout(
+    gateCount: 3, blockCount: 4, inputGates: [2, 0, 1],
+    phases: [RecurrentPhase(gates: 0..<3, block: 1)])
+
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  static func forward<S: Scalar>(_ phase: Int, _ rows: ForwardRows<S>) {
+    let hidden = rows.hidden
+    for row in 0..<rows.count {
+      let n = rows.trace + row &* rows.traceStride
+      let (r, z, b) = (n + hidden, n + 2 &* hidden, n + 3 &* hidden)
+      let h = rows.previous + row &* rows.previousStride
+      let state = rows.state + row &* rows.stateStride
+      var u = 0
+      while u < hidden {
+        r[u] = sigmoid(r[u])
+        z[u] = sigmoid(z[u])
+        n[u] = S.tanh(n[u] + b[u] * r[u])
+        state[u] = (h[u] - n[u]) * z[u] + n[u]
+        u &+= 1
+      }
+    }
+  }
+
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  static func backward<S: Scalar>(_ phase: Int, _ rows: BackwardRows<S>) {
+    let hidden = rows.hidden
+    for row in 0..<rows.count {
+      let n = rows.trace + row &* rows.traceStride
+      let (r, z, b) = (n + hidden, n + 2 &* hidden, n + 3 &* hidden)
+      let h = rows.previous + row &* rows.previousStride
+      let (dState, carry) = (rows.dState + row &* hidden, rows.carry + row &* hidden)
+      let dn = rows.dTrace + row &* rows.traceStride
+      let (dr, dz, db) = (dn + hidden, dn + 2 &* hidden, dn + 3 &* hidden)
+      var u = 0
+      while u < hidden {
+        dn[u] = dState[u] * (1 - z[u]) * (1 - n[u] * n[u])
+        dz[u] = dState[u] * (h[u] - n[u]) * z[u] * (1 - z[u])
+        dr[u] = dn[u] * b[u] * r[u] * (1 - r[u])
+        db[u] = dn[u] * r[u]
+        carry[u] = carry[u] + dState[u] * z[u]
+        u &+= 1
+      }
+    }
+  }
+}

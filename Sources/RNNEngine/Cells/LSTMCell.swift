@@ -1,0 +1,65 @@
+// Long short-term memory, `nn.LSTM`'s, with a = W_ih x + b_ih + W_hh h + b_hh in the blocks i, f, g, o:
+//
+//     i, f, o = σ(a)   g = tanh(a)   c' = f ⊙ c + i ⊙ g   m = o ⊙ tanh(c')
+//
+// h' = m, or W_hr m with a projection, which is the sweep's work. The trace is i, f, g, o, c' and the
+// gradient of the trace is dL/da, with m in the last block for the gradient of W_hr.
+
+enum LSTMStep: CellStep {
+  /// The block of c' in the trace, and of m in its gradient.
+  static let memory = 4
+
+  static let layout = CellLayout(
+    gateCount: 4, blockCount: 5, inputGates: [0, 1, 2, 3],
+    phases: [RecurrentPhase(gates: 0..<4, block: 0)], hasCellState: true)
+
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  static func forward<S: Scalar>(_ phase: Int, _ rows: ForwardRows<S>) {
+    let hidden = rows.hidden
+    for row in 0..<rows.count {
+      let i = rows.trace + row &* rows.traceStride
+      let (f, g, o) = (i + hidden, i + 2 &* hidden, i + 3 &* hidden)
+      let (cell, memory) = (rows.cells + row &* hidden, i + 4 &* hidden)
+      let state = rows.state + row &* rows.stateStride
+      var u = 0
+      while u < hidden {
+        i[u] = sigmoid(i[u])
+        f[u] = sigmoid(f[u])
+        g[u] = S.tanh(g[u])
+        o[u] = sigmoid(o[u])
+        cell[u] = f[u] * cell[u] + i[u] * g[u]
+        memory[u] = cell[u]
+        state[u] = o[u] * S.tanh(cell[u])
+        u &+= 1
+      }
+    }
+  }
+
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  static func backward<S: Scalar>(_ phase: Int, _ rows: BackwardRows<S>) {
+    let hidden = rows.hidden
+    for row in 0..<rows.count {
+      let i = rows.trace + row &* rows.traceStride
+      let (f, g, o) = (i + hidden, i + 2 &* hidden, i + 3 &* hidden)
+      let (before, after) = (rows.previousCells + row &* rows.previousCellsStride, i + 4 &* hidden)
+      let (dState, dCell) = (rows.dState + row &* hidden, rows.dCells + row &* hidden)
+      let di = rows.dTrace + row &* rows.traceStride
+      let (df, dg, dO) = (di + hidden, di + 2 &* hidden, di + 3 &* hidden)
+      let m = di + 4 &* hidden
+      var u = 0
+      while u < hidden {
+        let squashed = S.tanh(after[u])
+        let dc = dCell[u] + dState[u] * o[u] * (1 - squashed * squashed)
+        di[u] = dc * g[u] * i[u] * (1 - i[u])
+        df[u] = dc * before[u] * f[u] * (1 - f[u])
+        dg[u] = dc * i[u] * (1 - g[u] * g[u])
+        dO[u] = dState[u] * squashed * o[u] * (1 - o[u])
+        m[u] = o[u] * squashed
+        dCell[u] = dc * f[u]
+        u &+= 1
+      }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import Tensors
+
+/// The states h (L·D, N, S) and c (L·D, N, H) of all layers and directions; c is empty without one.
+struct States<S: Scalar>: Sendable {
+  var h, c: [S]
+}
+
+/// What the backward pass of one layer reads.
+struct LayerTape<S: Scalar>: Sendable {
+  /// The layer's input and output, rows by time step.
+  let input, output: [S]
+  /// The trace of each direction; empty if the cell needs none.
+  let traces: [[S]]
+  /// What the output was multiplied by before it went to the next layer.
+  let mask: [S]?
+}
+
+/// A network and its checked weights, on rows that are sorted by time step.
+struct Stack<S: Scalar>: Sendable {
+  let configuration: RecurrentConfiguration
+  let parameters: Parameters<S>
+
+  /// Runs all layers; replaces `states` by the final ones, and hands over each layer's tape.
+  func forward(
+    _ rows: [S], _ schedule: Schedule, _ states: inout States<S>, dropout: DropoutMasks? = nil,
+    keep: ((LayerTape<S>) -> Void)? = nil
+  ) throws -> [S] {
+    var current = rows
+    let initial = states
+    for layer in 0..<configuration.layerCount {
+      let (output, traces) = try forwardLayer(
+        layer, current, schedule, initial, &states, keepsTraces: keep != nil)
+      var mask: [S]?
+      if let dropout, configuration.dropout > 0, layer + 1 < configuration.layerCount {
+        mask = try dropout.scales(count: output.count, probability: configuration.dropout)
+      }
+      keep?(LayerTape(input: current, output: output, traces: traces, mask: mask))
+      current = mask.map { zip(output, $0).map { $0 * $1 } } ?? output
+    }
+    return current
+  }
+
+  private func forwardLayer(
+    _ layer: Int, _ input: [S], _ schedule: Schedule, _ initial: States<S>,
+    _ states: inout States<S>, keepsTraces: Bool
+  ) throws -> (output: [S], traces: [[S]]) {
+    var output = [S](repeating: 0, count: schedule.rows * configuration.outputSize)
+    var traces: [[S]] = []
+    guard schedule.rows > 0 else {
+      return (output, Array(repeating: [], count: configuration.directionCount))
+    }
+    let kernels = kernels(for: S.self)
+    let inputSize = configuration.layerInputSize(layer)
+    let chunk = max(1, rowsPerChunk / schedule.count(0))
+    for direction in 0..<configuration.directionCount {
+      let weights = try LayerWeights(
+        parameters, configuration, layer: layer, direction: direction)
+      let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
+      let width = sweep.traceWidth
+      let packedInput = kernels.pack(
+        weights.input[...], rows: sweep.inputWidth, columns: inputSize)
+      let packedHidden = weights.packedHidden(sweep, kernels)
+      let packedProjection =
+        sweep.hasProjection
+        ? kernels.pack(weights.projection[...], rows: sweep.stateSize, columns: sweep.hiddenSize)
+        : []
+      let keepsTrace = keepsTraces && sweep.layout.keepsTrace
+      let traceRows =
+        keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
+      var trace = [S](repeating: 0, count: traceRows * width)
+      var scratch = [S](
+        repeating: 0, count: sweep.hasProjection ? schedule.count(0) * sweep.hiddenSize : 0)
+
+      func run(
+        _ steps: Range<Int>, input: UnsafePointer<S>, trace: UnsafeMutablePointer<S>,
+        hidden: UnsafePointer<S>, projection: UnsafePointer<S>, initial: UnsafePointer<S>,
+        cells: UnsafeMutablePointer<S>, output: UnsafeMutablePointer<S>,
+        scratch: UnsafeMutablePointer<S>
+      ) {
+        let rows = schedule.rows(of: steps)
+        let part = trace + (keepsTrace ? rows.lowerBound * width : 0)
+        kernels.project(
+          input, Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
+          packedWeight: packedInput, bias: weights.bias, width: sweep.inputWidth, into: part,
+          stride: width)
+        kernels.sweepForward(
+          sweep, steps: steps,
+          ForwardBuffers(
+            trace: part, packedHidden: hidden, packedProjection: projection,
+            initialState: initial, cells: cells, output: output, scratch: scratch))
+      }
+      for start in stride(from: 0, to: schedule.steps, by: chunk) {
+        let end = min(start + chunk, schedule.steps)
+        run(
+          sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end,
+          input: input, trace: &trace, hidden: packedHidden, projection: packedProjection,
+          initial: initial.h, cells: &states.c, output: &output, scratch: &scratch)
+      }
+      schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
+        let place = row * sweep.outputStride + sweep.outputOffset
+        let state = sweep.stateOffset + batchRow * sweep.stateSize
+        for i in 0..<sweep.stateSize { states.h[state + i] = output[place + i] }
+      }
+      traces.append(keepsTrace ? trace : [])
+    }
+    return (output, traces)
+  }
+}
+
+// So many rows of projections stay in the second-level cache until the sweep has used them.
+private let rowsPerChunk = 192
