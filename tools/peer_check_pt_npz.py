@@ -18,7 +18,8 @@ def load(path):
     if is_npz:
         with np.load(path, allow_pickle=False) as f:
             names = [n for n in f.files if n != "__metadata__"]
-            return {n: (f[n].dtype.name, f[n].shape, f[n].tobytes()) for n in names}
+            return {n: (f[n].dtype.name, f[n].shape,
+                        f[n].astype(f[n].dtype.newbyteorder("<")).tobytes()) for n in names}
     def flat(mmap):
         state = torch.load(path, weights_only=True, mmap=mmap)
         result = {}

@@ -1,9 +1,9 @@
 // Pickle, protocols 2 to 5: a stack program that rebuilds Python data.
 //
-// Python's own machine imports modules and calls what it finds there, which is why opening a strange
-// .pt file can run anything. This one has no callables at all: a global is a name, and "calling" one
-// (REDUCE, NEWOBJ, BUILD) makes a node that says so. Reading cannot do more than build a graph, and the
-// graph is never larger than the program.
+// Python's own machine imports modules and calls what it finds there, which is why opening a
+// strange .pt file can run anything. This one has no callables at all: a global is a name, and
+// "calling" one (REDUCE, NEWOBJ, BUILD) makes a node that says so. Reading cannot do more than
+// build a graph, and the graph is never larger than the program.
 
 import Tensors
 

@@ -1,5 +1,5 @@
-// A PyTorch file (torch.save since 1.6): a zip archive (see ZipArchive.swift) whose entries share one
-// folder X, named after the file that was first written:
+// A PyTorch file (torch.save since 1.6): a zip archive (see ZipArchive.swift) whose entries share
+// one folder X, named after the file that was first written:
 //
 //   X/data.pkl     a pickle (see PickleMachine.swift): dicts whose tensors name their storage
 //   X/data/0 …     the bytes of each storage
@@ -25,9 +25,10 @@ public enum PyTorchFile {
 
   /// Reads a state dict; nothing in the file is ever executed.
   ///
-  /// Tensors are windows on the file, or strided views of it. In a checkpoint the state dict is found
-  /// under its usual names, or under `key` (a dotted path; "" for the top level); everything else is
-  /// listed in `skipped`. Throws `pt.…`, `pickle.…` or `zip.…`; `.unsupported` names what is not read.
+  /// Tensors are windows on the file, or strided views of it. In a checkpoint the state dict is
+  /// found under its usual names, or under `key` (a dotted path; "" for the top level); everything
+  /// else is listed in `skipped`. Throws `pt.…`, `pickle.…` or `zip.…`; `.unsupported` names what
+  /// is not read.
   public static func read(_ source: any ByteSource, key: String? = nil) throws -> StateDict {
     if let (name, reason) = legacyName(source) {
       throw RecurrentError(

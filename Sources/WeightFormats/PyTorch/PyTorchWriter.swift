@@ -3,8 +3,8 @@ import Tensors
 extension PyTorchFile {
   /// Writes a state dict that `torch.load` accepts with `weights_only=True` and `mmap=True`.
   ///
-  /// Tied tensors share one storage. Metadata is left out, because a state dict must stay loadable with
-  /// `strict=True`. Equal input gives equal bytes.
+  /// Tied tensors share one storage. Metadata is left out, because a state dict must stay loadable
+  /// with `strict=True`. Equal input gives equal bytes.
   public static func write(_ state: StateDict, to sink: any ByteSink) throws {
     var storages: [Tensor] = []
     var keys: [Name: Int] = [:]
