@@ -60,7 +60,7 @@ def make_npz():
                           "a/b": np.arange(3, dtype=np.int8), "größe": np.arange(4, dtype=np.uint16)})
     savez("layouts.npz", {
         "fortran": np.asfortranarray(np.arange(24, dtype=np.float32).reshape(2, 3, 4)),
-        "big": np.arange(6, dtype=">f4").reshape(3, 2) + np.float32(0.5),
+        "big": (np.arange(6).reshape(3, 2) + 0.5).astype(">f4"),
         "both": np.asfortranarray(np.arange(10, dtype=">i8").reshape(5, 2)),
     })
     # A zip written to a pipe: data descriptors, no sizes in front.
