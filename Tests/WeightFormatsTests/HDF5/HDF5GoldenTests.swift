@@ -22,7 +22,9 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
   let skipped: Int
 
   var testDescription: String { name }
-  var path: String { Self.directory.appendingPathComponent(name).path }
+  var path: String {
+    Self.directory.appendingPathComponent(error == nil ? name : ".refused/" + name).path
+  }
 
   static let directory = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
