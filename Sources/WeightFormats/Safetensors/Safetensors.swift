@@ -122,7 +122,9 @@ public enum Safetensors {
   static let orderKey = "key_order"
 
   /// The order that a file declares, if it names exactly its tensors; else the canonical one.
-  private static func order(of names: [Name], declared text: String?) -> (names: [Name], isDeclared: Bool) {
+  private static func order(of names: [Name], declared text: String?) -> (
+    names: [Name], isDeclared: Bool
+  ) {
     if let text, let json = try? JSON.parse(Array(text.utf8)), let items = json.arrayValue {
       let declared = items.compactMap { $0.stringValue.map { Name($0) } }
       if declared.count == names.count, Set(declared) == Set(names) { return (declared, true) }
