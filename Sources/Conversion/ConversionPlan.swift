@@ -75,7 +75,8 @@ public struct ConversionPlan: Sendable {
       var notes: [String] = []
       let network = try Self.network(in: input.state, options, &notes)
       let target =
-        try options.convention ?? network.flatMap { network in
+        try options.convention
+        ?? network.flatMap { network in
           try outputFormat.expectedConvention.map(Convention.named)
             ?? network.recognition.convention
         }
