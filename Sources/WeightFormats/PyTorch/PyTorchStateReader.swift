@@ -51,7 +51,7 @@ struct PyTorchStateReader {
     for part in key.split(separator: ".", omittingEmptySubsequences: false) {
       guard let next = graph.value(String(part), in: value), graph.dict(next) != nil else {
         throw RecurrentError(
-          .usage, "pt.key", at: "key \"\(key)\"", found: "no such dict in the file",
+          .malformed, "pt.key", at: "key \"\(key)\"", found: "no such dict in the file",
           expected: candidates().isEmpty
             ? "no key" : "one of " + candidates().joined(separator: ", "))
       }
@@ -81,10 +81,10 @@ struct PyTorchStateReader {
     let hasTensors = holdsTensors(value)
     if others.isEmpty || !isRoot(value) { return value }
     throw RecurrentError(
-      .usage, "pt.key",
+      .malformed, "pt.key",
       found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
       expected: "one state dict",
-      hint: "Pass --key with one of " + others.joined(separator: ", ")
+      hint: "rnn-convert --module NAME chooses one of " + others.joined(separator: ", ")
         + (hasTensors ? ", or \"\" for the top level." : "."))
   }
 
@@ -189,7 +189,7 @@ struct PyTorchStateReader {
     } else if isOptimizer(pair.value) {
       text = "the state of an optimizer"
     } else if holdsTensors(pair.value) {
-      text += " with tensors; read them with --key \(key)"
+      text += " with tensors; read them with --module \(key)"
     }
     state.skipped.append("\(key) = \(text)")
   }
