@@ -142,7 +142,8 @@ def check(path):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     here = os.path.dirname(os.path.abspath(__file__))
-    files = sorted(glob.glob(os.path.join(here, "..", "fixtures", "*", "**", "*.npz"), recursive=True))
+    files = sorted(path for kind in ("documents", "torch") for path in glob.glob(
+        os.path.join(here, "..", "fixtures", kind, "**", "*.npz"), recursive=True))
     wrong = count = 0
     worst = 0.0
     for path in files:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every fixture must be able to fail: damages each expected tensor in turn and runs rnn-verify.
 
-    tools/perturb.py PATH/TO/rnn-verify [FIXTURES]
+    tools/perturb.py PATH/TO/rnn-verify [FOLDER...]
 
 Of every fixture there is a copy per expected tensor with one element moved (a different element each
 time), one with a NaN, one without a parameter that the gradients name, one with a tensor too many.
@@ -52,19 +52,20 @@ def damaged_copies(tensors):
         yield "extra", extra, {**tensors, extra: np.ones(3)}
 
 
-def verify(command, folder):
-    result = subprocess.run([command, "--json", folder], capture_output=True, text=True)
+def verify(command, *folders):
+    result = subprocess.run([command, "--json", *folders], capture_output=True, text=True)
     if result.returncode not in (0, 1):
         sys.exit(f"perturb: {command} ended with {result.returncode}\n{result.stderr[-2000:]}")
     by_file = {os.path.basename(f["file"]): f for f in json.loads(result.stdout)["fixtures"]}
     return result.returncode, by_file
 
 
-def main(command, fixtures):
-    sources = sorted(glob.glob(os.path.join(fixtures, "**", "*.npz"), recursive=True))
+def main(command, folders):
+    sources = [path for folder in folders for path in
+               sorted(glob.glob(os.path.join(folder, "**", "*.npz"), recursive=True))]
     if not sources:
-        sys.exit(f"perturb: no fixtures in {fixtures}")
-    status, untouched = verify(command, fixtures)
+        sys.exit(f"perturb: no fixtures in {folders}")
+    status, untouched = verify(command, *folders)
     wrong = [f"{name}: fails untouched" for name, f in untouched.items() if not f["passes"]]
     with tempfile.TemporaryDirectory() as folder:
         plan = {}
@@ -73,7 +74,7 @@ def main(command, fixtures):
                 tensors = {name: archive[name] for name in archive.files}
             for turn, (what, tensor, copy) in enumerate(damaged_copies(tensors)):
                 name = f"{index:03}-{turn:02}.npz"
-                plan[name] = f"{os.path.relpath(source, fixtures)}: {what} {tensor}"
+                plan[name] = f"{os.path.relpath(source)}: {what} {tensor}"
                 write(os.path.join(folder, name), copy)
         status, results = verify(command, folder)
     for name, what in plan.items():
@@ -93,4 +94,5 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     here = os.path.dirname(os.path.abspath(__file__))
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else os.path.join(here, "..", "fixtures"))
+    fixtures = os.path.join(here, "..", "fixtures")
+    main(sys.argv[1], sys.argv[2:] or [os.path.join(fixtures, f) for f in ("documents", "torch")])

@@ -116,11 +116,13 @@ public enum Output {
       var done = 0
       while done < bytes.count {
         #if canImport(Darwin)
-          let sent = Darwin.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+          let sent = Darwin.write(
+            descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
         #elseif canImport(Musl)
           let sent = Musl.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
         #else
-          let sent = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+          let sent = Glibc.write(
+            descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
         #endif
         if sent < 0 && errno == EINTR { continue }
         guard sent > 0 else { return false }

@@ -66,16 +66,25 @@ public struct ConversionPlan: Sendable {
   /// Throws what the readers throw, `convention.inexpressible` when the target has no words for the
   /// network, and `conversion.collision` when two tensors would get one name.
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
-    self.options = options
+    var options = options
     self.outputPath = outputPath
     let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
     self.outputFormat = outputFormat
-    input = try WeightFile(path: inputPath, format: options.inputFormat)
+    do {
+      input = try WeightFile(path: inputPath, format: options.inputFormat)
+    } catch let error as RecurrentError where error.reason == "pt.key" {
+      // Several state dicts side by side (a generator and its critic): the module names one of them.
+      guard let module = options.reading.module else { throw error }
+      input = try WeightFile(path: inputPath, format: options.inputFormat, key: module)
+      options.reading.module = nil
+    }
+    self.options = options
     do {
       var notes: [String] = []
       let network = try Self.network(in: input.state, options, &notes)
       let target =
-        try options.convention ?? network.flatMap { network in
+        try options.convention
+        ?? network.flatMap { network in
           try outputFormat.expectedConvention.map(Convention.named)
             ?? network.recognition.convention
         }
@@ -198,6 +207,10 @@ public struct ConversionPlan: Sendable {
         if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
       }
       if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
+    }
+    let shapes = sources.compactMap { name in origins.first { $0.name == name }?.shape }
+    if let shape = shapes.first, shape != target.shape, shape.reversed() != target.shape {
+      note("\(shape) reshaped")
     }
     if actions.isEmpty, sources.count == 1, sources[0] != target.name { note("renamed") }
     return Step(

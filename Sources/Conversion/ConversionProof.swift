@@ -103,7 +103,8 @@ extension ConversionPlan {
     let exact = losses.isEmpty && !network.weights.rounds(writing: converted.recognition.tensors)
     guard probe.passes(for: converted.weights.dtype, exact: exact) else {
       throw RecurrentError(
-        .malformed, "proof.deviation", found:
+        .malformed, "proof.deviation",
+        found:
           "outputs deviate by \(probe.forward), gradients by \(probe.gradients)",
         expected: exact ? "no deviation" : "what one rounding of the weights explains",
         hint: "The conversion loses too much; choose a wider --dtype.")

@@ -51,7 +51,8 @@ public struct Recognition: Sendable {
         .malformed, "weights.ambiguous",
         found: "\(found.count) recurrent modules: "
           + found.map { "\"\($0.1.naming.recurrent)\" (\($0.0.name))" }.joined(separator: ", "),
-        expected: "one", hint: "Choose one with --module PREFIX or --read-as CONVENTION.")
+        expected: "one",
+        hint: "rnn-convert takes --module PREFIX or --read-as CONVENTION to choose one.")
     }
     guard let (convention, candidate) = found.first else {
       throw Self.unrecognized(state, options)

@@ -259,7 +259,9 @@ private struct Run<S: Scalar> {
     _ group: String, _ expected: StateDict, _ computed: StateDict, _ tolerance: Tolerance
   ) throws -> [Check] {
     var checks: [Check] = []
-    let own = expected.entries.filter { group != "grads" || !["x", "h_0"].contains($0.name.string) }
+    let own = expected.entries.filter {
+      group != "grads" || !["x", "h_0"].contains($0.name.string)
+    }
     guard !own.isEmpty else { return [] }
     for entry in own {
       let name = "\(group)/\(entry.name)"

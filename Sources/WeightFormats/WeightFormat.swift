@@ -16,8 +16,9 @@ public struct WeightFormat: Sendable {
   public let expectedConvention: String?
   /// Whether the bytes look like this container.
   let recognizes: @Sendable (any ByteSource) -> Bool
-  /// Reads without touching tensor bytes where the container allows it.
-  let readContents: @Sendable (InputFile) throws -> StateDict
+  /// Reads without touching tensor bytes where the container allows it; the key chooses one of several
+  /// state dicts in a checkpoint.
+  let readContents: @Sendable (InputFile, _ key: String?) throws -> StateDict
   /// Writes to a temporary file; `nil` for containers that are only read.
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
 
@@ -31,28 +32,28 @@ public struct WeightFormat: Sendable {
   public static let hdf5 = WeightFormat(
     name: "hdf5", extensions: ["h5", "hdf5"], summary: "HDF5, laid out like a state dict",
     carriesMetadata: true, expectedConvention: nil,
-    recognizes: HDF5.recognizes, readContents: HDF5.read,
+    recognizes: HDF5.recognizes, readContents: { file, _ in try HDF5.read(file) },
     writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) })
 
   /// Hugging Face safetensors.
   public static let safetensors = WeightFormat(
     name: "safetensors", extensions: ["safetensors"], summary: "safetensors",
     carriesMetadata: true, expectedConvention: nil,
-    recognizes: Safetensors.recognizes, readContents: { try Safetensors.read($0) },
+    recognizes: Safetensors.recognizes, readContents: { file, _ in try Safetensors.read(file) },
     writeContents: { try Safetensors.write($0, to: $1) })
 
   /// A zip file as `torch.save` writes it.
   public static let pytorch = WeightFormat(
     name: "pt", extensions: ["pt", "pth"], summary: "PyTorch zip checkpoint (torch.save)",
     carriesMetadata: false, expectedConvention: "torch",
-    recognizes: PyTorchFile.recognizes, readContents: { try PyTorchFile.read($0) },
+    recognizes: PyTorchFile.recognizes, readContents: { try PyTorchFile.read($0, key: $1) },
     writeContents: { try PyTorchFile.write($0, to: $1) })
 
   /// A zip file of NumPy arrays.
   public static let npz = WeightFormat(
     name: "npz", extensions: ["npz"], summary: "NumPy archive (numpy.savez)",
     carriesMetadata: true, expectedConvention: nil,
-    recognizes: NPZ.recognizes, readContents: { try NPZ.read($0) },
+    recognizes: NPZ.recognizes, readContents: { file, _ in try NPZ.read(file) },
     writeContents: { try NPZ.write($0, to: $1) })
 
   /// A single NumPy array, read under the name `array`.
@@ -60,9 +61,9 @@ public struct WeightFormat: Sendable {
     name: "npy", extensions: ["npy"], summary: "a single NumPy array (numpy.save); read only",
     carriesMetadata: false, expectedConvention: nil,
     recognizes: NPY.recognizes,
-    readContents: { source in
+    readContents: { file, _ in
       var state = StateDict()
-      try state.append("array", NPY.read(source))
+      try state.append("array", NPY.read(file))
       return state
     },
     writeContents: nil)
@@ -106,13 +107,15 @@ public struct WeightFile: Sendable {
   public let state: StateDict
 
   /// Opens a file; the container is recognised by content unless `format` is given.
-  public init(path: String, format: WeightFormat? = nil) throws {
+  ///
+  /// `key` chooses one of several state dicts in a PyTorch checkpoint; without it they are `pt.key`.
+  public init(path: String, format: WeightFormat? = nil, key: String? = nil) throws {
     let file = try InputFile(path: path)
     do {
       let format = try format ?? Self.recognize(file)
       self.file = file
       self.format = format
-      state = try format.readContents(file)
+      state = try format.readContents(file, key)
     } catch let error as RecurrentError {
       throw error.inFile(path)
     }
@@ -204,7 +207,7 @@ extension WeightFormat {
       let output = try OutputFile(path: path, overwrite: overwrite)
       try writeContents(state, output)
       try output.finishWriting()
-      try proof(readContents(InputFile(path: output.temporaryPath)))
+      try proof(readContents(InputFile(path: output.temporaryPath), nil))
       try output.publish(checking: inputs)
     } catch let error as RecurrentError {
       throw error.inFile(path)

@@ -104,7 +104,8 @@ struct RNNConvert: Tool {
         escapedForTerminal(step.target.string), "\(step.dtype.rawValue) \(step.shape)",
         "<- "
           + (step.sources.isEmpty
-            ? "nothing" : step.sources.map { escapedForTerminal($0.string) }.joined(separator: " + ")),
+            ? "nothing"
+            : step.sources.map { escapedForTerminal($0.string) }.joined(separator: " + ")),
         step.actions.isEmpty ? "unchanged" : step.actions.joined(separator: ", "),
       ]
     }

@@ -21,10 +21,10 @@ struct TextbookNames {
     else { return [] }
     let hidden = recurrent.shape[0]
     var architecture = Architecture(
-      inputSize: input.shape[rowVectors ? 0 : 1], hiddenSize: hidden, bias: state[bias] != nil)
+      inputSize: input.shape[rowVectors ? 0 : 1], hiddenSize: hidden)
     if let head, let weight = state[head.weight], weight.shape.count == 2 {
       architecture.head = .init(
-        classCount: weight.shape[rowVectors ? 1 : 0], bias: state[head.bias] != nil)
+        classCount: weight.shape[rowVectors ? 1 : 0], bias: true)
     }
     return [Candidate(architecture: architecture, naming: Naming(recurrent: "", head: ""))]
   }
@@ -41,16 +41,18 @@ struct TextbookNames {
         convention, "cell \(architecture.cell.rawValue)",
         hint: "The document describes a simple recurrent network only.")
     }
+    guard architecture.bias, architecture.head?.bias ?? true else {
+      throw Convention.inexpressible(
+        convention, "layers without biases",
+        hint: "The document's classes always have biases; keep the torch convention.")
+    }
     let part = Slot.Part.recurrent(layer: 0, direction: 0)
     var tensors: [StoredTensor] = [
       .matrix(input, part, .weightIH, in: architecture, transposed: rowVectors),
       .matrix(recurrent, part, .weightHH, in: architecture, transposed: rowVectors),
+      .vector(bias, part, [.biasIH, .biasHH], in: architecture, asRow: biasAsRow),
     ]
-    if architecture.bias {
-      tensors.append(
-        .vector(bias, part, [.biasIH, .biasHH], in: architecture, asRow: biasAsRow))
-    }
-    if let wanted = architecture.head {
+    if architecture.head != nil {
       guard let head else {
         throw Convention.inexpressible(
           convention, "a linear head",
@@ -58,9 +60,7 @@ struct TextbookNames {
       }
       tensors.append(
         .matrix(head.weight, .head, .weight, in: architecture, transposed: rowVectors))
-      if wanted.bias {
-        tensors.append(.vector(head.bias, .head, [.bias], in: architecture, asRow: biasAsRow))
-      }
+      tensors.append(.vector(head.bias, .head, [.bias], in: architecture, asRow: biasAsRow))
     }
     return tensors
   }

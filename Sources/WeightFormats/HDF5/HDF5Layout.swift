@@ -63,7 +63,9 @@ struct HDF5Layout {
       state.skipped.append("/\(group): \(count) dataset(s) outside the state dict")
     }
     if !isInCreationOrder(root) {
-      found.sort { HDF5KeyOrder($0.name) < HDF5KeyOrder($1.name) }
+      let order = canonicalOrder(found.map(\.name)).enumerated()
+      let ranks = Dictionary(order.map { ($0.element, $0.offset) }, uniquingKeysWith: min)
+      found.sort { (ranks[$0.name] ?? 0) < (ranks[$1.name] ?? 0) }
     }
     var paths: [Name: String] = [:]
     var owners: [UInt64: Name] = [:]

@@ -95,12 +95,15 @@ enum HDF5LibraryDataset {
     let elementSize = H5Tget_size(type)
     let count = try byteCount(of: shape, elementSize: elementSize)
     guard count > 0 else { return MemorySource([]) }
+    let stored = H5Dget_storage_size(id)
     if layout == H5D_COMPACT {
-      guard count <= 1 << 16 else { throw wrongSize(count, stored: 1 << 16, at: place) }
+      // libhdf5 copies from the object header without looking at this.
+      guard count <= 1 << 16, stored == count else {
+        throw wrongSize(count, stored: stored, at: place)
+      }
       let source = try HDF5ChunkedSource(file, place, shape, elementSize, chunkRows: 1)
       return MemorySource(try source.readAll())
     }
-    let stored = H5Dget_storage_size(id)
     let offset = H5Dget_offset(id)
     if layout == H5D_CONTIGUOUS, offset != chdf5_undefined_address() {
       guard stored == count, let start = Int(exactly: offset) else {

@@ -193,11 +193,11 @@ private struct HDF5Walk {
       case 1: return (name, .soft(try softTarget(of: name, in: group, at: place)))
       case 64:
         throw RecurrentError(
-          .malformed, "h5.external-link", at: place + "/" + name.string,
+          .malformed, "h5.external-link", at: (place == "/" ? "" : place) + "/" + name.string,
           found: "a link into another file", expected: "data inside the file")
       default:
         throw RecurrentError(
-          .malformed, "h5.user-link", at: place + "/" + name.string,
+          .malformed, "h5.user-link", at: (place == "/" ? "" : place) + "/" + name.string,
           found: "a user-defined link (type \(type))", expected: "hard and soft links")
       }
     }
@@ -223,7 +223,7 @@ private struct HDF5Walk {
       H5Lget_val(group, name.string, &buffer, size, chdf5_default()), "read a soft link", at: place)
     guard let target = Name(validating: buffer.prefix { $0 != 0 }) else {
       throw RecurrentError(
-        .malformed, "h5.name", at: place + "/" + name.string,
+        .malformed, "h5.name", at: (place == "/" ? "" : place) + "/" + name.string,
         found: "a soft link that is not valid UTF-8", expected: "a path")
     }
     return target

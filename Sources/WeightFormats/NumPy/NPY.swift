@@ -19,8 +19,8 @@ public enum NPY {
 
   /// Reads an array; its data stays where it is until asked for.
   ///
-  /// Big-endian and Fortran-ordered data are put right on the way. Throws `npy.…`: `.malformed` for a
-  /// broken header or a wrong size, `.unsupported` for anything that is not a number or boolean.
+  /// Big-endian and Fortran-ordered data are put right on the way. Throws `npy.…`: `.malformed` for
+  /// a broken header or a wrong size, `.unsupported` for anything that is not a number or boolean.
   public static func read(_ source: any ByteSource) throws -> Tensor {
     let (header, start) = try header(of: source)
     let count = try byteCount(of: header.shape, elementSize: header.dtype.byteCount)

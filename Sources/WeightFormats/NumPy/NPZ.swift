@@ -1,7 +1,8 @@
-// Several arrays of NumPy in one file: a zip archive (see ZipArchive.swift) with one `NAME.npy` per array.
+// Several arrays of NumPy in one file: a zip archive (see ZipArchive.swift) with one `NAME.npy` per
+// array.
 //
-// String metadata travels in the array `__metadata__`: one axis of u8, the UTF-8 text of a JSON object
-// whose values are strings. NumPy sees it as one more array.
+// String metadata travels in the array `__metadata__`: one axis of u8, the UTF-8 text of a JSON
+// object whose values are strings. NumPy sees it as one more array.
 
 import Tensors
 
@@ -44,7 +45,8 @@ public enum NPZ {
 
   /// Writes all arrays in order, stored, each with its data at a multiple of 64 bytes.
   ///
-  /// Throws `npy.bf16` for a type that NumPy lacks and `npz.name` for names that NumPy would confuse.
+  /// Throws `npy.bf16` for a type that NumPy lacks and `npz.name` for names that NumPy would
+  /// confuse.
   public static func write(_ state: StateDict, to sink: any ByteSink) throws {
     let names = Set(state.names)
     var zip = ZipWriter(sink)

@@ -118,6 +118,20 @@ public enum Safetensors {
     }
   }
 
+  /// The metadata key under which the writer keeps an order that `canonicalOrder` would not give.
+  static let orderKey = "key_order"
+
+  /// The order that a file declares, if it names exactly its tensors; else the canonical one.
+  private static func order(of names: [Name], declared text: String?) -> (
+    names: [Name], isDeclared: Bool
+  ) {
+    if let text, let json = try? JSON.parse(Array(text.utf8)), let items = json.arrayValue {
+      let declared = items.compactMap { $0.stringValue.map { Name($0) } }
+      if declared.count == names.count, Set(declared) == Set(names) { return (declared, true) }
+    }
+    return (canonicalOrder(names), false)
+  }
+
   /// Puts the tensors in order and turns alias metadata into ties.
   private static func assemble(
     _ names: [Name], _ tensors: [Name: Tensor], _ metadata: Metadata
@@ -131,7 +145,10 @@ public enum Safetensors {
     state.metadata = Metadata(unique: others.map { ($0.key, $0.value) })
     let kept = Dictionary(uniqueKeysWithValues: aliases.map { (Name($0.key), Name($0.value)) })
     var first: [Name: Name] = [:]
-    for name in canonicalOrder(names + aliases.map { Name($0.key) }) {
+    let ordered = order(
+      of: names + aliases.map { Name($0.key) }, declared: state.metadata[orderKey])
+    if ordered.isDeclared { state.metadata[orderKey] = nil }
+    for name in ordered.names {
       let stored = kept[name] ?? name
       guard let tensor = tensors[stored] else { continue }
       try state.append(name, tensor)

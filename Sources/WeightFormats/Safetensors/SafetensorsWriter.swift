@@ -65,7 +65,12 @@ extension Safetensors {
           expected: "metadata that does not name a tensor")
       }
     }
-    let pairs = state.metadata.pairs.map { (Name($0.key), $0.value) }
+    var pairs = state.metadata.pairs.map { (Name($0.key), $0.value) }
+    // The container sorts its tensors; an optimiser's state still refers to parameters by position.
+    if state.metadata[orderKey] == nil, canonicalOrder(state.names) != state.names {
+      pairs.append(
+        (Name(orderKey), JSON.array(state.names.map { .string($0.string) }).serialized()))
+    }
     let aliases = ties.map { ($0.key, $0.value.string) }
     return (pairs + aliases).sorted { $0.0 < $1.0 }.map {
       JSON.Member(key: $0.0.string, value: .string($0.1))

@@ -59,7 +59,8 @@ final class ZipLock: @unchecked Sendable {
   }
 }
 
-/// Stored bytes of an archive whose CRC-32 is checked, once, before the first of them is handed out.
+/// Stored bytes of an archive whose CRC-32 is checked, once, before the first of them is handed
+/// out.
 ///
 /// The check reads the whole entry in pieces, so that memory stays bounded.
 final class CheckedSource: ByteSource, @unchecked Sendable {

@@ -3,8 +3,9 @@ import Tensors
 
 /// The content of a deflated entry, inflated on demand and never held as a whole.
 ///
-/// The first read makes one pass over everything to check size and CRC-32, and keeps the beginning (the
-/// headers of arrays). Later reads go forward from where the last one ended; going back starts anew.
+/// The first read makes one pass over everything to check size and CRC-32, and keeps the beginning
+/// (the headers of arrays). Later reads go forward from where the last one ended; going back starts
+/// anew.
 final class InflatedSource: ByteSource, @unchecked Sendable {
   let count: Int
   private let base: any ByteSource

@@ -2,8 +2,8 @@ import Tensors
 
 /// Writes a zip archive of stored entries, front to back.
 ///
-/// Headers carry real sizes and checksums, so every source is read twice; the date is always 1980-01-01,
-/// so equal input gives equal bytes.
+/// Headers carry real sizes and checksums, so every source is read twice; the date is always
+/// 1980-01-01, so equal input gives equal bytes.
 public struct ZipWriter {
   private let sink: any ByteSink
   /// From here on a field needs ZIP64; lowered only by tests.

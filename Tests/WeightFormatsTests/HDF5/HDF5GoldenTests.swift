@@ -22,7 +22,9 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
   let skipped: Int
 
   var testDescription: String { name }
-  var path: String { Self.directory.appendingPathComponent(name).path }
+  var path: String {
+    Self.directory.appendingPathComponent(error == nil ? name : ".refused/" + name).path
+  }
 
   static let directory = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -140,12 +142,12 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
       "a.2.weight", "a.10.weight", "rnn.weight_ih", "rnn.weight_hh", "rnn.bias_ih", "rnn.bias_hh",
       "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0",
       "rnn.weight_hr_l0", "rnn.weight_ih_l0_reverse", "rnn.weight_hr_l0_reverse",
-      "rnn.weight_ih_l2", "rnn.weight_ih_l10", "rnn.other", "rnn.weight_ih_l0_g", "rnn.sub.x",
+      "rnn.weight_ih_l2", "rnn.weight_ih_l10", "rnn.other", "rnn.sub.x", "rnn.weight_ih_l0_g",
     ].map { Name($0) }
     for seed in 1..<20 {
       let mixed = sorted.indices.sorted { ($0 * seed * 7) % 19 < ($1 * seed * 7) % 19 }
         .map { sorted[$0] }
-      #expect(mixed.sorted { HDF5KeyOrder($0) < HDF5KeyOrder($1) } == sorted)
+      #expect(canonicalOrder(mixed) == sorted)
     }
   }
 }

@@ -60,6 +60,16 @@ import Testing
     #expect(try reason(of: bytes) == "h5.newer")
   }
 
+  /// A layout message relabelled as version 2 turns a contiguous dataset into a compact one;
+  /// libhdf5 would copy past the object header.
+  @Test(arguments: [("groups.h5", 7904), ("attributes.h5", 896)])
+  func compactSizesAreChecked(_ name: String, _ offset: Int) throws {
+    var bytes = try Array(Data(contentsOf: HDF5Golden.directory.appendingPathComponent(name)))
+    #expect(bytes[offset] == 3)
+    bytes[offset] = 2
+    #expect(try reason(of: bytes) == "h5.size")
+  }
+
   @Test func aDamagedChunkIsFound() throws {
     let path = HDF5Golden.directory.appendingPathComponent("fletcher32.h5").path
     let state = try HDF5.read(InputFile(path: path))

@@ -25,18 +25,33 @@ import WeightFormats
     let sink = MemorySink()
     try Safetensors.write(state, to: sink)
     let expected =
-      #"{"__metadata__":{"a.weight":"b.weight","c.weight":"b.weight","format":"pt"},"#
+      #"{"__metadata__":{"a.weight":"b.weight","c.weight":"b.weight","format":"pt","#
+      + #""key_order":"[\"b.weight\",\"c.weight\",\"a.weight\",\"d.weight\"]"},"#
       + #""b.weight":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"#
       + #""d.weight":{"dtype":"U8","shape":[3],"data_offsets":[3,6]}}"#
     #expect(try Self.text(state).hasPrefix(expected))
     #expect(sink.bytes.suffix(6) == [1, 2, 3, 9, 10, 11])
 
     let again = try Safetensors.read(MemorySource(sink.bytes))
-    #expect(again.names == ["a.weight", "b.weight", "c.weight", "d.weight"])
-    #expect(again.ties == ["b.weight": "a.weight", "c.weight": "a.weight"])
+    #expect(again.names == ["b.weight", "c.weight", "a.weight", "d.weight"])
+    #expect(again.ties == ["c.weight": "b.weight", "a.weight": "b.weight"])
     #expect(again.metadata.pairs.map(\.key) == ["format"])
     for entry in state.entries {
       #expect(try again[entry.name]?.isIdentical(to: entry.tensor) == true)
+    }
+  }
+
+  @Test func anOrderThatDoesNotFitIsOrdinaryMetadata() throws {
+    var state = StateDict()
+    try state.append("b", Self.tensor(3))
+    try state.append("a", Self.tensor(2))
+    for order in [#"["a","b","c"]"#, #"["a","a"]"#, "not JSON", #"{"a":1}"#] {
+      state.metadata["key_order"] = order
+      let sink = MemorySink()
+      try Safetensors.write(state, to: sink)
+      let again = try Safetensors.read(MemorySource(sink.bytes))
+      #expect(again.names == ["a", "b"])
+      #expect(again.metadata["key_order"] == order)
     }
   }
 

@@ -29,8 +29,8 @@ struct Golden {
     }
   }
 
-  static func url(_ path: String, file: String = #filePath) -> URL {
-    var folder = URL(fileURLWithPath: file)
+  static func url(_ path: String) -> URL {
+    var folder = URL(fileURLWithPath: #filePath)
     for _ in 0..<4 { folder.deleteLastPathComponent() }
     return folder.appendingPathComponent("fixtures/golden/" + path)
   }

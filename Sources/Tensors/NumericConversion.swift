@@ -1,0 +1,179 @@
+/// What a conversion between floating-point types changed.
+public struct ConversionLoss: Sendable, Equatable {
+  /// Finite numbers that became infinite.
+  public var overflows = 0
+  /// Numbers other than zero that became zero.
+  public var underflows = 0
+  /// Finite numbers that changed at all, overflows and underflows included.
+  public var inexact = 0
+  /// NaNs whose sign or payload is no longer the same.
+  public var changedNaNs = 0
+  /// The largest |new - old| / |old| of the numbers that stayed finite.
+  public var largestRelativeChange = 0.0
+  /// The element with that change; `nil` when no finite number changed to another one.
+  public var largestRelativeChangeIndex: Int?
+
+  /// Creates the loss of a conversion that changes nothing.
+  public init() {}
+
+  /// Whether every element kept its value.
+  public var isExact: Bool { inexact == 0 && changedNaNs == 0 }
+
+  fileprivate mutating func record(old: UInt64, new: UInt64, at index: Int) {
+    let (before, after) = (Double(bitPattern: old), Double(bitPattern: new))
+    if before.isNaN {
+      changedNaNs += 1
+      return
+    }
+    inexact += 1
+    if after.isInfinite {
+      overflows += 1
+      return
+    }
+    if after == 0 { underflows += 1 }
+    let change = abs(after - before) / abs(before)
+    if change > largestRelativeChange {
+      largestRelativeChange = change
+      largestRelativeChangeIndex = index
+    }
+  }
+}
+
+extension Tensor {
+  /// The tensor in another floating-point type, every element rounded once, ties to even.
+  ///
+  /// The same type gives the same bytes. Throws `tensor.not-floating` for integers and `bool`.
+  public func converted(to target: DType) throws -> (Tensor, ConversionLoss) {
+    guard let from = FloatLayout(dtype), let to = FloatLayout(target) else {
+      throw RecurrentError(
+        .unsupported, "tensor.not-floating", found: "\(dtype.rawValue) to \(target.rawValue)",
+        expected: "two of f64, f32, f16, bf16")
+    }
+    if dtype == target { return (self, ConversionLoss()) }
+    var loss = ConversionLoss()
+    let size = try Tensors.byteCount(of: shape, elementSize: target.byteCount)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(size)
+    var index = 0
+    try forEachPattern { pattern in
+      let old = from.widened(pattern)
+      let result = to.narrowed(old)
+      let new = to.widened(result)
+      if new != old { loss.record(old: old, new: new, at: index) }
+      withUnsafeBytes(of: result.littleEndian) {
+        bytes.append(contentsOf: $0.prefix(target.byteCount))
+      }
+      index += 1
+    }
+    return (try Tensor(dtype: target, shape: shape, bytes: bytes), loss)
+  }
+
+  /// The elements as binary64, which is exact for every floating-point type.
+  ///
+  /// Throws `tensor.not-exact` for an integer that binary64 cannot hold.
+  public func doubles() throws -> [Double] {
+    try elements { layout, pattern in
+      if let layout { return Double(bitPattern: layout.widened(pattern)) }
+      return try exact(integer(pattern), Double.init(exactly:), "binary64")
+    }
+  }
+
+  /// The elements as binary32; binary64 is rounded once, every other floating-point type is exact.
+  ///
+  /// Throws `tensor.not-exact` for an integer that binary32 cannot hold.
+  public func floats() throws -> [Float] {
+    try elements { layout, pattern in
+      if let layout {
+        return Float(bitPattern: UInt32(FloatLayout.f32.narrowed(layout.widened(pattern))))
+      }
+      return try exact(integer(pattern), Float.init(exactly:), "binary32")
+    }
+  }
+
+  /// The elements of an integer or `bool` tensor.
+  ///
+  /// Throws `tensor.not-integer` for floating-point types, `tensor.not-exact` for a `u64` above 2^63 - 1.
+  public func integers() throws -> [Int] {
+    guard !dtype.isFloatingPoint else {
+      throw RecurrentError(
+        .malformed, "tensor.not-integer", found: dtype.rawValue, expected: "an integer type")
+    }
+    return try elements { _, pattern in try integer(pattern) }
+  }
+
+  /// A binary32 tensor in memory.
+  public static func make(_ values: [Float], shape: [Int]) throws -> Tensor {
+    try make(patterns: values.map { UInt64($0.bitPattern) }, .f32, shape)
+  }
+
+  /// A binary64 tensor in memory.
+  public static func make(_ values: [Double], shape: [Int]) throws -> Tensor {
+    try make(patterns: values.map(\.bitPattern), .f64, shape)
+  }
+
+  private static func make(
+    patterns: [UInt64], _ dtype: DType, _ shape: [Int]
+  ) throws -> Tensor {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(patterns.count * dtype.byteCount)
+    for pattern in patterns {
+      withUnsafeBytes(of: pattern.littleEndian) {
+        bytes.append(contentsOf: $0.prefix(dtype.byteCount))
+      }
+    }
+    return try Tensor(dtype: dtype, shape: shape, bytes: bytes)
+  }
+
+  private func elements<Value>(
+    _ transform: (FloatLayout?, UInt64) throws -> Value
+  ) throws -> [Value] {
+    let layout = FloatLayout(dtype)
+    var result: [Value] = []
+    result.reserveCapacity(elementCount)
+    try forEachPattern { result.append(try transform(layout, $0)) }
+    return result
+  }
+
+  private func forEachPattern(_ body: (UInt64) throws -> Void) throws {
+    let size = dtype.byteCount
+    // The piece size is a multiple of every element size, so no element is cut.
+    try source.forEachChunk(of: 1 << 20) { piece in
+      for start in stride(from: 0, to: piece.count, by: size) {
+        let pattern: UInt64 =
+          switch size {
+          case 1: UInt64(piece[start])
+          case 2:
+            UInt64(
+              UInt16(littleEndian: piece.loadUnaligned(fromByteOffset: start, as: UInt16.self)))
+          case 4:
+            UInt64(
+              UInt32(littleEndian: piece.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+          default:
+            UInt64(littleEndian: piece.loadUnaligned(fromByteOffset: start, as: UInt64.self))
+          }
+        try body(pattern)
+      }
+    }
+  }
+
+  private func integer(_ pattern: UInt64) throws -> Int {
+    switch dtype {
+    case .i64: Int(truncatingIfNeeded: pattern)
+    case .i32: Int(Int32(truncatingIfNeeded: pattern))
+    case .i16: Int(Int16(truncatingIfNeeded: pattern))
+    case .i8: Int(Int8(truncatingIfNeeded: pattern))
+    default: try exact(pattern, Int.init(exactly:), "63 bits")
+    }
+  }
+
+  private func exact<From, To>(
+    _ value: From, _ convert: (From) -> To?, _ target: String
+  ) throws -> To {
+    guard let result = convert(value) else {
+      throw RecurrentError(
+        .malformed, "tensor.not-exact", found: "\(dtype.rawValue) \(value)",
+        expected: "a value that fits \(target)")
+    }
+    return result
+  }
+}

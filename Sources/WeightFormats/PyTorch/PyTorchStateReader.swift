@@ -1,0 +1,208 @@
+import Tensors
+
+/// Finds the state dict in what a PyTorch file holds, and reads it.
+struct PyTorchStateReader {
+  private let graph: PickleGraph
+  private var tensors: PyTorchTensorReader
+  // Found out once per dict: pickles share nodes, so asking again and again could take for ever.
+  private var withTensors: Set<Int> = []
+  private var optimizers: Set<Int> = []
+
+  /// Where checkpoints keep their weights, the likeliest first.
+  private static let usualKeys = [
+    "state_dict", "model_state_dict", "model", "net", "module", "weights", "params", "ema",
+    "ema_model_state_dict",
+  ]
+  private static let maximumDepth = 4
+
+  init(graph: PickleGraph, storages: PyTorchStorages, expansionLimit: Int) {
+    self.graph = graph
+    tensors = PyTorchTensorReader(
+      graph: graph, storages: storages, expansionLimit: expansionLimit)
+    for (index, node) in graph.nodes.enumerated() {
+      guard case .dict(let pairs) = node else { continue }
+      if pairs.contains(where: { tensors.tensorCall($0.value) != nil }) {
+        withTensors.insert(index)
+      }
+      let value = PickleValue.node(index)
+      if graph.value("param_groups", in: value) != nil, graph.value("state", in: value) != nil {
+        optimizers.insert(index)
+      }
+    }
+  }
+
+  mutating func read(key: String?) throws -> StateDict {
+    guard graph.dict(graph.root) != nil else { throw wrongRoot() }
+    var state = StateDict()
+    let chosen = try key.map { try follow($0) } ?? search(&state)
+    for pair in graph.dict(chosen) ?? [] { try add(pair, to: &state) }
+    if tensors.storages.archive.lacksChecksums {
+      state.skipped.append("checksums: the writer left them out, damage cannot be noticed")
+    }
+    return state
+  }
+
+  // MARK: Choosing
+
+  private func follow(_ key: String) throws -> PickleValue {
+    var value = graph.root
+    if key.isEmpty { return value }
+    if let whole = graph.value(key, in: value), graph.dict(whole) != nil { return whole }
+    for part in key.split(separator: ".", omittingEmptySubsequences: false) {
+      guard let next = graph.value(String(part), in: value), graph.dict(next) != nil else {
+        throw RecurrentError(
+          .malformed, "pt.key", at: "key \"\(key)\"", found: "no such dict in the file",
+          expected: candidates().isEmpty
+            ? "no key" : "one of " + candidates().joined(separator: ", "))
+      }
+      value = next
+    }
+    return value
+  }
+
+  /// The usual keys first, then the top level; anything else is for the caller to choose.
+  private func search(_ state: inout StateDict) throws -> PickleValue {
+    var value = graph.root
+    levels: for _ in 0..<Self.maximumDepth {
+      for key in Self.usualKeys {
+        guard let next = graph.value(key, in: value), holdsWeights(next) else {
+          continue
+        }
+        for pair in graph.dict(value) ?? [] {
+          if case .string(let bytes) = pair.key, bytes.elementsEqual(key.utf8) { continue }
+          skip(pair, in: &state)
+        }
+        value = next
+        continue levels
+      }
+      break
+    }
+    let others = candidates()
+    let hasTensors = holdsTensors(value)
+    if others.isEmpty || !isRoot(value) { return value }
+    throw RecurrentError(
+      .malformed, "pt.key",
+      found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
+      expected: "one state dict",
+      hint: "rnn-convert --module NAME chooses one of " + others.joined(separator: ", ")
+        + (hasTensors ? ", or \"\" for the top level." : "."))
+  }
+
+  private func isRoot(_ value: PickleValue) -> Bool {
+    if case .node(let a) = value, case .node(let b) = graph.root { a == b } else { false }
+  }
+
+  /// The keys of the top level under which tensors lie; never an optimizer.
+  private func candidates() -> [String] {
+    (graph.dict(graph.root) ?? []).prefix(1000).compactMap { pair in
+      guard case .string(let key) = pair.key, holdsTensors(pair.value), !isOptimizer(pair.value)
+      else { return nil }
+      return "\"" + String(decoding: key, as: UTF8.self) + "\""
+    }
+  }
+
+  private func holdsTensors(_ value: PickleValue) -> Bool {
+    if case .node(let index) = value { withTensors.contains(index) } else { false }
+  }
+
+  private func isOptimizer(_ value: PickleValue) -> Bool {
+    if case .node(let index) = value { optimizers.contains(index) } else { false }
+  }
+
+  /// Whether tensors lie here or under the usual keys further down.
+  private func holdsWeights(_ value: PickleValue) -> Bool {
+    var pending = [value]
+    var seen: Set<Int> = []
+    while let next = pending.popLast() {
+      guard case .node(let index) = next, seen.insert(index).inserted, !isOptimizer(next) else {
+        continue
+      }
+      if holdsTensors(next) { return true }
+      for pair in graph.dict(next) ?? [] {
+        if case .string(let key) = pair.key, key.count < 32,
+          Self.usualKeys.contains(String(decoding: key, as: UTF8.self))
+        {
+          pending.append(pair.value)
+        }
+      }
+    }
+    return false
+  }
+
+  // MARK: Reading
+
+  private var views: [PyTorchTensorReader.View: Name] = [:]
+
+  private mutating func add(
+    _ pair: (key: PickleValue, value: PickleValue), to state: inout StateDict
+  ) throws {
+    guard let call = tensors.tensorCall(pair.value) else {
+      try checkSkippable(pair)
+      return skip(pair, in: &state)
+    }
+    guard case .string(let bytes) = pair.key else { return skip(pair, in: &state) }
+    guard let name = Name(validating: bytes) else {
+      throw RecurrentError(
+        .malformed, "pt.name", at: "tensor \"\(String(decoding: bytes, as: UTF8.self))\"",
+        found: "a name that is not UTF-8", expected: "UTF-8")
+    }
+    do {
+      let (tensor, view) = try tensors.tensor(call)
+      try state.append(name, tensor)
+      guard tensor.byteCount > 0 else { return }
+      if let first = views[view] {
+        state.ties[name] = first
+      } else {
+        views[view] = name
+      }
+    } catch let error as RecurrentError {
+      throw error.reason == "name.duplicate" ? error : error.within("tensor \"\(name)\"")
+    }
+  }
+
+  /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.
+  private func checkSkippable(_ pair: (key: PickleValue, value: PickleValue)) throws {
+    guard let name = graph.call(pair.value)?.name else { return }
+    let module = name.prefix { $0 != " " && $0 != "." }
+    guard module == "torch" || module == "numpy", name.hasSuffix(" scalar") == false,
+      !["torch Size", "torch device"].contains(name)
+    else { return }
+    throw RecurrentError(
+      .unsupported, module == "numpy" ? "pt.numpy" : "pt.object", at: graph.summary(pair.key),
+      found: "an object of \(name)", expected: "a tensor",
+      hint: "In Python, turn it into a tensor and save the state dict again.")
+  }
+
+  private func skip(
+    _ pair: (key: PickleValue, value: PickleValue), in state: inout StateDict
+  ) {
+    guard state.skipped.count < 1000 else { return }
+    let key: String
+    if case .string(let bytes) = pair.key {
+      key = String(decoding: bytes.prefix(256), as: UTF8.self)
+    } else {
+      key = graph.summary(pair.key)
+    }
+    var text = graph.summary(pair.value)
+    if tensors.tensorCall(pair.value) != nil {
+      text = "a tensor"
+    } else if isOptimizer(pair.value) {
+      text = "the state of an optimizer"
+    } else if holdsTensors(pair.value) {
+      text += " with tensors; read them with --module \(key)"
+    }
+    state.skipped.append("\(key) = \(text)")
+  }
+
+  private func wrongRoot() -> RecurrentError {
+    if tensors.tensorCall(graph.root) == nil, let name = graph.call(graph.root)?.name {
+      return RecurrentError(
+        .unsupported, "pt.pickled-module", at: "data.pkl", found: "an object of \(name)",
+        expected: "a state dict", hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
+    }
+    let what = tensors.tensorCall(graph.root) == nil ? graph.summary(graph.root) : "a tensor alone"
+    return RecurrentError(
+      .unsupported, "pt.root", at: "data.pkl", found: what, expected: "a dict of names to tensors",
+      hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
+  }
+}

@@ -1,0 +1,172 @@
+import Foundation
+import Tensors
+import Testing
+import WeightFormats
+
+@Suite struct OutputFileTests {
+  /// A fresh directory that is removed afterwards.
+  func inDirectory(_ body: (String) throws -> Void) throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appendingPathComponent("rnn-output-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    try body(directory)
+  }
+
+  func contents(_ path: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
+  }
+
+  func write(_ text: String, to path: String) throws {
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+  }
+
+  func files(_ directory: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+  }
+
+  func mode(_ path: String) throws -> Int? {
+    try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+  }
+
+  func reason(_ body: () throws -> Void) -> String? {
+    do {
+      try body()
+      return nil
+    } catch { return (error as? RecurrentError).map { "\($0.kind.rawValue) \($0.reason)" } }
+  }
+
+  @Test func nothingIsVisibleBeforePublication() throws {
+    try inDirectory { directory in
+      let path = directory + "/out.bin"
+      let output = try OutputFile(path: path, overwrite: false)
+      let large = (0..<3_000_001).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+      try output.reserve(large.count)
+      try output.write([1, 2, 3])
+      try output.write(large)
+      try output.write([4])
+      try output.finishWriting()
+      #expect(!FileManager.default.fileExists(atPath: path))
+      #expect(try mode(output.temporaryPath) == 0o600)
+      #expect(output.temporaryPath.hasPrefix(directory + "/.out.bin.rnn-"))
+      try output.publish(checking: [])
+      #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3] + large + [4]))
+      #expect(try files(directory) == ["out.bin"])
+      #expect(try mode(path).map { $0 & 0o600 } == 0o600)
+    }
+  }
+
+  @Test func discardingLeavesNothing() throws {
+    try inDirectory { directory in
+      do {
+        let output = try OutputFile(path: directory + "/a", overwrite: false)
+        try output.write([1])
+        #expect(try files(directory).count == 1)
+      }
+      #expect(try files(directory).isEmpty)
+    }
+  }
+
+  @Test func anExistingFileStaysWithoutOverwrite() throws {
+    try inDirectory { directory in
+      let path = directory + "/old"
+      try write("old", to: path)
+      #expect(
+        reason { _ = try OutputFile(path: path, overwrite: false) } == "73 output.exists")
+      let late = directory + "/late"
+      let output = try OutputFile(path: late, overwrite: false)
+      try output.write([9])
+      try write("other", to: late)
+      #expect(reason { try output.publish() } == "73 output.exists")
+      output.discard()
+      #expect(try contents(late) == "other")
+      #expect(try files(directory) == ["late", "old"])
+    }
+  }
+
+  @Test func overwritingKeepsModeAndLink() throws {
+    try inDirectory { directory in
+      let real = directory + "/real"
+      try write("old", to: real)
+      try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: real)
+      let link = directory + "/link"
+      try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "real")
+      let output = try OutputFile(path: link, overwrite: true)
+      try output.write(Array("new".utf8))
+      #expect(try contents(real) == "old")
+      try output.publish()
+      #expect(try contents(real) == "new")
+      #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "real")
+      #expect(try mode(real) == 0o640)
+      #expect(try files(directory) == ["link", "real"])
+    }
+  }
+
+  @Test func whatCannotBeCreatedIsRefusedAtOnce() throws {
+    try inDirectory { directory in
+      let fifo = directory + "/fifo"
+      #expect(mkfifo(fifo, 0o600) == 0)
+      try FileManager.default.createSymbolicLink(
+        atPath: directory + "/dangling", withDestinationPath: "nowhere")
+      for (name, expected) in [
+        ("", "73 output.not-regular"), ("/fifo", "73 output.not-regular"),
+        ("/dangling", "73 output.dangling-link"), ("/none/file", "73 output.directory"),
+        ("/fifo/file", "73 output.directory"), ("/none/", "73 output.directory"),
+      ] {
+        #expect(
+          reason { _ = try OutputFile(path: directory + name, overwrite: true) } == expected)
+      }
+      #expect(reason { _ = try OutputFile(path: "", overwrite: true) } == "73 output.directory")
+      #expect(try files(directory) == ["dangling", "fifo"])
+    }
+  }
+
+  @Test func longNamesStillGetATemporary() throws {
+    try inDirectory { directory in
+      let path = directory + "/" + String(repeating: "é", count: 127)
+      let output = try OutputFile(path: path, overwrite: false)
+      try output.publish()
+      #expect(FileManager.default.fileExists(atPath: path))
+    }
+  }
+
+  @Test func aChangedInputStopsPublication() throws {
+    try inDirectory { directory in
+      let source = directory + "/in"
+      try write("input", to: source)
+      let input = try InputFile(path: source)
+      let output = try OutputFile(path: directory + "/out", overwrite: false)
+      try write("changed and longer", to: source)
+      // Replaced by rename: the open file lost its link, which its change time tells.
+      #expect(reason { try output.publish(checking: [input]) } == "75 file.changed")
+      output.discard()
+      #expect(try files(directory) == ["in"])
+    }
+  }
+
+  @Test func exactlyOneOfManyWritersWins() async throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appendingPathComponent("rnn-race-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let path = directory + "/out"
+    let winners = await withTaskGroup(of: Int?.self) { group in
+      for writer in 0..<16 {
+        group.addTask {
+          do {
+            let output = try OutputFile(path: path, overwrite: false)
+            try output.write([UInt8](repeating: UInt8(writer), count: 100_000))
+            try output.publish()
+            return writer
+          } catch { return (error as? RecurrentError)?.reason == "output.exists" ? nil : -1 }
+        }
+      }
+      return await group.reduce(into: [Int]()) { if let writer = $1 { $0.append(writer) } }
+    }
+    #expect(winners.count == 1)
+    let data = try Data(contentsOf: URL(fileURLWithPath: path))
+    #expect(data == Data(repeating: UInt8(winners.first ?? 255), count: 100_000))
+    #expect(try files(directory) == ["out"])
+  }
+}
