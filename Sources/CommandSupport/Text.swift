@@ -41,12 +41,14 @@ public func table(_ rows: [[String]], indent: String = "  ") -> String {
       widths[column] = max(widths[column], cell.count)
     }
   }
-  return rows.map { row in
+  return rows.map { row -> String in
     let cells = row.enumerated().map { column, cell in
       column == row.count - 1
         ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
     }
-    return indent + cells.joined(separator: "  ")
+    var line = indent + cells.joined(separator: "  ")
+    while line.last == " " { line.removeLast() }
+    return line
   }.joined(separator: "\n") + (rows.isEmpty ? "" : "\n")
 }
 

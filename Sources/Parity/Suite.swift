@@ -66,17 +66,15 @@ public enum FixtureSearch {
         files.append(path)
         continue
       }
-      var pending = names.map { "\(path)/\($0)" }.reversed() as [String]
-      var visited = 0
+      let base = path.hasSuffix("/") && path.count > 1 ? String(path.dropLast()) : path
+      var pending = names.map { "\(base)/\($0)" }.reversed() as [String]
       while let next = pending.popLast() {
-        visited += 1
         if let inner = try directoryEntries(next) {
           pending += inner.map { "\(next)/\($0)" }.reversed()
         } else if try isCandidate(next) {
           files.append(next)
         }
       }
-      guard visited > 0 else { continue }
     }
     guard !files.isEmpty else {
       throw RecurrentError(

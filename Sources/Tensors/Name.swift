@@ -15,7 +15,8 @@ public struct Name: Hashable, Sendable, Comparable, ExpressibleByStringInterpola
   /// Creates a name from bytes of a file; `nil` when they are not valid UTF-8.
   public init?(validating bytes: some Sequence<UInt8>) {
     let array = Array(bytes)
-    guard String(validating: array, as: UTF8.self) != nil else { return nil }
+    // Decoding repairs invalid sequences, so only valid ones come back as they were.
+    guard String(decoding: array, as: UTF8.self).utf8.elementsEqual(array) else { return nil }
     utf8 = array
   }
 

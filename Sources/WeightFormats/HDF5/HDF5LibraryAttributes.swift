@@ -107,7 +107,7 @@ enum HDF5LibraryAttributes {
         raw.removeSubrange(end...)
       }
     }
-    return String(validating: raw, as: UTF8.self)
+    return Name(validating: raw)?.string
   }
 }
 
