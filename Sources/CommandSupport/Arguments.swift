@@ -12,6 +12,17 @@ extension Cell {
   }
 }
 
+extension GRUReset {
+  /// Parses `--gru-reset`; throws `.usage` with the two forms.
+  public static func argument(_ text: String) throws -> GRUReset {
+    guard let reset = GRUReset(rawValue: text) else {
+      throw RecurrentError(
+        .usage, "usage.gru-reset", found: "--gru-reset \(text)", expected: "after or before")
+    }
+    return reset
+  }
+}
+
 extension DType {
   /// Parses `--dtype`; throws `.usage` for anything but a floating-point type.
   public static func argument(_ text: String) throws -> DType {

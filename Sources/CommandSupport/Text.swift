@@ -67,6 +67,10 @@ extension JSON {
       .init(key: "hidden_size", value: .number(architecture.hiddenSize)),
       .init(key: "num_layers", value: .number(architecture.layerCount)),
       .init(key: "bidirectional", value: .bool(architecture.bidirectional)),
+      .init(key: "proj_size", value: .number(architecture.projSize)),
+      .init(
+        key: "gru_reset",
+        value: architecture.cell == .gru ? .string(architecture.gruReset.rawValue) : .null),
       .init(key: "bias", value: .bool(architecture.bias)),
       .init(key: "batch_first", value: .bool(architecture.batchFirst)),
       .init(key: "head", value: .string(architecture.head == nil ? "none" : "linear")),

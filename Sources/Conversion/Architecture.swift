@@ -17,6 +17,10 @@ public struct Architecture: Sendable, Equatable {
   public var bias: Bool
   /// Whether x and output are (N,T,·) instead of (T,N,·); weights do not depend on it.
   public var batchFirst: Bool
+  /// P, the size that an LSTM's state is projected to; 0 for no projection.
+  public var projSize: Int
+  /// Where a GRU applies its reset gate; other cells ignore it.
+  public var gruReset: GRUReset
   /// The linear layer after the last recurrent layer.
   public var head: Head?
 
@@ -37,7 +41,8 @@ public struct Architecture: Sendable, Equatable {
   /// Describes a network; sizes as in `nn.RNN`.
   public init(
     cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1,
-    bidirectional: Bool = false, bias: Bool = true, batchFirst: Bool = false, head: Head? = nil
+    bidirectional: Bool = false, bias: Bool = true, batchFirst: Bool = false, projSize: Int = 0,
+    gruReset: GRUReset = .after, head: Head? = nil
   ) {
     self.cell = cell
     self.inputSize = inputSize
@@ -46,22 +51,29 @@ public struct Architecture: Sendable, Equatable {
     self.bidirectional = bidirectional
     self.bias = bias
     self.batchFirst = batchFirst
+    self.projSize = projSize
+    self.gruReset = gruReset
     self.head = head
   }
 
   /// 1, or 2 when bidirectional.
   public var directionCount: Int { bidirectional ? 2 : 1 }
 
-  /// The input features of a layer: D for the first, H times directions for the others.
-  public func inputSize(ofLayer layer: Int) -> Int {
-    layer == 0 ? inputSize : directionCount * hiddenSize
-  }
+  /// The features of the state h: P with a projection, else H.
+  public var stateSize: Int { projSize > 0 ? projSize : hiddenSize }
+
+  /// The features of the output: those of the state in each direction.
+  public var outputSize: Int { directionCount * stateSize }
+
+  /// The input features of a layer: D for the first, the output of the layer below for the others.
+  public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? inputSize : outputSize }
 
   /// The engine's configuration of the recurrent part.
   public var configuration: RecurrentConfiguration {
     RecurrentConfiguration(
       cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, layerCount: layerCount,
-      bias: bias, batchFirst: batchFirst, bidirectional: bidirectional)
+      bias: bias, batchFirst: batchFirst, bidirectional: bidirectional, projSize: projSize,
+      gruReset: gruReset)
   }
 
   /// One line for people: `rnn_tanh, 2 layers, bidirectional, input 65, hidden 48, head 65`.
@@ -69,6 +81,8 @@ public struct Architecture: Sendable, Equatable {
     var parts = [cell.rawValue, layerCount == 1 ? "1 layer" : "\(layerCount) layers"]
     if bidirectional { parts.append("bidirectional") }
     parts += ["input \(inputSize)", "hidden \(hiddenSize)"]
+    if projSize > 0 { parts.append("projection \(projSize)") }
+    if cell == .gru, gruReset == .before { parts.append("reset before") }
     if !bias { parts.append("no bias") }
     if let head { parts.append("linear head \(head.classCount)") }
     return parts.joined(separator: ", ")

@@ -102,6 +102,11 @@ public struct ConversionPlan: Sendable {
           state.metadata["format_version"] = state.metadata["format_version"] ?? "1"
         }
         if let cell = options.reading.cell { state.metadata["cell"] = cell.rawValue }
+        if let network, network.architecture.cell.gateNames.count > 1 {
+          // Shapes settle these; nothing is assumed by writing them down.
+          state.metadata["cell"] = network.architecture.cell.rawValue
+        }
+        if let reset = options.reading.gruReset { state.metadata["gru_reset"] = reset.rawValue }
       } else {
         notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
           "metadata \($0.key) = \($0.value) is not carried over: \(outputFormat.name) has no metadata"

@@ -92,7 +92,8 @@ extension ConversionPlan {
     let converted = try Network(
       written,
       options: ReadOptions(
-        convention: convention, module: prefix, cell: network.architecture.cell))
+        convention: convention, module: prefix, cell: network.architecture.cell,
+        gruReset: network.architecture.gruReset))
     var architecture = network.architecture
     // The target may have no place for this; it does not touch the weights.
     architecture.batchFirst = converted.architecture.batchFirst

@@ -20,17 +20,29 @@ public struct Probe: Sendable {
     var generator = ProbeGenerator()
     let x = try generator.array([steps, rows, architecture.inputSize])
     let h0 = try generator.array([
-      architecture.layerCount * architecture.directionCount, rows, architecture.hiddenSize,
+      architecture.layerCount * architecture.directionCount, rows, architecture.stateSize,
     ])
-    let (a, tapeA) = try lhs.rnn.record(x, h0: h0)
-    let (b, tapeB) = try rhs.rnn.record(x, h0: h0)
+    let c0 =
+      architecture.cell.hasCellState
+      ? try generator.array([h0.shape[0], rows, architecture.hiddenSize]) : nil
+    let (a, tapeA) = try lhs.rnn.record(x, h0: h0, c0: c0)
+    let (b, tapeB) = try rhs.rnn.record(x, h0: h0, c0: c0)
     var forward = max(
       Self.deviation(a.output, b.output, floor: 1), Self.deviation(a.hN, b.hN, floor: 1))
+    if let left = a.cN, let right = b.cN {
+      forward = max(forward, Self.deviation(left, right, floor: 1))
+    }
     let upstream = try generator.array(a.output.shape)
     let upstreamState = try generator.array(a.hN.shape)
-    let ga = try lhs.rnn.backward(tapeA, gradOutput: upstream, gradHN: upstreamState)
-    let gb = try rhs.rnn.backward(tapeB, gradOutput: upstream, gradHN: upstreamState)
+    let upstreamCell = try a.cN.map { try generator.array($0.shape) }
+    let ga = try lhs.rnn.backward(
+      tapeA, gradOutput: upstream, gradHN: upstreamState, gradCN: upstreamCell)
+    let gb = try rhs.rnn.backward(
+      tapeB, gradOutput: upstream, gradHN: upstreamState, gradCN: upstreamCell)
     var gradients = max(Self.deviation(ga.x, gb.x), Self.deviation(ga.h0, gb.h0))
+    if let left = ga.c0, let right = gb.c0 {
+      gradients = max(gradients, Self.deviation(left, right))
+    }
     for name in ga.parameters.names {
       guard let left = ga.parameters[name], let right = gb.parameters[name] else { continue }
       gradients = max(gradients, Self.deviation(left, right))

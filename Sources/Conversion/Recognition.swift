@@ -9,12 +9,18 @@ public struct ReadOptions: Sendable {
   public var module: String?
   /// The cell, where shapes leave it open (tanh or relu).
   public var cell: Cell?
+  /// Where a GRU applies its reset gate, which shapes never say.
+  public var gruReset: GRUReset?
 
   /// Creates options; everything is recognised by default.
-  public init(convention: Convention? = nil, module: String? = nil, cell: Cell? = nil) {
+  public init(
+    convention: Convention? = nil, module: String? = nil, cell: Cell? = nil,
+    gruReset: GRUReset? = nil
+  ) {
     self.convention = convention
     self.module = module
     self.cell = cell
+    self.gruReset = gruReset
   }
 }
 
@@ -73,7 +79,7 @@ public struct Recognition: Sendable {
       throw RecurrentError(
         .malformed, "weights.extra", at: "tensor \"\(stray)\"",
         found: "a parameter that \(architecture.summary) does not have",
-        expected: "the parameters of nn.RNN")
+        expected: "the parameters of PyTorch's recurrent modules")
     }
   }
 
@@ -82,17 +88,6 @@ public struct Recognition: Sendable {
   }
 
   private static func unrecognized(_ state: StateDict, _ options: ReadOptions) -> RecurrentError {
-    for entry in state.entries where entry.name.string.contains("weight_hh") {
-      let shape = entry.tensor.shape
-      guard shape.count == 2, shape[1] > 0, shape[0] % shape[1] == 0,
-        [3, 4].contains(shape[0] / shape[1])
-      else { continue }
-      let cell = shape[0] / shape[1] == 3 ? "GRU" : "LSTM"
-      return RecurrentError(
-        .unsupported, "weights.cell", at: "tensor \"\(entry.name)\"",
-        found: "shape \(shape): an \(cell)", expected: "a simple recurrent network",
-        hint: "Containers can be converted without understanding the network; leave out --as.")
-    }
     let names = state.names.prefix(8).map { "\"\($0)\"" }.joined(separator: ", ")
     let wanted =
       options.convention.map { "the \($0.name) convention" }
@@ -125,8 +120,17 @@ public struct Recognition: Sendable {
           expected: "a cell with \(candidate.cell.gateNames.count) gates, as the shapes say")
       }
       architecture.cell = declared
-    } else {
+    } else if candidate.cell.gateNames.count == 1 {
       assumptions.append("assumed nonlinearity tanh; pass --cell rnn_relu if not")
+    }
+    if architecture.cell == .gru {
+      let text = options.gruReset?.rawValue ?? metadata["gru_reset"] ?? GRUReset.after.rawValue
+      guard let reset = GRUReset(rawValue: text) else {
+        throw RecurrentError(
+          .malformed, "metadata.gru_reset", at: "metadata \"gru_reset\"", found: "\"\(text)\"",
+          expected: "after or before")
+      }
+      architecture.gruReset = reset
     }
     switch metadata["batch_first"] {
     case nil, "false"?: break
@@ -143,7 +147,7 @@ public struct Recognition: Sendable {
       guard architecture.head != nil else {
         throw RecurrentError(
           .malformed, "metadata.head", at: "metadata \"head\"", found: "linear",
-          expected: "a linear layer with \(architecture.directionCount * architecture.hiddenSize)"
+          expected: "a linear layer with \(architecture.outputSize)"
             + " input features among the tensors")
       }
     case let text?:

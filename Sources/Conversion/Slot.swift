@@ -21,6 +21,8 @@ public struct Slot: Hashable, Sendable {
     case biasIH = "bias_ih"
     /// Added to the recurrent product.
     case biasHH = "bias_hh"
+    /// Projects an LSTM's state.
+    case weightHR = "weight_hr"
     /// Multiplies the output of the last layer.
     case weight
     /// Added to that product.
@@ -40,10 +42,11 @@ public struct Slot: Hashable, Sendable {
     switch (part, role) {
     case (.recurrent(let layer, _), .weightIH):
       return (hidden, architecture.inputSize(ofLayer: layer))
-    case (.recurrent, .weightHH): return (hidden, hidden)
+    case (.recurrent, .weightHH): return (hidden, architecture.stateSize)
+    case (.recurrent, .weightHR): return (architecture.projSize, hidden)
     case (.recurrent, _): return (hidden, 1)
     case (.head, .weight):
-      return (architecture.head?.classCount ?? 0, architecture.directionCount * hidden)
+      return (architecture.head?.classCount ?? 0, architecture.outputSize)
     case (.head, _): return (architecture.head?.classCount ?? 0, 1)
     }
   }
@@ -61,6 +64,9 @@ public struct Slot: Hashable, Sendable {
           for gate in architecture.cell.gateNames.indices {
             slots.append(Slot(part: part, role: role, gate: gate))
           }
+        }
+        if architecture.projSize > 0 {
+          slots.append(Slot(part: part, role: .weightHR, gate: 0))
         }
       }
     }
@@ -112,7 +118,7 @@ public struct StoredTensor: Sendable {
     _ name: Name, _ part: Slot.Part, _ role: Slot.Role, in architecture: Architecture,
     order: [Int]? = nil, transposed: Bool = false
   ) -> StoredTensor {
-    let order = order ?? Self.gateOrder(part, architecture)
+    let order = order ?? Self.gateOrder(part, role, architecture)
     let (rows, columns) = Slot(part: part, role: role, gate: 0).size(in: architecture)
     let stacked = order.count * rows
     let placements = order.enumerated().map { position, gate in
@@ -133,7 +139,7 @@ public struct StoredTensor: Sendable {
     _ name: Name, _ part: Slot.Part, _ roles: [Slot.Role], in architecture: Architecture,
     order: [Int]? = nil, asRow: Bool = false
   ) -> StoredTensor {
-    let order = order ?? Self.gateOrder(part, architecture)
+    let order = order ?? Self.gateOrder(part, roles[0], architecture)
     let rows = Slot(part: part, role: roles[0], gate: 0).size(in: architecture).rows
     let placements = order.enumerated().map { position, gate in
       Placement(
@@ -162,7 +168,9 @@ public struct StoredTensor: Sendable {
     }
   }
 
-  private static func gateOrder(_ part: Slot.Part, _ architecture: Architecture) -> [Int] {
-    part == .head ? [0] : Array(architecture.cell.gateNames.indices)
+  private static func gateOrder(
+    _ part: Slot.Part, _ role: Slot.Role, _ architecture: Architecture
+  ) -> [Int] {
+    part == .head || role == .weightHR ? [0] : Array(architecture.cell.gateNames.indices)
   }
 }

@@ -104,7 +104,8 @@ public struct Fixture: Sendable {
       let network = try Network(
         state,
         options: ReadOptions(
-          convention: configuration.convention ?? .torch, cell: configuration.cell))
+          convention: configuration.convention ?? .torch, cell: configuration.cell,
+          gruReset: configuration.gruReset))
       guard let stray = network.recognition.foreign.first else { return network }
       throw RecurrentError(
         .malformed, "fixture.extra", at: "tensor \"\(stray)\"",

@@ -13,6 +13,8 @@ public struct FixtureConfiguration: Sendable {
   public var convention: Convention?
   /// The cell; required.
   public var cell: Cell
+  /// Where a GRU applies its reset gate.
+  public var gruReset = GRUReset.after
   /// Whether x and output are (N,T,·).
   public var batchFirst = false
   /// Whether a linear head follows; `nil` to recognise one.
@@ -79,6 +81,11 @@ public struct FixtureConfiguration: Sendable {
         } catch let error as RecurrentError {
           throw Self.error("convention", error.found, error.expected ?? "a convention")
         }
+      case "gru_reset":
+        guard let reset = GRUReset(rawValue: try Self.text(member)) else {
+          throw Self.error("gru_reset", member.value.serialized(), "after or before")
+        }
+        gruReset = reset
       case "batch_first": batchFirst = try Self.flag(member)
       case "head":
         switch try Self.text(member) {

@@ -30,17 +30,30 @@ public struct GradientCheck: Sendable {
     var generator = ProbeGenerator()
     let x = try generator.array([5, 3, architecture.inputSize])
     let h0 = try generator.array([
-      architecture.layerCount * architecture.directionCount, 3, architecture.hiddenSize,
+      architecture.layerCount * architecture.directionCount, 3, architecture.stateSize,
     ])
-    let (result, tape) = try model.rnn.record(x, h0: h0)
+    let c0 =
+      architecture.cell.hasCellState
+      ? try generator.array([h0.shape[0], 3, architecture.hiddenSize]) : nil
+    let (result, tape) = try model.rnn.record(x, h0: h0, c0: c0)
     let upstream = try generator.array(result.output.shape)
     let upstreamState = try generator.array(result.hN.shape)
-    let gradients = try model.rnn.backward(tape, gradOutput: upstream, gradHN: upstreamState)
+    let upstreamCell = try result.cN.map { try generator.array($0.shape) }
+    let gradients = try model.rnn.backward(
+      tape, gradOutput: upstream, gradHN: upstreamState, gradCN: upstreamCell)
 
-    func loss(_ rnn: RNN<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>) throws -> Double {
-      let result = try rnn(x, h0: h0)
-      let first = zip(result.output.elements, upstream.elements).reduce(0) { $0 + $1.0 * $1.1 }
-      return zip(result.hN.elements, upstreamState.elements).reduce(first) { $0 + $1.0 * $1.1 }
+    func loss(
+      _ rnn: RNN<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>, _ c0: NDArray<Double>?
+    ) throws -> Double {
+      let result = try rnn(x, h0: h0, c0: c0)
+      var sum = 0.0
+      for (computed, weight) in [
+        (result.output, upstream), (result.hN, upstreamState),
+        (result.cN ?? result.hN, upstreamCell ?? NDArray(zeros: [0])),
+      ] {
+        sum = zip(computed.elements, weight.elements).reduce(sum) { $0 + $1.0 * $1.1 }
+      }
+      return sum
     }
     var entries: [Entry] = []
     for (name, array) in model.rnn.parameters.entries {
@@ -49,13 +62,17 @@ public struct GradientCheck: Sendable {
         try Self.check(name, array, gradient, samples) { changed in
           var rnn = model.rnn
           rnn.parameters[name] = changed
-          return try loss(rnn, x, h0)
+          return try loss(rnn, x, h0, c0)
         })
     }
     entries.append(
-      try Self.check("x", x, gradients.x, samples) { try loss(model.rnn, $0, h0) })
+      try Self.check("x", x, gradients.x, samples) { try loss(model.rnn, $0, h0, c0) })
     entries.append(
-      try Self.check("h_0", h0, gradients.h0, samples) { try loss(model.rnn, x, $0) })
+      try Self.check("h_0", h0, gradients.h0, samples) { try loss(model.rnn, x, $0, c0) })
+    if let c0, let gradient = gradients.c0 {
+      entries.append(
+        try Self.check("c_0", c0, gradient, samples) { try loss(model.rnn, x, h0, $0) })
+    }
     self.entries = entries
   }
 

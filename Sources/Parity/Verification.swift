@@ -21,12 +21,13 @@ extension Fixture {
   ///
   /// The engine computes in Double for f64 weights and in Float for all others.
   public func verify(options: VerificationOptions = .init()) throws -> [Check] {
-    for name in ["lengths", "c_0", "grad_c_n"] where inputs[Name(name)] != nil {
-      throw RecurrentError(
-        .unsupported, "fixture.input", at: "tensor \"inputs/\(name)\"",
-        found: "an input of packed sequences or LSTMs", expected: "a dense simple network")
-    }
     let network = try network()
+    for name in ["c_0", "grad_c_n"]
+    where inputs[Name(name)] != nil && !configuration.cell.hasCellState {
+      throw RecurrentError(
+        .malformed, "fixture.input", at: "tensor \"inputs/\(name)\"",
+        found: "a cell state of \(configuration.cell.rawValue)", expected: "none")
+    }
     return network.weights.dtype == .f64
       ? try Run<Double>(self, network, options).checks()
       : try Run<Float>(self, network, options).checks()
@@ -40,6 +41,8 @@ private struct Run<S: Scalar> {
   let model: SequenceModel<S>
   let x: NDArray<S>
   let h0: NDArray<S>?
+  let c0: NDArray<S>?
+  let lengths: [Int]?
   let forwardTolerance: Tolerance
   let gradientTolerance: Tolerance
 
@@ -55,6 +58,8 @@ private struct Run<S: Scalar> {
     }
     x = try NDArray(input)
     h0 = try fixture.inputs["h_0"].map { try NDArray($0) }
+    c0 = try fixture.inputs["c_0"].map { try NDArray($0) }
+    lengths = try fixture.inputs["lengths"].map { try $0.integers() }
     let configuration = fixture.configuration
     let dtype = network.weights.dtype
     var forward = configuration.forwardTolerance ?? .forward(dtype)
@@ -74,9 +79,9 @@ private struct Run<S: Scalar> {
 
   func checks() throws -> [Check] {
     var checks: [Check] = []
-    let forward = try model(x, h0: h0)
+    let forward = try model(x, h0: h0, c0: c0, lengths: lengths)
     let loss = try evaluateLoss(
-      output: forward.output, hN: forward.hN, logits: forward.logits)
+      output: forward.output, hN: forward.hN, cN: forward.cN, logits: forward.logits)
     for entry in fixture.outputs.entries {
       checks.append(try check(output: entry, forward, loss))
     }
@@ -111,6 +116,9 @@ private struct Run<S: Scalar> {
     switch entry.name.string {
     case "output": computed = forward.output
     case "h_n": (computed, axis) = (forward.hN, nil)
+    case "c_n":
+      guard let cN = forward.cN else { return missing("the cell has no cell state") }
+      (computed, axis) = (cN, nil)
     case "logits", "probabilities":
       guard let logits = forward.logits else {
         return missing("the network has no head to compute it")
@@ -124,7 +132,7 @@ private struct Run<S: Scalar> {
       guard let loss else { return missing("the configuration names no loss") }
       computed = try NDArray(shape: entry.tensor.shape.count == 0 ? [] : [1], elements: [loss])
       axis = nil
-    default: return missing("a simple recurrent network has no such output")
+    default: return missing("networks have no such output")
     }
     return try compare(name, entry.tensor, computed, forwardTolerance, timeAxis: axis)
   }
@@ -162,15 +170,22 @@ private struct Run<S: Scalar> {
 
   // MARK: Loss and gradients
 
-  private func upstream() throws -> (output: NDArray<S>?, hN: NDArray<S>?) {
-    let output = try fixture.inputs["grad_output"].map { try NDArray<S>($0) }
-    let hN = try fixture.inputs["grad_h_n"].map { try NDArray<S>($0) }
-    guard output != nil || hN != nil else {
+  private func upstream() throws
+    -> (output: NDArray<S>?, hN: NDArray<S>?, cN: NDArray<S>?)
+  {
+    func gradient(_ name: Name) throws -> NDArray<S>? {
+      try fixture.inputs[name].map { try NDArray<S>($0) }
+    }
+    let (output, hN, cN) = try (
+      gradient("grad_output"), gradient("grad_h_n"), gradient("grad_c_n")
+    )
+    guard output != nil || hN != nil || cN != nil else {
       throw RecurrentError(
         .malformed, "fixture.missing", at: "tensor \"inputs/grad_output\"",
-        found: "neither it nor inputs/grad_h_n", expected: "the upstream gradient of loss vjp")
+        found: "neither it nor inputs/grad_h_n nor inputs/grad_c_n",
+        expected: "the upstream gradient of loss vjp")
     }
-    return (output, hN)
+    return (output, hN, cN)
   }
 
   private func targets() throws -> Targets<S> {
@@ -186,22 +201,24 @@ private struct Run<S: Scalar> {
 
   /// The configuration's loss; upstream gradients without one mean `vjp`.
   private var lossKind: FixtureConfiguration.LossKind? {
-    let hasUpstream =
-      fixture.inputs["grad_output"] != nil || fixture.inputs["grad_h_n"] != nil
+    let hasUpstream = ["grad_output", "grad_h_n", "grad_c_n"].contains {
+      fixture.inputs[Name($0)] != nil
+    }
     return fixture.configuration.loss ?? (hasUpstream ? .vectorJacobianProduct : nil)
   }
 
   private func evaluateLoss(
-    output: NDArray<S>, hN: NDArray<S>, logits: NDArray<S>?
+    output: NDArray<S>, hN: NDArray<S>, cN: NDArray<S>?, logits: NDArray<S>?
   ) throws -> S? {
     switch lossKind {
     case nil: return nil
     case .vectorJacobianProduct?:
       let upstream = try upstream()
-      func product(_ a: NDArray<S>, _ b: NDArray<S>?) -> S {
-        zip(a.elements, b?.elements ?? []).reduce(0) { $0 + $1.0 * $1.1 }
+      func product(_ a: NDArray<S>?, _ b: NDArray<S>?) -> S {
+        zip(a?.elements ?? [], b?.elements ?? []).reduce(0) { $0 + $1.0 * $1.1 }
       }
       return product(output, upstream.output) + product(hN, upstream.hN)
+        + product(cN, upstream.cN)
     case .loss(let loss)?:
       return try loss.evaluate(
         logits: logits ?? output, targets: targets(),
@@ -215,6 +232,7 @@ private struct Run<S: Scalar> {
     var groups: [Parameters<S>]
     var x: NDArray<S>
     var h0: NDArray<S>
+    var c0: NDArray<S>?
   }
 
   private func gradients(of model: SequenceModel<S>) throws -> Gradients {
@@ -224,18 +242,21 @@ private struct Run<S: Scalar> {
         .malformed, "fixture.config", at: "config key \"loss\"", found: "nothing",
         expected: "a loss, because gradients or training are expected")
     case .vectorJacobianProduct?:
-      let (result, tape) = try model.rnn.record(x, h0: h0)
-      let (output, hN) = try upstream()
-      let gradients = try model.rnn.backward(tape, gradOutput: output, gradHN: hN)
-      let loss = try evaluateLoss(output: result.output, hN: result.hN, logits: nil)
+      let (result, tape) = try model.rnn.record(x, h0: h0, c0: c0, lengths: lengths)
+      let (output, hN, cN) = try upstream()
+      let gradients = try model.rnn.backward(
+        tape, gradOutput: output, gradHN: hN, gradCN: cN)
+      let loss = try evaluateLoss(
+        output: result.output, hN: result.hN, cN: result.cN, logits: nil)
       return Gradients(
         loss: loss ?? 0, groups: [gradients.parameters, Parameters()], x: gradients.x,
-        h0: gradients.h0)
+        h0: gradients.h0, c0: gradients.c0)
     case .loss(let loss)?:
-      let gradients = try model.backward(x, h0: h0, targets: targets(), loss: loss)
+      let gradients = try model.backward(
+        x, h0: h0, c0: c0, lengths: lengths, targets: targets(), loss: loss)
       return Gradients(
         loss: gradients.loss, groups: gradients.parameterGroups, x: gradients.x,
-        h0: gradients.h0)
+        h0: gradients.h0, c0: gradients.c0)
     }
   }
 
@@ -243,12 +264,18 @@ private struct Run<S: Scalar> {
     let gradients = try gradients(of: model)
     let stored = try network.stored(state(of: gradients.groups), sums: .first)
     var checks: [Check] = []
-    for entry in fixture.gradients.entries where ["x", "h_0"].contains(entry.name.string) {
-      let isInput = entry.name == "x"
+    for (name, computed) in [
+      ("x", gradients.x), ("h_0", gradients.h0), ("c_0", gradients.c0),
+    ] {
+      guard let expected = fixture.gradients[Name(name)] else { continue }
+      guard let computed else {
+        checks.append(Check("grads/\(name)", problem: "the cell has no cell state"))
+        continue
+      }
       checks.append(
         try compare(
-          "grads/\(entry.name)", entry.tensor, isInput ? gradients.x : gradients.h0,
-          gradientTolerance, timeAxis: isInput ? timeAxis : nil))
+          "grads/\(name)", expected, computed, gradientTolerance,
+          timeAxis: name == "x" ? timeAxis : nil))
     }
     return checks
       + (try parameterChecks("grads", fixture.gradients, stored, gradientTolerance))
@@ -259,9 +286,8 @@ private struct Run<S: Scalar> {
     _ group: String, _ expected: StateDict, _ computed: StateDict, _ tolerance: Tolerance
   ) throws -> [Check] {
     var checks: [Check] = []
-    let own = expected.entries.filter {
-      group != "grads" || !["x", "h_0"].contains($0.name.string)
-    }
+    let inputs = group == "grads" ? ["x", "h_0", "c_0"] : []
+    let own = expected.entries.filter { !inputs.contains($0.name.string) }
     guard !own.isEmpty else { return [] }
     for entry in own {
       let name = "\(group)/\(entry.name)"

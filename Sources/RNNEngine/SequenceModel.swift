@@ -13,6 +13,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     public var output: NDArray<S>
     /// The recurrent network's final states.
     public var hN: NDArray<S>
+    /// An LSTM's final cell states.
+    public var cN: NDArray<S>?
     /// The head's output at every time step, if there is a head.
     public var logits: NDArray<S>?
   }
@@ -29,6 +31,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     public var x: NDArray<S>
     /// Of the initial state.
     public var h0: NDArray<S>
+    /// Of an LSTM's initial cell state.
+    public var c0: NDArray<S>?
     /// The forward results, for example to carry the state on.
     public var forward: Output
 
@@ -56,20 +60,27 @@ public struct SequenceModel<S: Scalar>: Sendable {
   }
 
   /// Runs the model; shapes as for `RNN`.
-  public func callAsFunction(_ x: NDArray<S>, h0: NDArray<S>? = nil) throws -> Output {
-    let result = try rnn(x, h0: h0)
-    return Output(output: result.output, hN: result.hN, logits: try head?(result.output))
+  public func callAsFunction(
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
+  ) throws -> Output {
+    try output(of: rnn(x, h0: h0, c0: c0, lengths: lengths))
+  }
+
+  private func output(of result: RecurrentOutput<S>) throws -> Output {
+    Output(
+      output: result.output, hN: result.hN, cN: result.cN, logits: try head?(result.output))
   }
 
   /// The loss and its gradients; without a head the loss reads the recurrent output itself.
   public func backward(
-    _ x: NDArray<S>, h0: NDArray<S>? = nil, targets: Targets<S>, loss: Loss
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
+    targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
-    let (result, tape) = try rnn.record(x, h0: h0)
-    let logits = try head?(result.output)
+    let (result, tape) = try rnn.record(x, h0: h0, c0: c0, lengths: lengths)
+    let forward = try output(of: result)
     // A 2-D array has no batch axis to come first.
     let (value, gradLogits) = try loss.evaluate(
-      logits: logits ?? result.output, targets: targets,
+      logits: forward.logits ?? result.output, targets: targets,
       batchFirst: rnn.configuration.batchFirst)
     var gradOutput = gradLogits
     var headGradients = Parameters<S>()
@@ -82,7 +93,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
     let gradients = try rnn.backward(tape, gradOutput: gradOutput)
     return Gradients(
       loss: value, recurrent: gradients.parameters, head: headGradients, x: gradients.x,
-      h0: gradients.h0, forward: Output(output: result.output, hN: result.hN, logits: logits))
+      h0: gradients.h0, c0: gradients.c0, forward: forward)
   }
 
   /// The weights, recurrent ones first; the second group is empty without a head.

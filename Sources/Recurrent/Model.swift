@@ -34,18 +34,34 @@ public struct Model<S: Scalar>: Sendable {
   /// The network's architecture.
   public var architecture: Architecture { recognition.architecture }
 
-  /// Runs whole sequences; x is (T,N,D), (N,T,D) if batch-first, or (T,D).
-  public func callAsFunction(_ x: NDArray<S>, h0: NDArray<S>? = nil) throws
-    -> SequenceModel<S>.Output
-  {
-    try network(x, h0: h0)
+  /// What a layer stack carries from one step to the next; `nil` arrays are zeros.
+  public struct State: Sendable, Equatable {
+    /// The hidden states, (L·D, N, H), or P wide with a projection.
+    public var h: NDArray<S>?
+    /// An LSTM's cell states, (L·D, N, H).
+    public var c: NDArray<S>?
+
+    /// Creates a state; zeros by default.
+    public init(h: NDArray<S>? = nil, c: NDArray<S>? = nil) {
+      self.h = h
+      self.c = c
+    }
   }
 
-  /// Runs one time step, x (N,D), from `state` (L·D,N,H) and replaces the state; `nil` means zeros.
+  /// Runs whole sequences; x is (T,N,D), (N,T,D) if batch-first, or (T,D).
+  ///
+  /// With `lengths` each row ends after so many steps, as in a packed sequence.
+  public func callAsFunction(
+    _ x: NDArray<S>, state: State = State(), lengths: [Int]? = nil
+  ) throws -> SequenceModel<S>.Output {
+    try network(x, h0: state.h, c0: state.c, lengths: lengths)
+  }
+
+  /// Runs one time step, x (N,D), from `state` and replaces it.
   ///
   /// A sequence fed step by step gives the bits that the whole sequence gives. Throws
   /// `model.bidirectional` for bidirectional networks, which need the whole sequence.
-  public func step(_ x: NDArray<S>, state: inout NDArray<S>?) throws -> SequenceModel<S>.Output {
+  public func step(_ x: NDArray<S>, state: inout State) throws -> SequenceModel<S>.Output {
     guard !architecture.bidirectional else {
       throw RecurrentError(
         .malformed, "model.bidirectional", found: "a bidirectional network",
@@ -58,18 +74,21 @@ public struct Model<S: Scalar>: Sendable {
     let shape =
       architecture.batchFirst
       ? [x.shape[0], 1, x.shape[1]] : [1, x.shape[0], x.shape[1]]
-    var result = try network(NDArray(shape: shape, elements: x.elements), h0: state)
-    state = result.hN
+    var result = try network(
+      NDArray(shape: shape, elements: x.elements), h0: state.h, c0: state.c)
+    state = State(h: result.hN, c: result.cN)
     result.output.shape.remove(at: architecture.batchFirst ? 1 : 0)
     result.logits?.shape.remove(at: architecture.batchFirst ? 1 : 0)
     return result
   }
 
-  /// The loss against targets, and its gradients with respect to every parameter, x and h_0.
+  /// The loss against targets, and its gradients with respect to every parameter, x, h_0 and c_0.
   public func backward(
-    _ x: NDArray<S>, h0: NDArray<S>? = nil, targets: Targets<S>, loss: Loss
+    _ x: NDArray<S>, state: State = State(), lengths: [Int]? = nil, targets: Targets<S>,
+    loss: Loss
   ) throws -> SequenceModel<S>.Gradients {
-    try network.backward(x, h0: h0, targets: targets, loss: loss)
+    try network.backward(
+      x, h0: state.h, c0: state.c, lengths: lengths, targets: targets, loss: loss)
   }
 
   /// Writes the parameters to any container, read back and compared before the file appears.
@@ -101,6 +120,9 @@ public struct Model<S: Scalar>: Sendable {
       state.metadata["format"] = "rnn-state-dict"
       state.metadata["format_version"] = "1"
       state.metadata["cell"] = architecture.cell.rawValue
+      if architecture.cell == .gru {
+        state.metadata["gru_reset"] = architecture.gruReset.rawValue
+      }
       state.metadata["batch_first"] = architecture.batchFirst ? "true" : "false"
       state.metadata["head"] = architecture.head == nil ? "none" : "linear"
     }

@@ -27,7 +27,8 @@ struct RNNConvert: Tool {
   @Option(name: .customLong("as"), help: "The output's convention.") var convention: String?
   @Option(help: "The prefix of the recurrent module, when there are several.") var module: String?
   @Option(help: "The cell, where shapes leave it open: rnn_tanh or rnn_relu.") var cell: String?
-  @Option(help: "The GRU form: after or before (for GRU networks).") var gruReset: String?
+  @Option(help: "Where a GRU applies its reset gate: after (PyTorch) or before the product.")
+  var gruReset: String?
   @Option(help: "Convert floating-point tensors to f64, f32, f16 or bf16.") var dtype: String?
   @Flag(help: "Print what goes where and write nothing.") var plan = false
   @Flag(help: "Do not read back and prove the output.") var noVerify = false
@@ -59,16 +60,7 @@ struct RNNConvert: Tool {
     options.reading.module = module
     options.reading.cell = try cell.map(Cell.argument)
     options.dtype = try dtype.map(DType.argument)
-    if let gruReset {
-      guard ["after", "before"].contains(gruReset) else {
-        throw RecurrentError(
-          .usage, "usage.gru-reset", found: "--gru-reset \(gruReset)",
-          expected: "after or before")
-      }
-      throw RecurrentError(
-        .unsupported, "cell.gru", found: "--gru-reset", expected: "a simple recurrent network",
-        hint: "This version understands rnn_tanh and rnn_relu.")
-    }
+    options.reading.gruReset = try gruReset.map(GRUReset.argument)
     options.verifies = !noVerify
     options.overwrites = force
     return options

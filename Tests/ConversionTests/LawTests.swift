@@ -11,10 +11,12 @@ let architectures: [Architecture] = {
       for bidirectional in [false, true] {
         for bias in [true, false] {
           for head in [nil, Architecture.Head(classCount: 7, bias: bias)] {
-            list.append(
-              Architecture(
-                cell: cell, inputSize: 3, hiddenSize: 5, layerCount: layerCount,
-                bidirectional: bidirectional, bias: bias, head: head))
+            for projSize in cell.hasCellState ? [0, 2] : [0] {
+              list.append(
+                Architecture(
+                  cell: cell, inputSize: 3, hiddenSize: 5, layerCount: layerCount,
+                  bidirectional: bidirectional, bias: bias, projSize: projSize, head: head))
+            }
           }
         }
       }

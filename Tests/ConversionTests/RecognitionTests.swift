@@ -96,12 +96,19 @@ import Testing
     #expect(reason(file, ReadOptions(module: "nothing")) == "weights.unrecognized")
   }
 
-  @Test func gatedCellsAreNamed() throws {
-    var file = StateDict()
-    try file.append(
-      "weight_ih_l0", Tensor.make([Double](repeating: 0.5, count: 60), shape: [20, 3]))
-    try file.append(
-      "weight_hh_l0", Tensor.make([Double](repeating: 0.5, count: 100), shape: [20, 5]))
-    #expect(reason(file) == "weights.cell")
+  @Test func gatedCellsAreKnownByTheirShapes() throws {
+    for (cell, projSize) in [(Cell.gru, 0), (.lstm, 0), (.lstm, 2)] {
+      let architecture = Architecture(
+        cell: cell, inputSize: 3, hiddenSize: 5, layerCount: 2, bidirectional: true,
+        projSize: projSize)
+      var file = try state(.torch, architecture, Naming(recurrent: "rnn."))
+      let recognition = try Recognition(file)
+      #expect(recognition.architecture == architecture)
+      #expect(recognition.assumptions.isEmpty)
+      file.metadata["gru_reset"] = "before"
+      #expect(
+        try Recognition(file).architecture.gruReset == (cell == .gru ? .before : .after))
+      #expect(reason(file, ReadOptions(cell: .rnnTanh)) == "metadata.cell")
+    }
   }
 }

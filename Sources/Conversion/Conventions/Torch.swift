@@ -3,13 +3,14 @@ import Tensors
 
 // PyTorch state dicts (torch.nn.RNN, "Variables"):
 //   {prefix}weight_ih_l{k}{_reverse}  (gates × H, inputs of layer k)
-//   {prefix}weight_hh_l{k}{_reverse}  (gates × H, H)
+//   {prefix}weight_hh_l{k}{_reverse}  (gates × H, H or P)
 //   {prefix}bias_ih_l{k}{_reverse}    (gates × H)
 //   {prefix}bias_hh_l{k}{_reverse}    (gates × H)
-//   {head}weight                      (C, directions × H)
+//   {prefix}weight_hr_l{k}{_reverse}  (P, H), LSTMs with a projection only
+//   {head}weight                      (C, directions × H or P)
 //   {head}bias                        (C)
 extension Convention {
-  /// PyTorch's `nn.RNN` state dict, with an optional `nn.Linear` head.
+  /// The state dict of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`, with an optional `nn.Linear` head.
   public static let torch = Convention(
     name: "torch", summary: "PyTorch state dict (weight_ih_l0, …)",
     candidates: { state in TorchKey.prefixes(in: state).compactMap { candidate($0, state) } },
@@ -25,9 +26,13 @@ extension Convention {
           for role in [Slot.Role.weightIH, .weightHH] {
             tensors.append(.matrix(key(role), part, role, in: architecture))
           }
-          guard architecture.bias else { continue }
-          for role in [Slot.Role.biasIH, .biasHH] {
-            tensors.append(.vector(key(role), part, [role], in: architecture))
+          if architecture.bias {
+            for role in [Slot.Role.biasIH, .biasHH] {
+              tensors.append(.vector(key(role), part, [role], in: architecture))
+            }
+          }
+          if architecture.projSize > 0 {
+            tensors.append(.matrix(key(.weightHR), part, .weightHR, in: architecture))
           }
         }
       }
@@ -45,7 +50,11 @@ extension Convention {
       input.shape.count == 2, hidden.shape.count == 2, hidden.shape[1] > 0,
       input.shape[0] == hidden.shape[0]
     else { return nil }
-    let size = hidden.shape[1]
+    // With a projection the columns of weight_hh are P, and weight_hr (P, H) knows H.
+    let projection = state["\(prefix)weight_hr_l0"].map(\.shape)
+    guard projection == nil || projection?.count == 2 else { return nil }
+    let size = projection?[1] ?? hidden.shape[1]
+    guard size > 0, hidden.shape[0] % size == 0 else { return nil }
     let gates = hidden.shape[0] / size
     guard let cell = Cell.allCases.first(where: { $0.gateNames.count == gates }) else { return nil }
     let keys = state.names.compactMap { TorchKey($0) }.filter { $0.prefix == prefix }
@@ -53,11 +62,12 @@ extension Convention {
       cell: cell, inputSize: input.shape[1], hiddenSize: size,
       layerCount: (keys.map(\.layer).max() ?? 0) + 1,
       bidirectional: keys.contains { $0.reverse },
-      bias: keys.contains { $0.role == .biasIH || $0.role == .biasHH })
+      bias: keys.contains { $0.role == .biasIH || $0.role == .biasHH },
+      projSize: projection?[0] ?? 0)
     // A file that names layer 10 without layer 9 must not make us build a table of 2^60 layers.
     guard architecture.layerCount <= state.count else { return nil }
     var naming = Naming(recurrent: prefix)
-    if let head = headPrefix(in: state, features: architecture.directionCount * size) {
+    if let head = headPrefix(in: state, features: architecture.outputSize) {
       naming.head = head
       architecture.head = .init(
         classCount: state["\(head)weight"]?.shape.first ?? 0, bias: state["\(head)bias"] != nil)
@@ -101,7 +111,7 @@ struct TorchKey {
     prefix = String(text[..<component])
     let base = text[component...]
     guard
-      let role = [Slot.Role.weightIH, .weightHH, .biasIH, .biasHH].first(where: {
+      let role = [Slot.Role.weightIH, .weightHH, .biasIH, .biasHH, .weightHR].first(where: {
         base.hasPrefix($0.rawValue + "_l")
       }), let layer = Int(base.dropFirst(role.rawValue.count + 2)), layer >= 0,
       "\(role.rawValue)_l\(layer)" == base
