@@ -67,6 +67,10 @@ f64("defaultSeed", torch.rand(10, dtype=D, generator=torch.Generator()))
 torch.manual_seed(91)
 f32("normalSingle", torch.cat([torch.randn(1000), torch.empty(37).normal_(0.5, 0.02)]))
 
+torch.manual_seed(92)
+out.append("  /// The sum of the bit patterns of 200 000 single-precision normal numbers of seed 92.")
+out.append("  static let normalSingleSum: UInt64 = %d" % int(torch.randn(200_000).numpy().view(np.uint32).astype(np.uint64).sum()))
+
 # Order of a DataLoader's examples, two epochs each, and a split.
 from torch.utils.data import DataLoader, random_split
 torch.manual_seed(31)

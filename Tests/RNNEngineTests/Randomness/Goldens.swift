@@ -697,6 +697,8 @@ enum Goldens {
     3effba95 3f0066f2 3f002cd7 3f013bc9 3f08d033 3f004dfc 3f005f19 3f011e65 3f02f30d 3f0507b6
     3ef97c72 3f0168db 3efe03e1 3f02e632 3f00cf21 3efb3cd0 3f0307be
     """)
+  /// The sum of the bit patterns of 200 000 single-precision normal numbers of seed 92.
+  static let normalSingleSum: UInt64 = 427427676385969
   static let loaderOrder: [Int] = Golden.integers("""
     20 16 2 15 9 6 1 8 13 7 3 18 11 10 0 17 19 5 4 22 21 14 12 9 5 10 21 0 15 3 7 12 1 17 22 18 19 2
     13 4 20 11 14 6 16 8
