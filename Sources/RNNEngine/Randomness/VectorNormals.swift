@@ -32,8 +32,7 @@ enum VectorNormals {
       mantissa -= 1
     }
     let square = mantissa * mantissa
-    let polynomial =
-      evaluate(logarithm, mantissa) * mantissa
+    let polynomial = evaluate(logarithm, mantissa) * mantissa
     // The logarithm of 2 in two parts, the large one exact in few bits.
     var result = (exponent * -2.12194440e-4).addingProduct(polynomial, square)
     result = result.addingProduct(-square, 0.5)
@@ -49,12 +48,9 @@ enum VectorNormals {
       rest = rest.addingProduct(Float(octant), part)
     }
     let square = rest * rest
-    let even =
-      evaluate(evenPowers, square)
-      * square
+    let even = evaluate(evenPowers, square) * square
     let cosine = (-(square * 0.5)).addingProduct(even, square) + 1
-    let odd =
-      evaluate(oddPowers, square) * square
+    let odd = evaluate(oddPowers, square) * square
     let sine = rest.addingProduct(odd, rest)
     switch octant & 7 {
     case 0: return (sine, cosine)
