@@ -61,34 +61,3 @@ private func norm<S: Scalar>(_ elements: [S]) -> S {
   for element in elements[whole...] { sum += element * element }
   return sum.squareRoot()
 }
-
-/// Plain stochastic gradient descent: `p ← fma(g, −lr, p)`.
-public struct SGD<S: Scalar>: Sendable {
-  /// The learning rate.
-  public var lr: S
-
-  /// Creates an optimiser.
-  public init(lr: S = 1e-3) { self.lr = lr }
-
-  /// Makes one step; throws, and changes nothing, unless every parameter has a gradient of its shape.
-  public func step(_ parameters: inout Parameters<S>, _ gradients: Parameters<S>) throws {
-    let shapes = parameters.entries.map { (name: $0.name, shape: $0.array.shape) }
-    let ordered = try gradients.matching(shapes)
-    var remaining = ordered.entries[...]
-    parameters.updateElements { _, elements in
-      guard let gradient = remaining.popFirst()?.array.elements else { return }
-      for index in elements.indices {
-        elements[index] = elements[index].addingProduct(gradient[index], -lr)
-      }
-    }
-  }
-
-  /// Makes one step of a model.
-  public func step(_ model: inout SequenceModel<S>, _ gradients: SequenceModel<S>.Gradients) throws
-  {
-    var groups = model.parameterGroups
-    try step(&groups[0], gradients.recurrent)
-    try step(&groups[1], gradients.head)
-    try model.setParameterGroups(groups)
-  }
-}
