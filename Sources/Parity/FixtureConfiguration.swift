@@ -24,7 +24,7 @@ public struct FixtureConfiguration: Sendable {
   /// Gradient clipping before each update.
   public var clip: Clip?
   /// The optimiser of `trained/…` and `losses`.
-  public var optimizer: Optimizer?
+  public var optimizer: FixtureOptimizer?
   /// Tolerances that replace those of the element type.
   public var forwardTolerance: Tolerance?
   /// Tolerance of gradients, relative to the largest magnitude of each tensor.
@@ -44,14 +44,6 @@ public struct FixtureConfiguration: Sendable {
     case value(Double)
     /// All gradients together to a norm of at most max.
     case norm(Double)
-  }
-
-  /// Plain gradient descent.
-  public struct Optimizer: Sendable {
-    /// The learning rate.
-    public var learningRate: Double
-    /// The number of updates.
-    public var steps: Int
   }
 
   /// Reads the JSON of a `config` tensor; throws `fixture.config` naming the key.
@@ -95,7 +87,7 @@ public struct FixtureConfiguration: Sendable {
         }
       case "loss": loss = try Self.loss(member.value)
       case "clip": clip = try Self.clip(member.value)
-      case "optimizer": optimizer = try Self.optimizer(member.value)
+      case "optimizer": optimizer = try FixtureOptimizer(member.value)
       case "tolerance": try readTolerance(member.value)
       // Other keys are the maker's notes (versions, seeds).
       default: break
@@ -122,7 +114,7 @@ public struct FixtureConfiguration: Sendable {
     return flag
   }
 
-  private static func number(_ key: String, _ value: JSON) throws -> Double {
+  static func number(_ key: String, _ value: JSON) throws -> Double {
     guard let number = value.doubleValue, number.isFinite else {
       throw error(key, value.serialized(), "a number")
     }
@@ -191,42 +183,6 @@ public struct FixtureConfiguration: Sendable {
     default:
       throw error("clip.kind", json["kind"]?.serialized() ?? "nothing", "value or norm")
     }
-  }
-
-  private static func optimizer(_ json: JSON) throws -> Optimizer? {
-    guard case .object(let members) = json else {
-      if json == .null { return nil }
-      throw error("optimizer", json.serialized(), "an object")
-    }
-    guard json["kind"]?.stringValue == "sgd" else {
-      throw RecurrentError(
-        .unsupported, "fixture.optimizer", at: "config key \"optimizer.kind\"",
-        found: json["kind"]?.serialized() ?? "nothing", expected: "sgd")
-    }
-    var optimizer = Optimizer(learningRate: 1e-3, steps: 1)
-    for member in members {
-      let key = "optimizer.\(member.key)"
-      switch member.key {
-      case "kind": break
-      case "lr": optimizer.learningRate = try number(key, member.value)
-      case "steps":
-        guard let steps = member.value.intValue, (0...1_000_000).contains(steps) else {
-          throw error(key, member.value.serialized(), "a count of updates up to 1000000")
-        }
-        optimizer.steps = steps
-      default:
-        // PyTorch's other arguments are accepted at their defaults.
-        let isDefault =
-          member.value.doubleValue == 0 || member.value.boolValue == false
-          || member.value == .null
-        guard isDefault else {
-          throw RecurrentError(
-            .unsupported, "fixture.optimizer", at: "config key \"\(key)\"",
-            found: member.value.serialized(), expected: "plain gradient descent (0 or false)")
-        }
-      }
-    }
-    return optimizer
   }
 
   private mutating func readTolerance(_ json: JSON) throws {

@@ -347,7 +347,7 @@ private struct Run<S: Scalar> {
     }
     // A one-bias convention trains one bias: the other stays zero and out of the norm.
     let frozen = network.frozenParameters
-    let sgd = SGD<S>(lr: S(optimizer.learningRate))
+    var rule = optimizer.make(S.self)
     var model = model
     var losses: [S] = []
     for _ in 0..<optimizer.steps {
@@ -361,15 +361,11 @@ private struct Run<S: Scalar> {
       case nil: break
       }
       var parameters = model.parameterGroups
-      for index in groups.indices {
-        for name in groups[index].names where parameters[index][name] == nil {
-          throw RecurrentError(
-            .fault, "fixture.gradient", at: name, found: "a gradient without a parameter")
-        }
-        let untouched = Set(parameters[index].names).subtracting(groups[index].names)
-        var part = parameters[index].without(untouched)
-        try sgd.step(&part, groups[index])
-        for (name, array) in part.entries { parameters[index][name] = array }
+      var trainable = parameters
+      trainable[0] = parameters[0].without(frozen)
+      try rule.step(&trainable, gradients: groups)
+      for (index, group) in trainable.enumerated() {
+        for (name, array) in group.entries { parameters[index][name] = array }
       }
       try model.setParameterGroups(parameters)
     }
