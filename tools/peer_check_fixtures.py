@@ -38,41 +38,69 @@ def canonical(key, tensor, convention):
     return name, turn(tensor) if turn else tensor
 
 
-def forward(config, stored, x, h_0):
+def cell_step(config, p, suffix, x, state):
+    """The new (h, c) of one layer and direction from PyTorch's parameters; c is None but in LSTMs."""
+    h, c = state
+    ih = x @ p[f"weight_ih_{suffix}"].t() + p.get(f"bias_ih_{suffix}", 0)
+    w_hh = p[f"weight_hh_{suffix}"]
+    b_hh = p.get(f"bias_hh_{suffix}", w_hh.new_zeros(len(w_hh)))
+    if config["cell"] == "lstm":
+        i, f, g, o = (ih + h @ w_hh.t() + b_hh).chunk(4, dim=-1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        return h @ p[f"weight_hr_{suffix}"].t() if f"weight_hr_{suffix}" in p else h, c
+    if config["cell"] == "gru":
+        third = h.shape[-1]
+        gates = ih[..., :2 * third] + h @ w_hh[:2 * third].t() + b_hh[:2 * third]
+        r, z = gates.sigmoid().chunk(2, dim=-1)
+        w_n, b_n = w_hh[2 * third:], b_hh[2 * third:]
+        before = config.get("gru_reset", "after") == "before"
+        n = (ih[..., 2 * third:] + ((r * h) @ w_n.t() + b_n if before else r * (h @ w_n.t() + b_n))).tanh()
+        return (1 - z) * n + z * h, None
+    h = ih + h @ w_hh.t() + b_hh
+    return h.relu() if config["cell"] == "rnn_relu" else h.tanh(), None
+
+
+def forward(config, stored, x, h_0, c_0=None, lengths=None):
     convention = config.get("convention", "torch")
     p = dict(canonical(key, tensor, convention) for key, tensor in stored.items())
     x_t = x.unsqueeze(1) if x.dim() == 2 else x.transpose(0, 1) if config.get("batch_first") else x
-    h_0 = h_0.unsqueeze(1) if x.dim() == 2 else h_0
+    h_0, c_0 = (s.unsqueeze(1) if s is not None and x.dim() == 2 else s for s in (h_0, c_0))
     two = 1 + ("weight_ih_l0_reverse" in p)
     finals = []
     for index in range(len(h_0)):
         suffix = f"l{index // two}" + ("_reverse" if index % two else "")
-        bias = p.get(f"bias_ih_{suffix}", 0) + p.get(f"bias_hh_{suffix}", 0)
-        h, states = h_0[index], []
-        for step in (reversed(x_t) if index % two else x_t):
-            h = step @ p[f"weight_ih_{suffix}"].t() + h @ p[f"weight_hh_{suffix}"].t() + bias
-            h = h.relu() if config["cell"] == "rnn_relu" else h.tanh()
-            states.append(h)
-        finals.append(h)
-        halves = [torch.stack(states)] if not index % two else [*halves, torch.stack(states[::-1])]
+        state, states = (h_0[index], None if c_0 is None else c_0[index]), [None] * len(x_t)
+        for t in range(len(x_t))[::-1 if index % two else 1]:
+            new = cell_step(config, p, suffix, x_t[t], state)
+            if lengths is None:
+                state, states[t] = new, new[0]
+            else:  # a row keeps its state where it has no step, and its output there is zero
+                valid = (t < lengths)[:, None]
+                state = tuple(n if n is None else torch.where(valid, n, s) for n, s in zip(new, state))
+                states[t] = torch.where(valid, new[0], torch.zeros_like(new[0]))
+        finals.append(state)
+        halves = [torch.stack(states)] if not index % two else [*halves, torch.stack(states)]
         if len(halves) == two:
             x_t = torch.cat(halves, dim=2)
-    output, h_n = x_t, torch.stack(finals)
+    output, h_n = x_t, torch.stack([h for h, _ in finals])
+    c_n = None if c_0 is None else torch.stack([c for _, c in finals])
     if config.get("loss", {}).get("steps") == "last":
         logits = output[-1]
     else:
         logits = output.transpose(0, 1) if config.get("batch_first") else output
     logits = F.linear(logits, p["head.weight"], p.get("head.bias")) if "head.weight" in p else None
     if x.dim() == 2:
-        return output.squeeze(1), h_n.squeeze(1), logits.squeeze(-2) if logits is not None else None
-    return output.transpose(0, 1) if config.get("batch_first") else output, h_n, logits
+        c_n = None if c_n is None else c_n.squeeze(1)
+        return output.squeeze(1), h_n.squeeze(1), c_n, logits.squeeze(-2) if logits is not None else None
+    return output.transpose(0, 1) if config.get("batch_first") else output, h_n, c_n, logits
 
 
-def loss_of(config, inputs, output, h_n, logits):
-    spec, zero = config.get("loss", {"kind": "vjp"}), torch.zeros_like
+def loss_of(config, inputs, output, h_n, c_n, logits):
+    spec = config.get("loss", {"kind": "vjp"})
     if spec["kind"] == "vjp":
-        return (output * inputs.get("grad_output", zero(output))).sum() + (
-            h_n * inputs.get("grad_h_n", zero(h_n))).sum()
+        upstream = (("grad_output", output), ("grad_h_n", h_n), ("grad_c_n", c_n))
+        return sum((value * inputs[name]).sum() for name, value in upstream if name in inputs)
     targets = inputs["targets"]
     if spec["kind"] != "cross_entropy":
         kind = F.mse_loss if spec["kind"] == "mse" else F.binary_cross_entropy_with_logits
@@ -85,12 +113,19 @@ def loss_of(config, inputs, output, h_n, logits):
     return total / inputs["x"].shape[0 if config.get("batch_first") else 1] if average else total
 
 
-def train(config, weights, inputs, h_0):
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+              "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}
+
+
+def train(config, weights, inputs, h_0, c_0):
     weights = {k: v.detach().clone().requires_grad_() for k, v in weights.items()}
-    optimizer, losses, clip = torch.optim.SGD(weights.values(), lr=config["optimizer"]["lr"]), [], config.get("clip")
+    options = {k: v for k, v in config["optimizer"].items() if k not in ("kind", "steps")}
+    optimizer = OPTIMIZERS[config["optimizer"]["kind"]](weights.values(), **options)
+    x, h_0, c_0 = (v if v is None else v.detach() for v in (inputs["x"], h_0, c_0))
+    losses, clip = [], config.get("clip")
     for _ in range(config["optimizer"]["steps"]):
         optimizer.zero_grad()
-        loss = loss_of(config, inputs, *forward(config, weights, inputs["x"].detach(), h_0.detach()))
+        loss = loss_of(config, inputs, *forward(config, weights, x, h_0, c_0, inputs.get("lengths")))
         losses.append(loss.detach())
         loss.backward()
         if clip and clip["kind"] == "norm":
@@ -117,19 +152,22 @@ def check(path):
         bias = next(v for k, v in weights.items() if k in ("bh", "b", "rnn.bias_ih_l0"))
         shape = torch.zeros([1, bias.numel()] if inputs["x"].dim() == 2 else
                             [1, inputs["x"].shape[1], bias.numel()], dtype=bias.dtype)
-    h_0 = inputs.get("h_0", torch.zeros_like(shape)).requires_grad_()
+    h_0, c_0 = inputs.get("h_0", torch.zeros_like(shape)).requires_grad_(), None
+    if config["cell"] == "lstm":
+        c_0 = inputs.get("c_0", torch.zeros_like(group["outputs"]["c_n"])).requires_grad_()
     for tensor in (*weights.values(), inputs["x"]):
         tensor.requires_grad_()
-    output, h_n, logits = forward(config, weights, inputs["x"], h_0)
-    loss = loss_of(config, inputs, output, h_n, logits) if "loss" in config else None
-    found = {"outputs/output": output, "outputs/h_n": h_n, "outputs/loss": loss}
+    output, h_n, c_n, logits = forward(config, weights, inputs["x"], h_0, c_0, inputs.get("lengths"))
+    loss = loss_of(config, inputs, output, h_n, c_n, logits) if "loss" in config else None
+    found = {"outputs/output": output, "outputs/h_n": h_n, "outputs/c_n": c_n, "outputs/loss": loss}
     if logits is not None:
         found.update({"outputs/logits": logits, "outputs/probabilities": logits.softmax(-1)})
     if loss is not None:
         loss.backward()
         found.update({f"grads/{k}": v.grad for k, v in {**weights, "x": inputs["x"], "h_0": h_0}.items()})
+        found["grads/c_0"] = None if c_0 is None else c_0.grad
     if "optimizer" in config:
-        trained, found["losses"] = train(config, weights, inputs, h_0)
+        trained, found["losses"] = train(config, weights, inputs, h_0, c_0)
         found.update({f"trained/{k}": v for k, v in trained.items()})
     for name in [k for k in tensors if k.startswith(("outputs/", "grads/", "trained/", "losses"))]:
         expected, value = tensors[name], found[name].detach()
