@@ -13,6 +13,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     public var output: NDArray<S>
     /// The recurrent network's final states.
     public var hN: NDArray<S>
+    /// An LSTM's final cell states.
+    public var cN: NDArray<S>?
     /// The head's output at every time step, if there is a head.
     public var logits: NDArray<S>?
   }
@@ -29,6 +31,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     public var x: NDArray<S>
     /// Of the initial state.
     public var h0: NDArray<S>
+    /// Of an LSTM's initial cell state.
+    public var c0: NDArray<S>?
     /// The forward results, for example to carry the state on.
     public var forward: Output
 
@@ -56,21 +60,28 @@ public struct SequenceModel<S: Scalar>: Sendable {
   }
 
   /// Runs the model; shapes as for `RNN`.
-  public func callAsFunction(_ x: NDArray<S>, h0: NDArray<S>? = nil) throws -> Output {
-    let result = try rnn(x, h0: h0)
-    return Output(output: result.output, hN: result.hN, logits: try head?(result.output))
+  public func callAsFunction(
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
+  ) throws -> Output {
+    let result = try rnn(x, h0: h0, c0: c0, lengths: lengths)
+    return Output(
+      output: result.output, hN: result.hN, cN: result.cN, logits: try head?(result.output))
   }
 
   /// The loss and its gradients; without a head the loss reads the recurrent output itself.
+  ///
+  /// With `lengths` the loss ignores the padding; with `dropout` the network is in training mode.
   public func backward(
-    _ x: NDArray<S>, h0: NDArray<S>? = nil, targets: Targets<S>, loss: Loss
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
+    dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
-    let (result, tape) = try rnn.record(x, h0: h0)
+    let (result, tape) = try rnn.record(
+      x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
     let logits = try head?(result.output)
     // A 2-D array has no batch axis to come first.
     let (value, gradLogits) = try loss.evaluate(
       logits: logits ?? result.output, targets: targets,
-      batchFirst: rnn.configuration.batchFirst)
+      batchFirst: rnn.configuration.batchFirst, lengths: lengths)
     var gradOutput = gradLogits
     var headGradients = Parameters<S>()
     if let head {
@@ -82,7 +93,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     let gradients = try rnn.backward(tape, gradOutput: gradOutput)
     return Gradients(
       loss: value, recurrent: gradients.parameters, head: headGradients, x: gradients.x,
-      h0: gradients.h0, forward: Output(output: result.output, hN: result.hN, logits: logits))
+      h0: gradients.h0, c0: gradients.c0,
+      forward: Output(output: result.output, hN: result.hN, cN: result.cN, logits: logits))
   }
 
   /// The weights, recurrent ones first; the second group is empty without a head.
