@@ -222,7 +222,7 @@ private struct Run<S: Scalar> {
     case .loss(let loss)?:
       return try loss.evaluate(
         logits: logits ?? output, targets: targets(),
-        batchFirst: fixture.configuration.batchFirst
+        batchFirst: fixture.configuration.batchFirst, lengths: lengths
       ).value
     }
   }

@@ -31,9 +31,15 @@ extension RNN {
       gradHN, gradCN, names: ("gradient of hN", "gradient of cN"))
     let dOutput = try dOutputRows(gradOutput, sequence)
     var parameters = Parameters<S>(zeros: configuration.parameterShapes)
-    let dInput = try tape.stack.backward(
-      tape.layers, sequence.schedule, initial: tape.initial, dOutput: dOutput, &dStates,
-      &parameters)
+    let dInput =
+      if let checkpoints = tape.checkpoints {
+        try tape.stack.backward(
+          checkpoints, sequence.schedule, dOutput: dOutput, &dStates, &parameters)
+      } else {
+        try tape.stack.backward(
+          tape.layers, sequence.schedule, initial: tape.initial, dOutput: dOutput, &dStates,
+          &parameters)
+      }
     return gradients(parameters, dInput, dStates, sequence)
   }
 

@@ -16,6 +16,8 @@ public struct Tape<S: Scalar>: Sendable {
   let sequence: SequenceLayout
   let layers: [LayerTape<S>]
   let initial: States<S>
+  /// Stands in for `layers` if there are checkpoints.
+  var checkpoints: Checkpoints<S>?
 }
 
 /// A stack of recurrent layers with PyTorch's semantics, for `Float` or `Double`.

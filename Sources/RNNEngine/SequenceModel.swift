@@ -63,25 +63,25 @@ public struct SequenceModel<S: Scalar>: Sendable {
   public func callAsFunction(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
   ) throws -> Output {
-    try output(of: rnn(x, h0: h0, c0: c0, lengths: lengths))
-  }
-
-  private func output(of result: RecurrentOutput<S>) throws -> Output {
-    Output(
+    let result = try rnn(x, h0: h0, c0: c0, lengths: lengths)
+    return Output(
       output: result.output, hN: result.hN, cN: result.cN, logits: try head?(result.output))
   }
 
   /// The loss and its gradients; without a head the loss reads the recurrent output itself.
+  ///
+  /// With `lengths` the loss ignores the padding; with `dropout` the network is in training mode.
   public func backward(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
-    targets: Targets<S>, loss: Loss
+    dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
-    let (result, tape) = try rnn.record(x, h0: h0, c0: c0, lengths: lengths)
-    let forward = try output(of: result)
+    let (result, tape) = try rnn.record(
+      x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
+    let logits = try head?(result.output)
     // A 2-D array has no batch axis to come first.
     let (value, gradLogits) = try loss.evaluate(
-      logits: forward.logits ?? result.output, targets: targets,
-      batchFirst: rnn.configuration.batchFirst)
+      logits: logits ?? result.output, targets: targets,
+      batchFirst: rnn.configuration.batchFirst, lengths: lengths)
     var gradOutput = gradLogits
     var headGradients = Parameters<S>()
     if let head {
@@ -93,7 +93,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     let gradients = try rnn.backward(tape, gradOutput: gradOutput)
     return Gradients(
       loss: value, recurrent: gradients.parameters, head: headGradients, x: gradients.x,
-      h0: gradients.h0, c0: gradients.c0, forward: forward)
+      h0: gradients.h0, c0: gradients.c0,
+      forward: Output(output: result.output, hN: result.hN, cN: result.cN, logits: logits))
   }
 
   /// The weights, recurrent ones first; the second group is empty without a head.

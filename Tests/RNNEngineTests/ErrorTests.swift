@@ -62,6 +62,56 @@ struct ErrorTests {
     #expect(reason { try absurd.validate() } == "engine.configuration")
   }
 
+  @Test func optionsMustFitTheCell() {
+    let refusals: [(String, (inout RecurrentConfiguration) -> Void)] = [
+      ("only supported for LSTM", { $0.projSize = 2 }),
+      ("only supported for LSTM", { ($0.cell, $0.projSize) = (.gru, 2) }),
+      ("smaller than hidden_size", { ($0.cell, $0.projSize) = (.lstm, 5) }),
+      ("positive integer or zero", { ($0.cell, $0.projSize) = (.lstm, -1) }),
+      ("range [0, 1]", { $0.dropout = 1.5 }),
+      ("range [0, 1]", { $0.dropout = -0.1 }),
+      ("range [0, 1]", { $0.dropout = .nan }),
+    ]
+    for (message, change) in refusals {
+      let error = #expect(throws: RecurrentError.self) { try network(change) }
+      #expect(error?.reason == "engine.configuration")
+      #expect(error?.expected?.contains(message) == true, "\(message)")
+    }
+    #expect(reason { _ = try network { ($0.cell, $0.projSize) = (.lstm, 4) } } == "none")
+  }
+
+  @Test func lengthsMustFit() throws {
+    let rnn = try network()
+    for lengths in [[4, 0], [5, 4], [4], [4, 4, 4], [-1, 2], [.max, 1]] {
+      #expect(
+        reason { _ = try rnn(NDArray(zeros: [4, 2, 3]), lengths: lengths) } == "engine.lengths")
+      #expect(
+        reason { _ = try packPadded(NDArray<Float>(zeros: [4, 2, 3]), lengths: lengths) }
+          == "engine.lengths")
+    }
+    #expect(reason { _ = try rnn(NDArray(zeros: [4, 3]), lengths: [4]) } == "engine.lengths")
+    #expect(reason { _ = try rnn(NDArray(zeros: [4, 0, 3]), lengths: []) } == "none")
+    let unsorted = reason {
+      _ = try packPadded(NDArray<Float>(zeros: [4, 2]), lengths: [1, 2], enforceSorted: true)
+    }
+    #expect(unsorted == "engine.lengths")
+    let short = reason {
+      let packed = try packPadded(NDArray<Float>(zeros: [4, 2]), lengths: [1, 4])
+      _ = try padPacked(packed, totalLength: 3)
+    }
+    #expect(short == "engine.lengths")
+  }
+
+  @Test func onlyLSTMHasCellStates() throws {
+    let found = reason {
+      _ = try network()(NDArray(zeros: [4, 2, 3]), c0: NDArray(zeros: [2, 2, 5]))
+    }
+    #expect(found == "engine.cell-state")
+    let lstm = try network { $0.cell = .lstm }
+    let shape = reason { _ = try lstm(NDArray(zeros: [4, 2, 3]), c0: NDArray(zeros: [2, 2, 4])) }
+    #expect(shape == "engine.state-shape")
+  }
+
   @Test func parametersMustFit() throws {
     let good = try network()
     let configuration = good.configuration

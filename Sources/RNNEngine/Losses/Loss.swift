@@ -66,8 +66,12 @@ public struct Loss: Sendable, Equatable {
   }
 
   /// The value and its gradient with respect to the logits, in their shape.
+  ///
+  /// With `lengths`, steps after the end of a ragged row do not exist: they cost nothing, their gradient
+  /// is zero, the mean does not count them, and the last step is the row's last valid one. The targets
+  /// keep their padding, whose values do not matter.
   public func evaluate<S: Scalar>(
-    logits: NDArray<S>, targets: Targets<S>, batchFirst: Bool = false
+    logits: NDArray<S>, targets: Targets<S>, batchFirst: Bool = false, lengths: [Int]? = nil
   ) throws -> (value: S, gradLogits: NDArray<S>) {
     let rank = logits.shape.count
     guard rank == 2 || rank == 3, logits.count == logits.shape.reduce(1, *) else {
@@ -77,19 +81,37 @@ public struct Loss: Sendable, Equatable {
     }
     let timeAxis = rank == 3 && batchFirst ? 1 : 0
     let batch = rank == 3 ? logits.shape[1 - timeAxis] : 1
-    switch steps {
-    case .all:
-      return try reduce(logits, targets, batch: batch)
-    case .last:
-      let window = StepWindow(logits.shape, timeAxis: timeAxis)
-      guard window.steps > 0 else {
-        throw RecurrentError(
-          .malformed, "engine.logits-shape", at: "logits", found: "no time steps",
-          expected: "at least one")
-      }
-      let (value, gradient) = try reduce(window.last(of: logits), targets, batch: batch)
-      return (value, window.spread(gradient, over: logits.shape))
+    let timeSteps = logits.shape[timeAxis]
+    if let lengths { _ = try Packing(lengths: lengths, batch: batch, steps: timeSteps) }
+    if steps == .all && lengths == nil { return try reduce(logits, targets, batch: batch) }
+    guard timeSteps > 0 || steps == .all else {
+      throw RecurrentError(
+        .malformed, "engine.logits-shape", at: "logits", found: "no time steps",
+        expected: "at least one")
     }
+    // The rows of logits that count, in the caller's order.
+    func row(_ step: Int, _ n: Int) -> Int { batchFirst ? n * timeSteps + step : step * batch + n }
+    let chosen: [Int]
+    switch steps {
+    case .last: chosen = (0..<batch).map { row((lengths?[$0] ?? timeSteps) - 1, $0) }
+    case .all:
+      chosen = (0..<batch).flatMap { n in
+        (0..<(lengths?[n] ?? timeSteps)).map { row($0, n) }
+      }.sorted()
+    }
+    let classes = logits.shape[rank - 1]
+    let shape =
+      steps == .last ? (rank == 3 ? [batch, classes] : [classes]) : [chosen.count, classes]
+    let (value, gradient) = try reduce(
+      logits.selecting(chosen, as: shape),
+      steps == .last ? targets : targets.selecting(chosen, of: logits.shape), batch: batch)
+    var spread = NDArray<S>(zeros: logits.shape)
+    for (place, row) in chosen.enumerated() {
+      spread.elements.replaceSubrange(
+        row * classes..<(row + 1) * classes,
+        with: gradient.elements[place * classes..<(place + 1) * classes])
+    }
+    return (value, spread)
   }
 
   private func reduce<S: Scalar>(
@@ -129,32 +151,34 @@ struct LossTerms<S: Scalar> {
   var gradient: [S]
 }
 
-/// The last time step of an array, as runs of contiguous elements.
-private struct StepWindow {
-  let outer, steps, inner: Int
-  let shape: [Int]
-
-  init(_ shape: [Int], timeAxis: Int) {
-    outer = shape[..<timeAxis].reduce(1, *)
-    steps = shape[timeAxis]
-    inner = shape[(timeAxis + 1)...].reduce(1, *)
-    self.shape = Array(shape[..<timeAxis] + shape[(timeAxis + 1)...])
-  }
-
-  private func start(_ index: Int) -> Int { (index * steps + steps - 1) * inner }
-
-  func last<S>(of array: NDArray<S>) -> NDArray<S> {
-    let runs = (0..<outer).map { array.elements[start($0)..<start($0) + inner] }
+extension NDArray {
+  /// Some rows of the last axis.
+  fileprivate func selecting(_ rows: [Int], as shape: [Int]) -> NDArray {
+    let width = self.shape[self.shape.count - 1]
+    let runs = rows.map { elements[$0 * width..<($0 + 1) * width] }
     return NDArray(trusted: shape, Array(runs.joined()))
   }
+}
 
-  func spread<S>(_ array: NDArray<S>, over shape: [Int]) -> NDArray<S> {
-    var result = NDArray<S>(zeros: shape)
-    for index in 0..<outer {
-      let range = start(index)..<start(index) + inner
-      result.elements.replaceSubrange(
-        range, with: array.elements[index * inner..<(index + 1) * inner])
+extension Targets {
+  /// The targets of some rows of logits of that shape; throws unless they fit all of them.
+  fileprivate func selecting(_ rows: [Int], of logits: [Int]) throws -> Targets {
+    let (found, count): ([Int], Int)
+    let expected: [Int]
+    switch self {
+    case .classes(let indices, let shape):
+      (found, count, expected) = (shape, indices.count, Array(logits.dropLast()))
+      if found == expected, count == expected.reduce(1, *) {
+        return .classes(rows.map { indices[$0] }, shape: [rows.count])
+      }
+    case .values(let values):
+      (found, count, expected) = (values.shape, values.count, logits)
+      if found == expected, count == expected.reduce(1, *) {
+        return .values(values.selecting(rows, as: [rows.count, logits[logits.count - 1]]))
+      }
     }
-    return result
+    throw RecurrentError(
+      .malformed, "engine.target-shape", at: "targets",
+      found: "targets of shape \(found) with \(count) elements", expected: "\(expected)")
   }
 }

@@ -17,7 +17,8 @@ public struct SequentialBlocks: Sendable, Equatable {
   public init(length: Int, steps: Int, rows: Int) throws {
     guard rows >= 1, rows <= length, steps >= 1 else {
       throw RecurrentError(
-        .usage, "engine.blocks", found: "\(rows) rows and \(steps) steps of a sequence of \(length)",
+        .usage, "engine.blocks",
+        found: "\(rows) rows and \(steps) steps of a sequence of \(length)",
         expected: "at least one step, and one element for every row")
     }
     self.length = length

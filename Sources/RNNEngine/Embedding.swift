@@ -1,0 +1,78 @@
+import Tensors
+
+/// A table of vectors, as `nn.Embedding`.
+public struct Embedding<S: Scalar>: Sendable {
+  /// The vectors (V, E).
+  public let weight: NDArray<S>
+  /// The index whose vector is not trained, if there is one.
+  public let paddingIndex: Int?
+
+  /// Creates a layer; a negative `paddingIndex` counts from the end. The weight is taken as it is.
+  public init(weight: NDArray<S>, paddingIndex: Int? = nil) throws {
+    guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }),
+      weight.count == weight.shape[0] * weight.shape[1]
+    else {
+      throw RecurrentError(
+        .malformed, "engine.parameter-shape", at: "weight", found: "shape \(weight.shape)",
+        expected: "(V, E)")
+    }
+    let count = weight.shape[0]
+    if let paddingIndex, paddingIndex < -count || paddingIndex >= count {
+      throw RecurrentError(
+        .malformed, "engine.configuration", at: "padding_idx", found: "padding_idx \(paddingIndex)",
+        expected: "Padding_idx must be within num_embeddings, \(count)")
+    }
+    self.weight = weight
+    self.paddingIndex = paddingIndex.map { $0 < 0 ? $0 + count : $0 }
+  }
+
+  /// The vectors of the indices: `shape` + (E); throws `engine.index-range` for an index outside 0..<V.
+  public func callAsFunction(_ indices: [Int], shape: [Int]) throws -> NDArray<S> {
+    try check(indices, shape)
+    let width = weight.shape[1]
+    var result: [S] = []
+    result.reserveCapacity(indices.count * width)
+    for index in indices { result += weight.elements[index * width..<(index + 1) * width] }
+    return NDArray(trusted: shape + [width], result)
+  }
+
+  /// The gradient of the weight, given that of the vectors; zero for the padding index.
+  public func backward(
+    _ indices: [Int], shape: [Int], gradOutput: NDArray<S>
+  ) throws -> NDArray<S> {
+    try check(indices, shape)
+    let width = weight.shape[1]
+    guard gradOutput.shape == shape + [width], gradOutput.count == indices.count * width else {
+      throw RecurrentError(
+        .malformed, "engine.output-shape", at: "gradient of output",
+        found: "shape \(gradOutput.shape)", expected: "\(shape + [width])")
+    }
+    var result = NDArray<S>(zeros: weight.shape)
+    for (row, index) in indices.enumerated() where index != paddingIndex {
+      for column in 0..<width {
+        result.elements[index * width + column] += gradOutput.elements[row * width + column]
+      }
+    }
+    return result
+  }
+
+  private func check(_ indices: [Int], _ shape: [Int]) throws {
+    // Without the overflow check a hostile shape would trap.
+    var count = 1
+    for extent in shape {
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      count = overflow || extent < 0 ? -1 : product
+      if count < 0 { break }
+    }
+    guard count == indices.count else {
+      throw RecurrentError(
+        .malformed, "engine.shape", at: "indices", found: "\(indices.count) indices",
+        expected: "shape \(shape)")
+    }
+    for (row, index) in indices.enumerated() where index < 0 || index >= weight.shape[0] {
+      throw RecurrentError(
+        .malformed, "engine.index-range", at: "indices, element \(row)",
+        found: "index out of range in self: \(index)", expected: "0 to \(weight.shape[0] - 1)")
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import Tensors
+
+/// A ragged batch without its padding, as `torch.nn.utils.rnn.PackedSequence`.
+public struct PackedSequence<S: Scalar>: Sendable, Equatable {
+  /// The valid steps (rows, …), time step by time step, the rows of a step by falling length.
+  public let data: NDArray<S>
+  /// How many rows each time step has.
+  public let batchSizes: [Int]
+  /// The caller's batch row of each sorted row; equal lengths keep their order.
+  public let sortedIndices: [Int]
+  /// The sorted row of each of the caller's batch rows.
+  public let unsortedIndices: [Int]
+
+  /// Creates a packed sequence; throws `engine.packed` unless the parts fit each other.
+  public init(data: NDArray<S>, batchSizes: [Int], sortedIndices: [Int]) throws {
+    let batch = sortedIndices.count
+    let falls = zip(batchSizes, batchSizes.dropFirst()).allSatisfy { $0 >= $1 }
+    guard falls, batchSizes.first == batch || batchSizes.isEmpty && batch == 0,
+      batchSizes.allSatisfy({ $0 > 0 && $0 <= batch }),
+      sortedIndices.sorted() == Array(0..<batch), let rows = data.shape.first,
+      rows == batchSizes.reduce(0, +), data.count == data.shape.reduce(1, *)
+    else {
+      throw RecurrentError(
+        .malformed, "engine.packed", at: "packed sequence",
+        found: "data \(data.shape), \(batchSizes.count) batch sizes, \(batch) indices",
+        expected: "one row of data for each unit of batch sizes that never rise")
+    }
+    self.init(trusted: data, batchSizes, sortedIndices)
+  }
+
+  init(trusted data: NDArray<S>, _ batchSizes: [Int], _ sortedIndices: [Int]) {
+    self.data = data
+    self.batchSizes = batchSizes
+    self.sortedIndices = sortedIndices
+    var places = sortedIndices
+    for (row, original) in sortedIndices.enumerated() { places[original] = row }
+    unsortedIndices = places
+  }
+
+  /// The length of each of the caller's batch rows.
+  public var lengths: [Int] {
+    unsortedIndices.map { row in batchSizes.prefix { $0 > row }.count }
+  }
+}
+
+/// Packs a padded batch (T, N, …), or (N, T, …) if `batchFirst`, as `pack_padded_sequence`.
+///
+/// Throws `engine.lengths` for lengths of 0 or above T, and for unsorted ones if they must be sorted.
+public func packPadded<S: Scalar>(
+  _ padded: NDArray<S>, lengths: [Int], batchFirst: Bool = false, enforceSorted: Bool = false
+) throws -> PackedSequence<S> {
+  guard padded.shape.count >= 2, padded.count == padded.shape.reduce(1, *) else {
+    throw RecurrentError(
+      .malformed, "engine.input-rank", at: "padded batch", found: "shape \(padded.shape)",
+      expected: "(T, N, …) or (N, T, …)")
+  }
+  let (steps, batch) = (padded.shape[batchFirst ? 1 : 0], padded.shape[batchFirst ? 0 : 1])
+  let packing = try Packing(lengths: lengths, batch: batch, steps: steps)
+  if enforceSorted, packing.order != Array(0..<batch) {
+    throw RecurrentError(
+      .malformed, "engine.lengths", at: "lengths", found: "lengths \(lengths)",
+      expected: "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True")
+  }
+  let width = padded.shape[2...].reduce(1, *)
+  var rows: [S] = []
+  rows.reserveCapacity(packing.batchSizes.reduce(0, +) * width)
+  for (step, count) in packing.batchSizes.enumerated() {
+    for row in packing.order[..<count] {
+      let start = (batchFirst ? row * steps + step : step * batch + row) * width
+      rows += padded.elements[start..<start + width]
+    }
+  }
+  let shape = [packing.batchSizes.reduce(0, +)] + padded.shape[2...]
+  return PackedSequence(trusted: NDArray(trusted: shape, rows), packing.batchSizes, packing.order)
+}
+
+/// Undoes `packPadded`, as `pad_packed_sequence`; returns the lengths as well.
+///
+/// `totalLength` pads to more time steps than the longest row has; throws `engine.lengths` if it is less.
+public func padPacked<S: Scalar>(
+  _ packed: PackedSequence<S>, batchFirst: Bool = false, paddingValue: S = 0,
+  totalLength: Int? = nil
+) throws -> (padded: NDArray<S>, lengths: [Int]) {
+  let longest = packed.batchSizes.count
+  let (steps, batch) = (totalLength ?? longest, packed.sortedIndices.count)
+  guard steps >= longest else {
+    throw RecurrentError(
+      .malformed, "engine.lengths", at: "totalLength", found: "\(steps)",
+      expected: "at least the length of the longest sequence, \(longest)")
+  }
+  let features = packed.data.shape[1...]
+  let width = features.reduce(1, *)
+  let shape = (batchFirst ? [batch, steps] : [steps, batch]) + features
+  guard
+    shape.reduce((1, false), { $0.1 ? $0 : $0.0.multipliedReportingOverflow(by: $1) }).1 == false
+  else {
+    throw RecurrentError(.malformed, "engine.shape", at: "totalLength", found: "shape \(shape)")
+  }
+  var elements = [S](repeating: paddingValue, count: steps * batch * width)
+  var start = 0
+  for (step, count) in packed.batchSizes.enumerated() {
+    for row in packed.sortedIndices[..<count] {
+      let place = (batchFirst ? row * steps + step : step * batch + row) * width
+      for index in 0..<width { elements[place + index] = packed.data.elements[start + index] }
+      start += width
+    }
+  }
+  return (NDArray(trusted: shape, elements), packed.lengths)
+}
+
+/// Stacks sequences (Tᵢ, …) into one padded batch (T, N, …), or (N, T, …), as `pad_sequence`.
+public func padSequence<S: Scalar>(
+  _ sequences: [NDArray<S>], batchFirst: Bool = false, paddingValue: S = 0
+) throws -> NDArray<S> {
+  guard let first = sequences.first, !first.shape.isEmpty else {
+    throw RecurrentError(
+      .malformed, "engine.sequences", at: "sequences", found: "no sequences of at least one axis",
+      expected: "at least one sequence (T, …)")
+  }
+  let features = first.shape[1...]
+  for (index, sequence) in sequences.enumerated() {
+    guard sequence.shape.dropFirst() == features, sequence.count == sequence.shape.reduce(1, *)
+    else {
+      throw RecurrentError(
+        .malformed, "engine.sequences", at: "sequence \(index)", found: "shape \(sequence.shape)",
+        expected: "(T, \(features.map(String.init).joined(separator: ", ")))")
+    }
+  }
+  let (steps, batch) = (sequences.map { $0.shape[0] }.max() ?? 0, sequences.count)
+  let width = features.reduce(1, *)
+  var elements = [S](repeating: paddingValue, count: steps * batch * width)
+  for (row, sequence) in sequences.enumerated() {
+    for step in 0..<sequence.shape[0] {
+      let place = (batchFirst ? row * steps + step : step * batch + row) * width
+      for index in 0..<width { elements[place + index] = sequence.elements[step * width + index] }
+    }
+  }
+  return NDArray(trusted: (batchFirst ? [batch, steps] : [steps, batch]) + features, elements)
+}
+
+/// The rows of a padded batch without their padding, as `unpad_sequence`.
+public func unpadSequence<S: Scalar>(
+  _ padded: NDArray<S>, lengths: [Int], batchFirst: Bool = false
+) throws -> [NDArray<S>] {
+  let packed = try packPadded(padded, lengths: lengths, batchFirst: batchFirst)
+  let features = packed.data.shape[1...]
+  let width = features.reduce(1, *)
+  return packed.unsortedIndices.enumerated().map { row, sorted in
+    var elements: [S] = []
+    var first = 0
+    for count in packed.batchSizes.prefix(lengths[row]) {
+      elements += packed.data.elements[(first + sorted) * width..<(first + sorted + 1) * width]
+      first += count
+    }
+    return NDArray(trusted: [lengths[row]] + features, elements)
+  }
+}
+
+extension RNN {
+  /// Runs the network on a packed sequence; the states stay in the caller's order, as in PyTorch.
+  public func callAsFunction(
+    _ packed: PackedSequence<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil
+  ) throws -> (output: PackedSequence<S>, hN: NDArray<S>, cN: NDArray<S>?) {
+    let (padded, lengths) = try padPacked(packed, batchFirst: configuration.batchFirst)
+    let result = try self(padded, h0: h0, c0: c0, lengths: lengths)
+    let output = try packPadded(
+      result.output, lengths: lengths, batchFirst: configuration.batchFirst)
+    return (output, result.hN, result.cN)
+  }
+}
