@@ -21,8 +21,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fixture_file import save
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "..", "fixtures", "torch")
 SOURCE = f"torch {torch.__version__}, numpy {np.__version__}"
 T, N, D, H, C = 7, 3, 4, 6, 5
 DTYPES = {"f32": torch.float32, "f64": torch.float64}
@@ -154,7 +152,8 @@ def grid_name(options):
     words += [word for key, value, word in (
         ("bidirectional", True, "bidirectional"), ("bias", False, "no-bias"),
         ("batch_first", True, "batch-first"), ("batched", False, "unbatched"), ("h_0", False, "no-h0"),
-        ("c_0", True, "only-c0"), ("c_0", False, "no-c0"), ("steps_T", 1, "one-step")) if options.get(key) == value]
+        ("c_0", True, "only-c0"), ("c_0", False, "no-c0"),
+        ("steps_T", 1, "one-step")) if options.get(key) == value]
     return "-".join(words + [options.get("dtype", "f64")])
 
 
@@ -372,7 +371,7 @@ def configuration(c):
     return config
 
 
-def capture(c, folder=ROOT):
+def capture(c, folder):
     model, inputs, states = draw(c)
     weights = arrays(model.named(c))
     save(os.path.join(folder, c["name"] + ".npz"), configuration(c), weights=weights,
@@ -387,8 +386,9 @@ def deterministic():
 
 if __name__ == "__main__":
     deterministic()
+    fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "torch")
     cases = [case(grid_name(o), **o, loss={"kind": "vjp"}) for o in grid()] + WITH_HEAD
     assert len({c["name"] for c in cases}) == len(cases), "two cases share a name"
     for c in cases:
-        capture(c)
+        capture(c, sys.argv[1] if len(sys.argv) > 1 else fixtures)
     print(f"{len(cases)} fixtures from {SOURCE}")
