@@ -359,6 +359,40 @@ def in_double(model, inputs, states):
     return copy.deepcopy(model).double(), {k: wide(v) for k, v in inputs.items()}, [s.double() for s in states]
 
 
+FORWARD, GRADIENTS = (1.3e-6, 2e-6), 1e-5  # float32: (relative, absolute); relative to the largest
+
+
+def flat(result):
+    for group, content in result.items():
+        if isinstance(content, dict):
+            yield from ((f"{group}/{key}", array) for key, array in content.items())
+        elif content is not None:
+            yield group, content
+
+
+def within_a_quarter(result, reference):
+    """Whether every number lies within a quarter of its tolerance in float32."""
+    exact = dict(flat(reference))
+    for name, found in flat(result):
+        expected = exact[name]
+        scale = np.abs(expected)
+        relative, absolute = FORWARD
+        bound = GRADIENTS * scale.max() if name.startswith("grads/") else absolute + relative * scale
+        if not np.all(np.abs(found - expected) <= bound / 4):
+            return False
+    return True
+
+
+def mover(turn):
+    """A function that moves each number by up to one unit in the last place of float32."""
+    generator = torch.Generator().manual_seed(turn)
+
+    def move(tensor):
+        step = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
+        return tensor * (1 + step * 2**-23)
+    return move
+
+
 def configuration(c):
     vjp = c["loss"]["kind"] == "vjp"
     config = {"name": f"torch/{c['name']}", "source": SOURCE, "convention": "torch",
