@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds every committed fixture against PyTorch's autograd, by the contract of DESIGN.md, section 7.
 
-    $(tools/peers) tools/peer_check_fixtures.py
+    $(tools/peers) tools/peer_check_fixtures.py [FOLDER...]
 
 The documents' fixtures come from hand-written NumPy; here PyTorch, which knows nothing of that code,
 must arrive at the same losses, gradients and trained parameters. In float64: 1e-9.
@@ -85,15 +85,15 @@ def forward(config, stored, x, h_0, c_0=None, lengths=None):
             x_t = torch.cat(halves, dim=2)
     output, h_n = x_t, torch.stack([h for h, _ in finals])
     c_n = None if c_0 is None else torch.stack([c for _, c in finals])
-    if config.get("loss", {}).get("steps") == "last":
-        logits = output[-1]
-    else:
-        logits = output.transpose(0, 1) if config.get("batch_first") else output
-    logits = F.linear(logits, p["head.weight"], p.get("head.bias")) if "head.weight" in p else None
     if x.dim() == 2:
-        c_n = None if c_n is None else c_n.squeeze(1)
-        return output.squeeze(1), h_n.squeeze(1), c_n, logits.squeeze(-2) if logits is not None else None
-    return output.transpose(0, 1) if config.get("batch_first") else output, h_n, c_n, logits
+        output, h_n, c_n = (s if s is None else s.squeeze(1) for s in (output, h_n, c_n))
+    last = config.get("loss", {}).get("steps") == "last"
+    final = output[-1] if last else None
+    if x.dim() == 3 and config.get("batch_first"):
+        output = output.transpose(0, 1)
+    features = final if last else output
+    logits = F.linear(features, p["head.weight"], p.get("head.bias")) if "head.weight" in p else None
+    return output, h_n, c_n, logits
 
 
 def loss_of(config, inputs, output, h_n, c_n, logits):
@@ -106,9 +106,10 @@ def loss_of(config, inputs, output, h_n, c_n, logits):
         kind = F.mse_loss if spec["kind"] == "mse" else F.binary_cross_entropy_with_logits
         return kind(logits, targets, reduction=spec["reduction"])
     options = {k: spec[k] for k in ("ignore_index", "label_smoothing") if k in spec}
-    targets = targets.flatten() if targets.dtype == torch.int64 else targets.flatten(0, -2)
+    logits = logits.reshape(-1, logits.shape[-1])
+    targets = targets.flatten() if targets.dtype == torch.int64 else targets.reshape(logits.shape)
     average = spec["reduction"] == "mean_over_batch"
-    total = F.cross_entropy(logits.flatten(0, -2) if logits.dim() > 1 else logits, targets,
+    total = F.cross_entropy(logits, targets,
                             reduction="sum" if average else spec["reduction"], **options)
     return total / inputs["x"].shape[0 if config.get("batch_first") else 1] if average else total
 
@@ -179,9 +180,10 @@ def check(path):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    here = os.path.dirname(os.path.abspath(__file__))
-    files = sorted(path for kind in ("documents", "torch") for path in glob.glob(
-        os.path.join(here, "..", "fixtures", kind, "**", "*.npz"), recursive=True))
+    fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures")
+    folders = sys.argv[1:] or [os.path.join(fixtures, kind) for kind in ("documents", "torch")]
+    files = [path for folder in folders
+             for path in sorted(glob.glob(os.path.join(folder, "**", "*.npz"), recursive=True))]
     wrong = count = 0
     worst = 0.0
     for path in files:
