@@ -359,7 +359,10 @@ def in_double(model, inputs, states):
     return copy.deepcopy(model).double(), {k: wide(v) for k, v in inputs.items()}, [s.double() for s in states]
 
 
-FORWARD, GRADIENTS = (1.3e-6, 2e-6), 1e-5  # float32: (relative, absolute); relative to the largest
+# rnn-verify's tolerances: (relative, absolute) of outputs, and relative to the largest of gradients.
+FORWARD = {"f32": (1.3e-6, 2e-6), "f64": (1e-10, 1e-12)}
+GRADIENTS = {"f32": 1e-5, "f64": 1e-11}
+LAST_PLACE = {"f32": 2**-23, "f64": 2**-52}
 
 
 def flat(result):
@@ -370,26 +373,26 @@ def flat(result):
             yield group, content
 
 
-def within_a_quarter(result, reference):
-    """Whether every number lies within a quarter of its tolerance in float32."""
+def within_a_quarter(result, reference, dtype="f32"):
+    """Whether every number lies within a quarter of its tolerance."""
     exact = dict(flat(reference))
     for name, found in flat(result):
         expected = exact[name]
         scale = np.abs(expected)
-        relative, absolute = FORWARD
-        bound = GRADIENTS * scale.max() if name.startswith("grads/") else absolute + relative * scale
+        relative, absolute = FORWARD[dtype]
+        bound = GRADIENTS[dtype] * scale.max() if name.startswith("grads/") else absolute + relative * scale
         if not np.all(np.abs(found - expected) <= bound / 4):
             return False
     return True
 
 
-def mover(turn):
-    """A function that moves each number by up to one unit in the last place of float32."""
+def mover(turn, dtype="f32"):
+    """A function that moves each number by up to one unit in the last place."""
     generator = torch.Generator().manual_seed(turn)
 
     def move(tensor):
         step = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
-        return tensor * (1 + step * 2**-23)
+        return tensor * (1 + step * LAST_PLACE[dtype])
     return move
 
 
