@@ -58,6 +58,11 @@ public struct Naming: Sendable, Equatable {
     self.recurrent = recurrent
     self.head = head
   }
+
+  /// The names that PyTorch users would give the modules of a converted network.
+  public static func customary(for architecture: Architecture) -> Naming {
+    architecture.head == nil ? Naming() : Naming(recurrent: "rnn.", head: "classifier.")
+  }
 }
 
 /// An architecture that names and shapes suggest.

@@ -160,7 +160,7 @@ public struct ConversionPlan: Sendable {
       return (state, steps)
     }
     let architecture = network.architecture
-    let tensors = try target.storedTensors(of: architecture, naming: naming(of: architecture))
+    let tensors = try target.storedTensors(of: architecture, naming: .customary(for: architecture))
     var result = try network.weights.encoded(as: tensors)
     var steps = tensors.map { step($0, network) }
     for name in network.recognition.foreign {
@@ -181,11 +181,6 @@ public struct ConversionPlan: Sendable {
     let foreign = Set(network.recognition.foreign)
     result.ties = state.ties.filter { foreign.contains($0.key) && foreign.contains($0.value) }
     return (result, steps)
-  }
-
-  /// The names that PyTorch users would give the modules of a converted network.
-  static func naming(of architecture: Architecture) -> Naming {
-    architecture.head == nil ? Naming() : Naming(recurrent: "rnn.", head: "classifier.")
   }
 
   /// Compares the two tables to say what happens to a tensor.

@@ -49,7 +49,7 @@ extension ConversionPlan {
       output, to: outputPath, overwrite: options.overwrites, inputs: [input.file]
     ) { written in
       guard options.verifies else { return }
-      try Self.compare(written, with: output)
+      try written.checkReadBack(of: output)
       if changesConvention, let network {
         proof = try probe(written, against: network)
       } else if losses.isEmpty {
@@ -61,34 +61,10 @@ extension ConversionPlan {
     return proof
   }
 
-  /// Compares what was read back with what was meant, byte for byte; order is the container's.
-  private static func compare(_ written: StateDict, with planned: StateDict) throws {
-    for name in written.names where planned[name] == nil {
-      throw fault("tensor \"\(name)\"", "a tensor that was not written")
-    }
-    for entry in planned.entries {
-      guard let tensor = written[entry.name] else {
-        throw fault("tensor \"\(entry.name)\"", "no such tensor")
-      }
-      guard try tensor.isIdentical(to: entry.tensor) else {
-        throw fault("tensor \"\(entry.name)\"", "other bytes than were written")
-      }
-    }
-    for pair in planned.metadata.pairs where written.metadata[pair.key] != pair.value {
-      throw fault("metadata \"\(pair.key)\"", "\(written.metadata[pair.key] ?? "nothing")")
-    }
-  }
-
-  private static func fault(_ place: String, _ found: String) -> RecurrentError {
-    RecurrentError(
-      .fault, "proof.read-back", at: place, found: "reading back gave \(found)",
-      expected: "what was written", hint: "Please report this; the input is untouched.")
-  }
-
   private func probe(_ written: StateDict, against network: Network) throws -> ConversionProof {
     let prefix =
       convention?.name == Convention.torch.name
-      ? Self.naming(of: network.architecture).recurrent : ""
+      ? Naming.customary(for: network.architecture).recurrent : ""
     let converted = try Network(
       written,
       options: ReadOptions(
@@ -98,7 +74,10 @@ extension ConversionPlan {
     // The target may have no place for this; it does not touch the weights.
     architecture.batchFirst = converted.architecture.batchFirst
     guard converted.architecture == architecture else {
-      throw Self.fault("the network", converted.architecture.summary)
+      throw RecurrentError(
+        .fault, "proof.read-back", at: "the network",
+        found: "reading back gave \(converted.architecture.summary)",
+        expected: "what was written", hint: "Please report this; the input is untouched.")
     }
     let probe = try Probe(network, converted)
     let exact = losses.isEmpty && !network.weights.rounds(writing: converted.recognition.tensors)

@@ -57,6 +57,16 @@ public struct Network: Sendable {
   }
 }
 
+extension StateDict {
+  /// Parameters or gradients of a model (recurrent ones, then the head's) under the canonical names.
+  public init<S: Scalar>(canonical groups: [Parameters<S>]) throws {
+    self.init()
+    for (prefix, group) in zip(["", "head."], groups) {
+      for (name, array) in group.entries { try append("\(prefix)\(name)", array.tensor) }
+    }
+  }
+}
+
 extension NDArray {
   /// The numbers of a floating-point tensor; narrowing rounds to nearest, ties to even.
   public init(_ tensor: Tensor) throws {

@@ -321,15 +321,13 @@ private struct Run<S: Scalar> {
 
   /// Gradients or parameters under the canonical names; a head without any becomes zeros.
   private func state(of groups: [Parameters<S>]) throws -> StateDict {
-    var state = StateDict()
-    for (name, array) in groups[0].entries { try state.append(Name(name), array.tensor) }
-    for (name, array) in groups[1].entries { try state.append("head.\(name)", array.tensor) }
+    var groups = groups
     if groups[1].entries.isEmpty, let head = model.head {
       for (name, array) in head.parameters.entries {
-        try state.append("head.\(name)", NDArray<S>(zeros: array.shape).tensor)
+        groups[1].append(name, NDArray<S>(zeros: array.shape))
       }
     }
-    return state
+    return try StateDict(canonical: groups)
   }
 
   // MARK: Training

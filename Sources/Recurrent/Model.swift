@@ -103,17 +103,9 @@ public struct Model<S: Scalar>: Sendable {
       try convention ?? format.expectedConvention.map(Convention.named) ?? recognition.convention
     let naming =
       target.name == recognition.convention.name
-      ? recognition.naming
-      : architecture.head == nil ? Naming() : Naming(recurrent: "rnn.", head: "classifier.")
-    var canonical = StateDict()
-    for (name, array) in network.rnn.parameters.entries {
-      try canonical.append(Name(name), array.tensor)
-    }
-    for (name, array) in network.head?.parameters.entries ?? [] {
-      try canonical.append("head.\(name)", array.tensor)
-    }
+      ? recognition.naming : .customary(for: architecture)
     var state = try CanonicalWeights(
-      canonical, architecture: architecture,
+      StateDict(canonical: network.parameterGroups), architecture: architecture,
       tensors: Network.parameterTensors(of: architecture)
     ).encoded(as: target.storedTensors(of: architecture, naming: naming))
     if format.carriesMetadata {
@@ -127,13 +119,7 @@ public struct Model<S: Scalar>: Sendable {
       state.metadata["head"] = architecture.head == nil ? "none" : "linear"
     }
     try format.write(state, to: path, overwrite: overwrite) { written in
-      for entry in state.entries {
-        guard let tensor = written[entry.name], try tensor.isIdentical(to: entry.tensor) else {
-          throw RecurrentError(
-            .fault, "proof.read-back", at: "tensor \"\(entry.name)\"",
-            found: "other bytes than were written", expected: "what was written")
-        }
-      }
+      try written.checkReadBack(of: state)
     }
   }
 }

@@ -1,0 +1,27 @@
+import Tensors
+
+extension StateDict {
+  /// Throws `proof.read-back` unless this, read back from a file, is what was meant to be written:
+  /// the same names, types, shapes, bytes and metadata; the order is the container's.
+  public func checkReadBack(of planned: StateDict) throws {
+    func fault(_ place: String, _ found: String) -> RecurrentError {
+      RecurrentError(
+        .fault, "proof.read-back", at: place, found: "reading back gave \(found)",
+        expected: "what was written", hint: "Please report this; the input is untouched.")
+    }
+    for name in names where planned[name] == nil {
+      throw fault("tensor \"\(name)\"", "a tensor that was not written")
+    }
+    for entry in planned.entries {
+      guard let tensor = self[entry.name] else {
+        throw fault("tensor \"\(entry.name)\"", "no such tensor")
+      }
+      guard try tensor.isIdentical(to: entry.tensor) else {
+        throw fault("tensor \"\(entry.name)\"", "other bytes than were written")
+      }
+    }
+    for pair in planned.metadata.pairs where metadata[pair.key] != pair.value {
+      throw fault("metadata \"\(pair.key)\"", "\(metadata[pair.key] ?? "nothing")")
+    }
+  }
+}
