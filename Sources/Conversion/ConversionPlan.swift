@@ -82,7 +82,7 @@ public struct ConversionPlan: Sendable {
     do {
       var notes: [String] = []
       let network = try Self.network(
-        in: input.state, options,
+        in: input.state, options, isArchive: input.format.isFrameworkArchive,
         asked: (outputFormat.expectedConvention ?? Convention.torch.name) != Convention.torch.name,
         &notes)
       let fromArchive = input.format.isFrameworkArchive
@@ -129,7 +129,8 @@ public struct ConversionPlan: Sendable {
 
   /// The network, or `nil` when nothing requires one and the tensors are merely copied.
   private static func network(
-    in state: StateDict, _ options: ConversionOptions, asked: Bool, _ notes: inout [String]
+    in state: StateDict, _ options: ConversionOptions, isArchive: Bool, asked: Bool,
+    _ notes: inout [String]
   ) throws -> Network? {
     do {
       let network = try Network(state, options: options.reading)
@@ -140,7 +141,9 @@ public struct ConversionPlan: Sendable {
       // unless the caller asked for meaning.
       let damage = ["weights.missing", "weights.extra", "weights.shape"]
       let asked =
-        asked || options.convention != nil || options.reading.convention != nil
+        // A module that is there and cannot be expressed must not pass for tensors without meaning.
+        asked || (isArchive && error.reason != "weights.unrecognized")
+        || options.convention != nil || options.reading.convention != nil
         || options.reading.module != nil || options.reading.cell != nil
       if asked || damage.contains(error.reason) || error.reason.hasPrefix("metadata.") {
         throw error

@@ -63,7 +63,7 @@ extension ConversionPlan {
 
   private func probe(_ written: StateDict, against network: Network) throws -> ConversionProof {
     let prefix =
-      convention?.name == Convention.torch.name
+      [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
       ? Naming.customary(for: network.architecture).recurrent : ""
     let converted = try Network(
       written,

@@ -23,7 +23,7 @@ public struct WeightFormat: Sendable {
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
 
   /// All containers, in the order in which recognition tries them.
-  public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy]
+  public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy, .onnx]
 
   /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
   /// nothing outside it.
@@ -71,6 +71,13 @@ public struct WeightFormat: Sendable {
       return state
     },
     writeContents: nil)
+
+  /// A model of the Open Neural Network Exchange, with its recurrent nodes.
+  public static let onnx = WeightFormat(
+    name: "onnx", extensions: ["onnx"], summary: "ONNX model with RNN, LSTM or GRU nodes",
+    carriesMetadata: true, expectedConvention: "onnx",
+    recognizes: ONNX.recognizes, readContents: { file, _ in try ONNX.read(file) },
+    writeContents: { try ONNX.write($0, to: $1) })
 
   /// The container with a name; throws `.usage` otherwise.
   public static func named(_ name: String) throws -> WeightFormat {

@@ -32,6 +32,9 @@ struct ProtobufMessage {
     varint(UInt64(count))
   }
 
+  /// Appends what is already encoded.
+  mutating func append(raw content: [UInt8]) { bytes += content }
+
   private mutating func key(_ field: Int, wireType: UInt64) {
     varint(UInt64(field) << 3 | wireType)
   }

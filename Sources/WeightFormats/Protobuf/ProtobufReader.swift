@@ -124,13 +124,13 @@ extension ProtobufField {
   }
 
   /// The value as a number.
-  func number() throws -> UInt64 {
+  func unsigned() throws -> UInt64 {
     guard case .varint(let value) = value else { throw mismatch("a varint") }
     return value
   }
 
   /// The value as a signed number.
-  func integer() throws -> Int { Int(truncatingIfNeeded: try number()) }
+  func integer() throws -> Int { Int(truncatingIfNeeded: try unsigned()) }
 
   /// The value as the range of a message, a string or packed numbers.
   func range() throws -> Range<Int> {
