@@ -75,14 +75,24 @@ struct ONNXHead {
       ?? Self.prefix(of: values.root(of: name), "weight") ?? node.modulePath
   }
 
-  /// The fixed operand of the Add that alone takes the product.
+  /// The fixed operand of the Add that alone takes the product, reshaped or not.
   private static func addend(_ node: ONNXNode, _ classes: Int, _ values: ONNXValues) -> Name? {
-    guard let product = node.output(0), let consumers = values.consumers[product],
-      consumers.count == 1
-    else { return nil }
-    let sum = values.graph.nodes[consumers[0]]
-    guard sum.isStandard, sum.operation == "Add" else { return nil }
-    return sum.inputs.first { $0 != product && (try? bias($0, classes, values)) != nil }
+    var product = node.output(0)
+    for _ in 0..<8 {
+      guard let name = product, let consumers = values.consumers[name], consumers.count == 1 else {
+        return nil
+      }
+      let next = values.graph.nodes[consumers[0]]
+      guard next.isStandard else { return nil }
+      if next.operation == "Add" {
+        return next.inputs.first { $0 != name && (try? bias($0, classes, values)) != nil }
+      }
+      guard ["Reshape", "Squeeze", "Unsqueeze", "Identity"].contains(next.operation),
+        next.input(0) == name
+      else { return nil }
+      product = next.output(0)
+    }
+    return nil
   }
 
   private static func bias(_ name: Name, _ classes: Int, _ values: ONNXValues) throws -> Tensor {
