@@ -46,7 +46,8 @@ import WeightFormats
     (
       "gemm-dynamo",
       Architecture(
-        cell: .gru, inputSize: 2, hiddenSize: 3, bias: false, head: .init(classCount: 4, bias: true))
+        cell: .gru, inputSize: 2, hiddenSize: 3, bias: false, head: .init(classCount: 4, bias: true)
+      )
     ),
     ("external", Architecture(cell: .rnnRelu, inputSize: 2, hiddenSize: 3, bidirectional: true)),
     (
@@ -79,7 +80,8 @@ import WeightFormats
       let read = try Network(WeightFile(path: folder + "a.safetensors").state)
       #expect(read.recognition.convention.name == "torch")
       #expect(read.architecture == architecture && read.recognition.assumptions.isEmpty)
-      guard case .sameNetwork(0, 0) = try convert(folder + "a.safetensors", folder + "b.onnx") else {
+      guard case .sameNetwork(0, 0) = try convert(folder + "a.safetensors", folder + "b.onnx")
+      else {
         Issue.record("not the same network")
         return
       }
@@ -129,7 +131,8 @@ import WeightFormats
       #expect(modules.map { module in reason { _ = try module.network.get() } } == [expected])
       try scratch { folder in
         for target in ["a.pt", "a.npz", "a.onnx"] {
-          #expect(reason { _ = try convert(path, folder + target) } == expected, "\(name) \(target)")
+          #expect(
+            reason { _ = try convert(path, folder + target) } == expected, "\(name) \(target)")
         }
       }
     }

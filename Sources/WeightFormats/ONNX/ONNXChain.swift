@@ -71,9 +71,11 @@ struct ONNXTrace {
         axes = order.map { axes[$0] }
       case "Squeeze":
         guard directions == 1, let axis = axes.firstIndex(of: "D") else { return false }
-        let named = node.attribute("axes")?.integers ?? node.input(1).flatMap {
-          try? values.integers($0)
-        }
+        let named =
+          node.attribute("axes")?.integers
+          ?? node.input(1).flatMap {
+            try? values.integers($0)
+          }
         guard named == nil || named == [axis] || named == [axis - axes.count] else { return false }
         axes.remove(at: axis)
       case "Reshape":

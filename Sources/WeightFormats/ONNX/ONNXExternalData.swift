@@ -60,7 +60,8 @@ struct ONNXExternalData {
     let (total, overflow) = claimed[Name(location), default: 0].addingReportingOverflow(length)
     guard !overflow, total / 16 <= file.count else {
       throw Self.error(
-        "onnx.external-overlap", "tensors of \(total) bytes over the \(file.count) bytes of "
+        "onnx.external-overlap",
+        "tensors of \(total) bytes over the \(file.count) bytes of "
           + location, "tensors that do not share their data")
     }
     claimed[Name(location)] = total

@@ -14,7 +14,8 @@ struct ONNXHead {
   let path: String?
   private static let visitLimit = 200
   private static let passing: Set<String> = [
-    "Identity", "Dropout", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice",
+    "Identity", "Dropout", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten",
+    "Slice",
     "Split", "Gather", "Concat",
   ]
 

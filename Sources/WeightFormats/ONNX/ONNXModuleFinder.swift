@@ -14,6 +14,8 @@ struct ONNXModuleFinder {
   private let values: ONNXValues
   private let nodes: [ONNXRecurrentNode]
   private var usedPrefixes: Set<Name> = []
+  /// Where counting goes on for a path, so that many modules of one name stay cheap.
+  private var nextNumbers: [Name: Int] = [:]
 
   init(_ values: ONNXValues) {
     self.values = values
@@ -102,11 +104,12 @@ struct ONNXModuleFinder {
   /// A prefix that no other module has; tensors are named after it.
   private mutating func unique(_ path: String) -> String {
     var candidate = path.isEmpty ? "" : path + "."
-    var number = 1
+    var number = nextNumbers[Name(path)] ?? 1
     while !usedPrefixes.insert(Name(candidate)).inserted {
       candidate = "\(path)_\(number)."
       number += 1
     }
+    nextNumbers[Name(path)] = number
     return candidate
   }
 

@@ -57,8 +57,11 @@ struct ONNXNetworkGraph {
         .malformed, "onnx.prefix", at: "prefix \"\(prefix)\"", found: "a name that no module has",
         expected: "names joined by dots, without a slash")
     }
-    return path.isEmpty ? "" : "/" + path.split(separator: ".", omittingEmptySubsequences: false)
-      .joined(separator: "/")
+    return path.isEmpty
+      ? ""
+      : "/"
+        + path.split(separator: ".", omittingEmptySubsequences: false)
+        .joined(separator: "/")
   }
 
   private var directionCount: Int { module.bidirectional ? 2 : 1 }

@@ -19,7 +19,8 @@ extension ONNXValues {
   func transposed(_ name: Name) throws -> Tensor {
     if let (index, _) = producer(of: name), graph.nodes[index].operation == "Transpose",
       let input = graph.nodes[index].input(0), let original = try? tensor(input),
-      original.shape.count == 2, graph.nodes[index].attribute("perm")?.integers ?? [1, 0] == [1, 0]
+      original.shape.count == 2,
+      graph.nodes[index].attribute("perm")?.integers ?? [1, 0] == [1, 0]
     {
       return original
     }

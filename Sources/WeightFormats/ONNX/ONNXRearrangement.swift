@@ -92,7 +92,9 @@ struct ONNXRearrangement {
     }
     if node.integer("allowzero") != 1 {
       for axis in shape.indices where shape[axis] == 0 {
-        guard axis < tensor.shape.count else { throw malformed("shape \(tensor.shape) to \(shape)") }
+        guard axis < tensor.shape.count else {
+          throw malformed("shape \(tensor.shape) to \(shape)")
+        }
         shape[axis] = tensor.shape[axis]
       }
     }

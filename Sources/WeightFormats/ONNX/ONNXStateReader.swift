@@ -60,7 +60,9 @@ struct ONNXStateReader {
 
   /// Adds a module's tensors under the names of their parts; returns the stored tensors that they are
   /// made of.
-  private mutating func append(_ found: ONNXFoundModule, to state: inout StateDict) throws -> Set<Name> {
+  private mutating func append(_ found: ONNXFoundModule, to state: inout StateDict) throws -> Set<
+    Name
+  > {
     let module = found.module
     var used: Set<Name> = []
     func add(_ name: Name, _ tensor: Tensor, from value: Name) throws {

@@ -90,7 +90,8 @@ extension ONNX {
   private static func module(of state: StateDict) throws -> ONNXModule {
     guard let text = state.metadata[ONNXModule.metadataKey] else {
       throw RecurrentError(
-        .malformed, "onnx.no-network", found: "tensors without a recurrent network in ONNX's layout",
+        .malformed, "onnx.no-network",
+        found: "tensors without a recurrent network in ONNX's layout",
         expected: "a network, because an ONNX file holds a computation",
         hint: "Leave out --as, or write safetensors or HDF5.")
     }

@@ -58,7 +58,8 @@ import Testing
     let values = try Self.values(
       [
         Self.node("Transpose", ["a"], ["t"], [("perm", [2, 0, 1])]),
-        Self.node("Slice", ["a"], ["s"], [("axes", [1, 2]), ("starts", [1, -3]), ("ends", [9, -1])]),
+        Self.node(
+          "Slice", ["a"], ["s"], [("axes", [1, 2]), ("starts", [1, -3]), ("ends", [9, -1])]),
         Self.node("Concat", ["s", "s", "u"], ["c"], [("axis", [-1])]),
         Self.node("Unsqueeze", ["v"], ["u"], [("axes", [2])]),
         Self.node("Split", ["t"], ["p", "q"], [("axis", [1])]),
@@ -105,27 +106,32 @@ import Testing
     try check("ttt", [3, 2, 8], ttt)
   }
 
-  @Test(arguments: [
-    (node("Transpose", ["a"], ["w"], [("perm", [0, 0])]), "onnx.rearrangement"),
-    (node("Slice", ["a"], ["w"], [("starts", [0]), ("ends", [0])]), "onnx.rearrangement"),
-    (node("Slice", ["a"], ["w"], [("axes", [5]), ("starts", [0]), ("ends", [1])]),
-      "onnx.rearrangement"),
-    (node("Slice", ["a"], ["w"], [("axes", [0, 0]), ("starts", [0, 0]), ("ends", [1, 1])]),
-      "onnx.rearrangement"),
-    (node("Squeeze", ["a"], ["w"], [("axes", [0])]), "onnx.rearrangement"),
-    (node("Unsqueeze", ["a"], ["w"], [("axes", [0, 0])]), "onnx.rearrangement"),
-    (node("Unsqueeze", ["a"], ["w"]), "onnx.rearrangement"),
-    (node("Reshape", ["a", "shape"], ["w"]), "onnx.rearrangement"),
-    (node("Reshape", ["a"], ["w"]), "onnx.rearrangement"),
-    (node("Split", ["a"], ["v", "w"], [("split", [1, 2])]), "onnx.rearrangement"),
-    (node("Concat", ["a", "b"], ["w"], [("axis", [1])]), "onnx.rearrangement"),
-    (node("Concat", ["a", ""], ["w"], [("axis", [0])]), "onnx.rearrangement"),
-    (node("Identity", [], ["w"]), "onnx.rearrangement"),
-    (node("Cast", ["a"], ["w"], [("to", [1])]), "onnx.not-stored"),
-    (node("Identity", ["w"], ["w"]), "onnx.not-stored"),
-    (node("Identity", ["empty"], ["w"]), "onnx.not-stored"),
-    (node("Expand", ["a", "shape"], ["w"]), "onnx.not-stored"),
-  ] as [(ProtobufMessage, String)])
+  @Test(
+    arguments: [
+      (node("Transpose", ["a"], ["w"], [("perm", [0, 0])]), "onnx.rearrangement"),
+      (node("Slice", ["a"], ["w"], [("starts", [0]), ("ends", [0])]), "onnx.rearrangement"),
+      (
+        node("Slice", ["a"], ["w"], [("axes", [5]), ("starts", [0]), ("ends", [1])]),
+        "onnx.rearrangement"
+      ),
+      (
+        node("Slice", ["a"], ["w"], [("axes", [0, 0]), ("starts", [0, 0]), ("ends", [1, 1])]),
+        "onnx.rearrangement"
+      ),
+      (node("Squeeze", ["a"], ["w"], [("axes", [0])]), "onnx.rearrangement"),
+      (node("Unsqueeze", ["a"], ["w"], [("axes", [0, 0])]), "onnx.rearrangement"),
+      (node("Unsqueeze", ["a"], ["w"]), "onnx.rearrangement"),
+      (node("Reshape", ["a", "shape"], ["w"]), "onnx.rearrangement"),
+      (node("Reshape", ["a"], ["w"]), "onnx.rearrangement"),
+      (node("Split", ["a"], ["v", "w"], [("split", [1, 2])]), "onnx.rearrangement"),
+      (node("Concat", ["a", "b"], ["w"], [("axis", [1])]), "onnx.rearrangement"),
+      (node("Concat", ["a", ""], ["w"], [("axis", [0])]), "onnx.rearrangement"),
+      (node("Identity", [], ["w"]), "onnx.rearrangement"),
+      (node("Cast", ["a"], ["w"], [("to", [1])]), "onnx.not-stored"),
+      (node("Identity", ["w"], ["w"]), "onnx.not-stored"),
+      (node("Identity", ["empty"], ["w"]), "onnx.not-stored"),
+      (node("Expand", ["a", "shape"], ["w"]), "onnx.not-stored"),
+    ] as [(ProtobufMessage, String)])
   func refusesToRearrange(node: ProtobufMessage, expected: String) throws {
     let values = try Self.values(
       [node],

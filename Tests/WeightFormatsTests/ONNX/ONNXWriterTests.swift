@@ -55,7 +55,8 @@ import Testing
   @Test(arguments: modules.indices) func readsBackWhatItWrites(index: Int) throws {
     for dtype in [DType.f32, .f64, .f16, .bf16] {
       var state = try Self.state(Self.modules[index], dtype: dtype)
-      try state.append("stray.number", Tensor(dtype: .i64, shape: [], bytes: [1, 2, 3, 4, 5, 6, 7, 8]))
+      try state.append(
+        "stray.number", Tensor(dtype: .i64, shape: [], bytes: [1, 2, 3, 4, 5, 6, 7, 8]))
       let sink = MemorySink()
       try ONNX.write(state, to: sink)
       let source = MemorySource(sink.bytes)
@@ -68,7 +69,9 @@ import Testing
   }
 
   private func reason(_ state: StateDict) -> String? {
-    do { try ONNX.write(state, to: MemorySink()) } catch { return (error as? RecurrentError)?.reason }
+    do { try ONNX.write(state, to: MemorySink()) } catch {
+      return (error as? RecurrentError)?.reason
+    }
     return nil
   }
 
