@@ -85,8 +85,9 @@ public func padPacked<S: Scalar>(
   let (steps, batch) = (totalLength ?? longest, packed.sortedIndices.count)
   guard steps >= longest else {
     throw RecurrentError(
-      .malformed, "engine.lengths", at: "totalLength", found: "\(steps)",
-      expected: "at least the length of the longest sequence, \(longest)")
+      .malformed, "engine.lengths", at: "totalLength", found: "total_length \(steps)",
+      expected: "Expected total_length to be at least the length of the longest sequence in input, "
+        + "but got total_length=\(steps) and max sequence length being \(longest)")
   }
   let features = packed.data.shape[1...]
   let width = features.reduce(1, *)
