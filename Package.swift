@@ -22,7 +22,8 @@ let package = Package(
     .target(name: "Tensors"),
     // Bytes and mathematics never meet.
     .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CZlib"]),
-    .target(name: "RNNEngine", dependencies: ["Tensors"]),
+    .target(name: "CKernels"),
+    .target(name: "RNNEngine", dependencies: ["Tensors", "CKernels"]),
     // Meaning.
     .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
     .target(name: "Parity", dependencies: ["Conversion"]),

@@ -3,14 +3,13 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "CKernels.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
 
 enum { MOST_WORKERS = 63, SPINS = 4000 };
 
@@ -87,7 +86,7 @@ static void start_workers(int wanted) {
   pthread_attr_destroy(&attributes);
 }
 
-int ck_processors(void) {
+static int processors(void) {
 #if defined(__linux__)
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
@@ -95,6 +94,20 @@ int ck_processors(void) {
   long count = sysconf(_SC_NPROCESSORS_ONLN);
   return count > 0 ? (int)count : 1;
 }
+
+static _Atomic int threads;
+
+int ck_threads(void) {
+  int count = atomic_load_explicit(&threads, memory_order_relaxed);
+  if (count > 0) return count;
+  const char *wanted = getenv("RECURRENT_THREADS");
+  count = wanted ? atoi(wanted) : 0;
+  if (count < 1) count = processors();
+  atomic_store(&threads, count);
+  return count;
+}
+
+void ck_set_threads(int count) { atomic_store(&threads, count < 1 ? 1 : count); }
 
 void ck_parallel(int count, ck_job job, void *context) {
   if (count > MOST_WORKERS + 1) count = MOST_WORKERS + 1;
@@ -116,6 +129,10 @@ void ck_parallel(int count, ck_job job, void *context) {
     pthread_mutex_unlock(&sleep_lock);
   }
   job(context, 0, count);
-  while (atomic_load_explicit(&remaining, memory_order_acquire) > 0) pause_briefly();
+  // A worker that lost its processor to another program must not wait for this thread's spinning.
+  for (int spins = 0; atomic_load_explicit(&remaining, memory_order_acquire) > 0; spins++) {
+    pause_briefly();
+    if (spins > SPINS) sched_yield();
+  }
   pthread_mutex_unlock(&owner);
 }

@@ -6,6 +6,9 @@ public struct Linear<S: Scalar>: Sendable {
   public let weight: NDArray<S>
   /// The bias, (C), if there is one.
   public let bias: NDArray<S>?
+  /// Wᵀ and W for products, made when first used.
+  private let forwardWeight = Once<PackedMatrix<S>>()
+  private let backwardWeight = Once<PackedMatrix<S>>()
 
   /// The gradients of a linear layer.
   public struct Gradients: Sendable {
@@ -70,7 +73,11 @@ public struct Linear<S: Scalar>: Sendable {
     var result = [S](repeating: 0, count: rows * outputSize)
     kernels.project(
       x.elements, Block(rows: rows, columns: inputSize),
-      packedWeight: kernels.pack(weight.elements[...], rows: outputSize, columns: inputSize),
+      weight: forwardWeight.get {
+        kernels.pack(
+          weight.elements, rowStride: 1, columnStride: inputSize, rows: inputSize,
+          columns: outputSize)
+      },
       bias: bias?.elements ?? [S](repeating: 0, count: outputSize), width: outputSize,
       into: &result, stride: outputSize)
     return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
@@ -90,7 +97,12 @@ public struct Linear<S: Scalar>: Sendable {
     var dWeight = [S](repeating: 0, count: weight.count)
     let block = Block(rows: rows, columns: outputSize)
     kernels.addInputGradient(
-      gradOutput.elements, block, weight: weight.elements, inputSize: inputSize, into: &dx)
+      gradOutput.elements, block,
+      weight: backwardWeight.get {
+        kernels.pack(
+          weight.elements, rowStride: inputSize, columnStride: 1, rows: outputSize,
+          columns: inputSize)
+      }, inputSize: inputSize, into: &dx)
     kernels.addWeightGradient(
       gradOutput.elements, block, input: x.elements, Block(rows: rows, columns: inputSize),
       into: &dWeight)

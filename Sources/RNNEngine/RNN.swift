@@ -29,15 +29,21 @@ public struct RNN<S: Scalar>: Sendable {
   public let configuration: RecurrentConfiguration
   /// The weights under PyTorch's names; replaced ones are checked at the next call.
   public var parameters: Parameters<S> {
-    didSet { isChecked = false }
+    didSet {
+      isChecked = false
+      weights = NetworkWeights(configuration)
+    }
   }
   private var isChecked = true
+  /// The same, rearranged; copies of a network share it until one of them gets other parameters.
+  private var weights: NetworkWeights<S>
 
   /// Creates a network; throws for a bad configuration, and for a missing, extra or misshapen parameter.
   public init(_ configuration: RecurrentConfiguration, parameters: Parameters<S>) throws {
     try configuration.validate()
     self.configuration = configuration
     self.parameters = try parameters.matching(configuration.parameterShapes)
+    weights = NetworkWeights(configuration)
   }
 
   /// Runs the network on (T, N, D), (N, T, D) if `batchFirst`, or (T, D); no `h0` or `c0` means zeros.
@@ -77,7 +83,7 @@ public struct RNN<S: Scalar>: Sendable {
     Stack(
       configuration: configuration,
       parameters: isChecked
-        ? parameters : try parameters.matching(configuration.parameterShapes))
+        ? parameters : try parameters.matching(configuration.parameterShapes), weights: weights)
   }
 
   func result(

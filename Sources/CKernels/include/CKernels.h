@@ -10,13 +10,13 @@ extern "C" {
 #endif
 
 // The cells, with the blocks of their traces as in Sources/RNNEngine/Cells.
-enum {
+typedef enum ck_cell {
   CK_RNN_TANH = 0,
   CK_RNN_RELU = 1,
   CK_LSTM = 2,
   CK_GRU = 3,
   CK_GRU_RESET_BEFORE = 4
-};
+} ck_cell;
 
 // One direction of one layer over a schedule of time steps.
 typedef struct ck_sweep {
@@ -107,8 +107,10 @@ typedef void (*ck_job)(void *context, int index, int count);
 // make do with fewer shares than asked, down to one.
 void ck_parallel(int count, ck_job job, void *context);
 
-// The processors that this process may run on.
-int ck_processors(void);
+// How many shares a job should have at most: RECURRENT_THREADS, or the processors that this process may
+// run on, until it is set.
+int ck_threads(void);
+void ck_set_threads(int count);
 
 #ifdef __cplusplus
 }
