@@ -38,10 +38,11 @@ let package = Package(
     .executableTarget(name: "rnn-convert", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
+    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine"]),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["WeightFormats"]),
-    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine"]),
+    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
   ],

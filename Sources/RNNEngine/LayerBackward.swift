@@ -62,12 +62,14 @@ extension Stack {
           sweep,
           BackwardBuffers(
             trace: trace, output: output, initialState: initialState, initialCells: initialCells,
-            dOutput: dOutput, hidden: weights.hidden, projection: weights.projection, dTrace: dTrace,
+            dOutput: dOutput, hidden: weights.hidden, projection: weights.projection,
+            dTrace: dTrace,
             dState: dState, dCells: dCells, dProjected: dProjected, scratch: scratch))
       }
       run(
         trace: tape.traces[direction], output: tape.output, initialState: initial.h,
-        initialCells: initial.c, dOutput: dOutput, dTrace: &dTrace, dState: &dStates.h, dCells: &dStates.c,
+        initialCells: initial.c, dOutput: dOutput, dTrace: &dTrace, dState: &dStates.h,
+        dCells: &dStates.c,
         dProjected: &dProjected, scratch: &scratch)
 
       // Only the recurrence is sequential: every gradient of a weight is one product over all rows.

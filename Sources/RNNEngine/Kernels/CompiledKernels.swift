@@ -48,7 +48,9 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     let hidden = buffers.hidden
     var forward = ck_forward(
       trace: buffers.trace,
-      packed_hidden: (.init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }),
+      packed_hidden: (
+        .init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }
+      ),
       packed_projection: buffers.projection?.elements, initial_state: buffers.initialState,
       cells: buffers.cells, output: buffers.output, scratch: buffers.scratch)
     forRows(of: sweep, work: work) {
@@ -63,7 +65,9 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     var backward = ck_backward(
       trace: buffers.trace, output: buffers.output, initial_state: buffers.initialState,
       initial_cells: buffers.initialCells, d_output: buffers.dOutput,
-      packed_hidden: (.init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }),
+      packed_hidden: (
+        .init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }
+      ),
       packed_projection: buffers.projection?.elements, d_trace: buffers.dTrace,
       d_state: buffers.dState, d_cells: buffers.dCells, d_projected: buffers.dProjected,
       scratch: buffers.scratch)
@@ -141,11 +145,10 @@ extension Cell {
   }
 }
 
-/// The kernels that the environment variable `RECURRENT_KERNELS` names, `portable` among them, or else
-/// the best of this processor.
+/// The best kernels of this processor, or those that the environment variable `RECURRENT_KERNELS` names;
+/// the portable ones where there is none of that name.
 func kernels<S: Scalar>(for type: S.Type = S.self) -> any RecurrentKernels<S> {
-  if kernelName == "portable" { return PortableKernels<S>() }
-  if let kernels = CompiledKernels<S>(named: kernelName) ?? CompiledKernels<S>() { return kernels }
+  if let kernels = CompiledKernels<S>(named: kernelName) { return kernels }
   return PortableKernels<S>()
 }
 

@@ -201,7 +201,8 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
     into dInput: UnsafeMutablePointer<S>
   ) {
     addProduct(
-      gradient + block.offset, rowStride: block.stride, columnStride: 1, weight.elements, into: dInput,
+      gradient + block.offset, rowStride: block.stride, columnStride: 1, weight.elements,
+      into: dInput,
       stride: inputSize, m: block.rows, k: block.columns, n: inputSize)
   }
 
