@@ -85,7 +85,8 @@ public struct RecurrentCell<S: Scalar>: Sendable {
     }
     if x.shape[rank - 1] != configuration.inputSize {
       try refuse(
-        "engine.input-size", x, "x", "input has inconsistent input_size: "
+        "engine.input-size", x, "x",
+        "input has inconsistent input_size: "
           + "got \(x.shape[rank - 1]) expected \(configuration.inputSize)")
     }
     let hasCells = configuration.cell.hasCellState
@@ -105,7 +106,8 @@ public struct RecurrentCell<S: Scalar>: Sendable {
       }
       if state.shape[stateRank - 1] != configuration.hiddenSize {
         try refuse(
-          "engine.state-shape", state, what, "hidden\(index) has inconsistent hidden_size: "
+          "engine.state-shape", state, what,
+          "hidden\(index) has inconsistent hidden_size: "
             + "got \(state.shape[stateRank - 1]), expected \(configuration.hiddenSize)")
       }
       if rank == 2, state.shape[0] != x.shape[0] {

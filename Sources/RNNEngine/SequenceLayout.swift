@@ -17,7 +17,8 @@ struct SequenceLayout: Sendable {
     guard shape.count == 2 || shape.count == 3 else {
       throw RecurrentError(
         .malformed, "engine.input-rank", at: "x", found: "\(shape.count)-D input of shape \(shape)",
-        expected: "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead")
+        expected: "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
+      )
     }
     guard shape[shape.count - 1] == configuration.inputSize else {
       throw RecurrentError(
