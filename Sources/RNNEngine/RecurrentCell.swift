@@ -39,6 +39,17 @@ public struct RecurrentCell<S: Scalar>: Sendable {
     rnn = try RNN(configuration, parameters: found.renamed { $0 + suffix })
   }
 
+  /// Creates a cell with PyTorch's initial weights, as `torch.manual_seed` and `nn.LSTMCell(…)`.
+  public init(
+    _ cell: Cell, inputSize: Int, hiddenSize: Int, bias: Bool = true, gruReset: GRUReset = .after,
+    generator: inout TorchGenerator
+  ) throws {
+    rnn = try RNN(
+      RecurrentConfiguration(
+        cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, bias: bias, gruReset: gruReset),
+      generator: &generator)
+  }
+
   /// The weights under PyTorch's names.
   public var parameters: Parameters<S> {
     rnn.parameters.renamed { String($0.dropLast(suffix.count)) }

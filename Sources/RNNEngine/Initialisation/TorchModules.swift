@@ -108,6 +108,18 @@ extension RNN {
   }
 }
 
+extension Embedding {
+  /// Creates a table with PyTorch's initial vectors, as `torch.manual_seed` and `nn.Embedding(…)`.
+  public init(
+    count: Int, size: Int, paddingIndex: Int? = nil, generator: inout TorchGenerator
+  ) throws {
+    try self.init(
+      parameters: try .torchEmbedding(
+        count: count, size: size, paddingIndex: paddingIndex, generator: &generator),
+      paddingIndex: paddingIndex)
+  }
+}
+
 extension Linear {
   /// Creates a layer with PyTorch's initial weights, as `torch.manual_seed` and `nn.Linear(…)`.
   public init(
