@@ -9,6 +9,8 @@ public struct Linear<S: Scalar>: Sendable {
   /// Wᵀ and W for products, made when first used.
   private let forwardWeight = Once<PackedMatrix<S>>()
   private let backwardWeight = Once<PackedMatrix<S>>()
+  /// Stands in for the bias if there is none.
+  private let zeros: [S]
 
   /// The gradients of a linear layer.
   public struct Gradients: Sendable {
@@ -36,6 +38,7 @@ public struct Linear<S: Scalar>: Sendable {
     }
     self.weight = weight
     self.bias = bias
+    zeros = bias == nil ? [S](repeating: 0, count: weight.shape[0]) : []
   }
 
   /// H.
@@ -69,18 +72,22 @@ public struct Linear<S: Scalar>: Sendable {
   /// Maps (…, H) to (…, C).
   public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
     let rows = try check(x, lastAxis: inputSize, "x")
-    let kernels = kernels(for: S.self)
     var result = [S](repeating: 0, count: rows * outputSize)
+    apply(x.elements, rows: rows, into: &result)
+    return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
+  }
+
+  /// Maps rows (rows, H) to (rows, C).
+  func apply(_ x: [S], rows: Int, into result: inout [S]) {
+    let kernels = kernels(for: S.self)
     kernels.project(
-      x.elements, Block(rows: rows, columns: inputSize),
+      x, Block(rows: rows, columns: inputSize),
       weight: forwardWeight.get {
         kernels.pack(
           weight.elements, rowStride: 1, columnStride: inputSize, rows: inputSize,
           columns: outputSize)
       },
-      bias: bias?.elements ?? [S](repeating: 0, count: outputSize), width: outputSize,
-      into: &result, stride: outputSize)
-    return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
+      bias: bias?.elements ?? zeros, width: outputSize, into: &result, stride: outputSize)
   }
 
   /// The gradients, given the input and the gradient of the output.

@@ -61,11 +61,9 @@ func workload<S: Scalar>(_ point: Point, _ type: S.Type) throws -> () throws -> 
       _ = try rnn.backward(tape, gradOutput: up)
     }
   default:
-    var state: (NDArray<S>?, NDArray<S>?) = (nil, nil)
-    return {
-      let result = try rnn(x, h0: state.0, c0: state.1)
-      state = (result.hN, result.cN)
-    }
+    let stream = try ModelStream(SequenceModel(rnn: rnn), batch: point.batch)
+    let step = Array(x.elements[..<(point.batch * point.input)])
+    return { try stream.step(step) }
   }
 }
 

@@ -71,7 +71,9 @@ struct KernelTests {
   func functionsAreAccurateInDouble(_ name: String) throws {
     let table = try table(name, Double.self)
     var random = SplitMix64(state: 77)
-    var inputs: [Double] = [0, -0.0, .infinity, -.infinity, .nan, 0x1p-1074, -0x1p-1074, 709.7, -745.2]
+    var inputs: [Double] = [
+      0, -0.0, .infinity, -.infinity, .nan, 0x1p-1074, -0x1p-1074, 709.7, -745.2,
+    ]
     for _ in 0..<40_000 {
       let u = Double.random(in: -1..<1, using: &random)
       inputs += [
