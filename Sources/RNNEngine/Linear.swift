@@ -70,6 +70,8 @@ public struct Linear<S: Scalar>: Sendable {
   }
 
   /// Maps (…, H) to (…, C).
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
     let rows = try check(x, lastAxis: inputSize, "x")
     var result = [S](repeating: 0, count: rows * outputSize)
@@ -78,6 +80,8 @@ public struct Linear<S: Scalar>: Sendable {
   }
 
   /// Maps rows (rows, H) to (rows, C).
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func apply(_ x: [S], rows: Int, into result: inout [S]) {
     let kernels = kernels(for: S.self)
     kernels.project(
@@ -91,6 +95,8 @@ public struct Linear<S: Scalar>: Sendable {
   }
 
   /// The gradients, given the input and the gradient of the output.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func backward(_ x: NDArray<S>, gradOutput: NDArray<S>) throws -> Gradients {
     let rows = try check(x, lastAxis: inputSize, "x")
     let expected = x.shape.dropLast() + [outputSize]

@@ -51,6 +51,8 @@ public struct RNN<S: Scalar>: Sendable {
   /// With `lengths`, each row of the batch ends after so many steps, as in a packed sequence: the reverse
   /// direction starts at its last valid step, the final states are those of its last valid step, and the
   /// output is zero after it. Throws `engine.lengths` for a length of 0 or above T.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
   ) throws -> RecurrentOutput<S> {
@@ -65,6 +67,8 @@ public struct RNN<S: Scalar>: Sendable {
   ///
   /// With `dropout` the network is in training mode; without, it is in evaluation mode, where dropout
   /// does nothing.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func record(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil

@@ -41,6 +41,8 @@ public final class ModelStream<S: Scalar> {
   /// Prepares a stream of `batch` rows that starts from zeros.
   ///
   /// Throws `engine.stateful` for a bidirectional model, whose second direction starts in the future.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public init(_ model: SequenceModel<S>, batch: Int = 1) throws {
     let configuration = model.rnn.configuration
     guard !configuration.bidirectional else {
@@ -81,6 +83,8 @@ public final class ModelStream<S: Scalar> {
   }
 
   /// Makes one step of features, x (N, D) row-major; throws `engine.input-size` for another count.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func step(_ x: [S]) throws {
     guard x.count == batch * layers[0].inputSize else {
       throw RecurrentError(
@@ -94,6 +98,8 @@ public final class ModelStream<S: Scalar> {
   /// Makes one step of token ids, one per row, through the embedding.
   ///
   /// Throws `engine.no-embedding` without one, `engine.index-range` for an id outside it.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func step(tokens: [Int]) throws {
     guard let embedding = model.embedding else {
       throw RecurrentError(
@@ -111,9 +117,9 @@ public final class ModelStream<S: Scalar> {
         .malformed, "engine.index-range", at: "x",
         found: "index out of range in self: \(token)", expected: "0 to \(count - 1)")
     }
-    for (row, token) in tokens.enumerated() {
+    for row in tokens.indices {
       for i in 0..<width {
-        input[row * width + i] = embedding.weight.elements[token * width + i]
+        input[row * width + i] = embedding.weight.elements[tokens[row] * width + i]
       }
     }
     try run()
@@ -151,7 +157,8 @@ public final class ModelStream<S: Scalar> {
 
   private func run() throws {
     let size = layers[0].sweep.stateSize
-    for (index, layer) in layers.enumerated() {
+    for index in layers.indices {
+      let layer = layers[index]
       let start = index * batch * size
       if layer.sweep.hasProjection {
         for i in start..<start + batch * size { nextStates[i] = 0 }
