@@ -231,17 +231,17 @@ CURVES = [case(f"curve-{name}-{dtype}", **{**CURVE, **options}, dtype=dtype,
 ) for dtype in DTYPES]
 # Where no two implementations stay together: recurrent weights so large that the network is chaotic, and
 # training that divides by small gradients. Every step is compared from the reference's state before it.
-CHAOTIC = dict(SMALL, steps_T=60, rows=2, hidden=6, states=True, only=("states",), loss=VJP)
+CHAOTIC = dict(SMALL, steps_T=60, rows=2, hidden=7, states=True, only=("states",), loss=VJP)
 STEPWISE = [case(f"stepwise-{name}", **options) for name, options in (
-    ("rnn-tanh-f32", dict(CHAOTIC, gain=6.0, dtype="f32")),
-    ("rnn-tanh-bidirectional", dict(CHAOTIC, gain=6.0, layers=2, bidirectional=True)),
-    ("lstm-proj-ragged-f32", dict(CHAOTIC, cell="lstm", gain=10.0, proj=5, dtype="f32", lengths=[57, 41],
+    ("rnn-tanh-f32", dict(CHAOTIC, gain=12.0, dtype="f32")),
+    ("rnn-tanh-bidirectional", dict(CHAOTIC, gain=12.0, layers=2, bidirectional=True)),
+    ("lstm-proj-ragged-f32", dict(CHAOTIC, cell="lstm", gain=40.0, proj=5, dtype="f32", lengths=[57, 41],
                                   batch_first=True)),
-    ("gru-unbatched-f32", dict(CHAOTIC, cell="gru", gain=10.0, layers=2, batched=False, h_0=False, dtype="f32")),
-    ("gru-before-embedding", dict(CHAOTIC, cell="gru_before", gain=10.0, vocabulary=8)),
+    ("gru-unbatched-f32", dict(CHAOTIC, cell="gru", gain=20.0, layers=2, batched=False, h_0=False, dtype="f32")),
+    ("gru-before-embedding", dict(CHAOTIC, cell="gru_before", gain=20.0, vocabulary=8)),
     ("training-adam-lstm-f32", dict(SMALL, cell="lstm", classes=3, hidden=3, dtype="f32", loss=MEAN,
                                     trajectory=True, only=("trajectory", "trained", "losses"),
-                                    optimizer={"kind": "adam", "lr": 0.02, "steps": 60})),
+                                    optimizer={"kind": "adam", "lr": 0.1, "steps": 60})),
     ("training-sgd-momentum-gru", dict(TOKENS, cell="gru", features=2, classes=3, hidden=3, vocabulary=5,
                                        lengths=UNSORTED, padding="ignore", loss=MEAN,
                                        trajectory=True, only=("trajectory", "trained", "losses"),

@@ -78,7 +78,7 @@ extension FixtureRun {
     return (
       checks,
       "\(steps) steps, each from the reference's state; running freely, "
-        + deviation.summary(of: "output", per: "step")
+        + deviation.summary(of: "outputs", per: "step")
     )
   }
 
