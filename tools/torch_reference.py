@@ -295,7 +295,7 @@ def layer_states(c, model, x, states):
         layer, reverse = divmod(index, directions)
         suffix = f"_l{layer}" + "_reverse" * reverse
         cell = CELLS[c["cell"]](input_size=x.shape[-1], hidden_size=c["hidden"], bias=c["bias"],
-                                **({"proj_size": c["proj"]} if c["proj"] else {}))
+                                **({"proj_size": c["proj"]} if c["proj"] else {})).to(x.dtype)
         cell.load_state_dict({f"{k.removesuffix(suffix)}_l0": v for k, v in model.rnn.state_dict().items()
                               if k.endswith(suffix)})
         state, steps = [s[index:index + 1] for s in states], [None] * len(x)
@@ -335,13 +335,15 @@ def flat(result):
             yield group, content
 
 
-def within_a_quarter(result, reference, dtype="f32"):
-    """Whether every number lies within a quarter of its tolerance."""
+def within_a_quarter(result, reference, dtype="f32", tolerance=None):
+    """Whether every number lies within a quarter of its tolerance; `tolerance` as in a fixture."""
     exact = dict(flat(reference))
     for name, found in flat(result):
         expected = exact[name]
         scale = np.abs(expected)
         relative, absolute = FORWARD[dtype]
+        if tolerance and name in tolerance:
+            relative, absolute = tolerance[name].get("rtol", 0), tolerance[name].get("atol", 0)
         bound = GRADIENTS[dtype] * scale.max() if name.startswith("grads/") else absolute + relative * scale
         if not np.all(np.abs(found - expected) <= bound / 4):
             return False
