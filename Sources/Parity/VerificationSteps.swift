@@ -45,7 +45,7 @@ extension FixtureRun {
     var computed = (h: NDArray<S>(zeros: h.shape), c: c.map { NDArray<S>(zeros: $0.shape) })
     var input = grid.timeMajor(x, batchFirst: timeAxis == 1)
     for index in 0..<layers {
-      let cell = try singleLayer(index, inputSize: input.count / max(1, steps * batch))
+      let cell = try singleLayer(index)
       let result = try cell(
         NDArray(shape: [1, steps * batch, cell.configuration.inputSize], elements: input),
         h0: NDArray(
@@ -83,11 +83,11 @@ extension FixtureRun {
   }
 
   /// One layer and direction as a network of its own.
-  private func singleLayer(_ index: Int, inputSize: Int) throws -> RNN<S> {
+  private func singleLayer(_ index: Int) throws -> RNN<S> {
     var configuration = model.rnn.configuration
     let directions = configuration.directionCount
     let suffix = "_l\(index / directions)" + (index % directions == 1 ? "_reverse" : "")
-    configuration.inputSize = inputSize
+    if index >= directions { configuration.inputSize = configuration.outputSize }
     configuration.layerCount = 1
     configuration.bidirectional = false
     configuration.batchFirst = false

@@ -45,13 +45,14 @@ extension FixtureRun {
     for name in path.names {
       computed[name] = try fixture.weights[name].map { try NDArray<S>($0).elements }
     }
+    let stacked = try path.entries.map { ($0.name, try NDArray<S>($0.tensor)) }
     var rule = optimizer.make(S.self)
     let masks = dropoutMasks()
     var losses: [S] = []
     var last = StateDict()
     for update in 0..<optimizer.steps {
       var model = try fixture.configuration.applied(
-        to: fixture.network(of: weights(before: update, of: optimizer.steps)).model(S.self))
+        to: fixture.network(of: row(update, of: stacked)).model(S.self))
       losses.append(try step(&model, &rule, masks))
       last = try network.stored(state(of: model.parameterGroups), sums: .add)
       guard update + 1 < optimizer.steps else { break }
@@ -86,16 +87,15 @@ extension FixtureRun {
       + (try Deviation(free, reference)).summary(of: "losses", per: "update")
   }
 
-  /// The reference's parameters before an update.
-  private func weights(before update: Int, of steps: Int) throws -> StateDict {
+  /// One row of every array: the reference's parameters before an update.
+  private func row(_ index: Int, of stacked: [(Name, NDArray<S>)]) throws -> StateDict {
     var result = StateDict()
-    for entry in fixture.trajectory.entries {
-      let whole = try NDArray<S>(entry.tensor)
-      let size = whole.count / steps
+    for (name, array) in stacked {
+      let size = array.count / max(1, array.shape[0])
       let part = try NDArray(
-        shape: Array(whole.shape.dropFirst()),
-        elements: Array(whole.elements[update * size..<(update + 1) * size]))
-      try result.append(entry.name, part.tensor)
+        shape: Array(array.shape.dropFirst()),
+        elements: Array(array.elements[index * size..<(index + 1) * size]))
+      try result.append(name, part.tensor)
     }
     return result
   }
