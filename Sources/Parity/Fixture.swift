@@ -123,7 +123,9 @@ public struct Fixture: Sendable {
       throw RecurrentError(
         .malformed, "fixture.extra", at: "tensor \"\(stray)\"",
         found: "a parameter that \(network.architecture.summary) does not have",
-        expected: "the network's parameters only")
+        expected: "the network's parameters only",
+        hint: inputs["x"]?.dtype.isFloatingPoint == false
+          ? "An embedding is found by its name, such as embedding, embed or emb, and its D." : nil)
     } catch let error as RecurrentError {
       throw error.within("weights/")
     }

@@ -85,6 +85,22 @@ private func failures(_ state: StateDict) throws -> [String] {
     #expect(reason(try tokens.configured([("padding_idx", .string("0"))])) == "fixture.config")
   }
 
+  @Test func modulesMayHaveOtherNames() throws {
+    func renamed(_ table: String) throws -> StateDict {
+      var result = StateDict()
+      for entry in try stateDict("embedding-rnn-tanh").entries {
+        let name = entry.name.string.replacingOccurrences(of: "/embedding.", with: "/net.\(table).")
+          .replacingOccurrences(of: "/rnn.", with: "/net.core.")
+          .replacingOccurrences(of: "/classifier.", with: "/net.out.")
+        try result.append(Name(name), entry.tensor)
+      }
+      return result
+    }
+    #expect(try failures(renamed("emb")).isEmpty)
+    let error = #expect(throws: RecurrentError.self) { try Fixture(renamed("table")).verify() }
+    #expect(error?.reason == "fixture.extra" && error?.hint?.contains("embedding") == true)
+  }
+
   @Test func thePaddingIndexHasNoGradient() throws {
     let state = try stateDict("embedding-gru-before-padding")
     let ids = try state.tensor("inputs/x").integers()
