@@ -17,27 +17,56 @@ struct PickleMachine {
   private var marks: [Int] = []
   private var memo: [Int: PickleValue] = [:]
   private var copies = 0
+  // Whether the program ended before its pickle did.
+  private var ranOut = false
 
+  /// Names and shapes need no more; longer pickles are refused.
+  static let maximumLength = 64 << 20
   private static let maximumNodes = 10_000_000
   private static let maximumStack = 1_000_000
   private static let maximumMemo = 4_000_000
   private static let maximumOpcodes = 20_000_000
 
+  /// Runs a program that is one pickle and nothing else.
   static func run(_ program: [UInt8]) throws -> PickleGraph {
     var machine = PickleMachine(program)
     try machine.run()
+    guard machine.position == program.count else {
+      throw machine.failure("\(program.count - machine.position) bytes after its end", "the end")
+    }
     return machine.graph
   }
 
-  private init(_ program: [UInt8]) { self.program = program }
+  /// Runs the pickle that `source` has at `offset` and says where it ends; what follows is not looked at.
+  ///
+  /// A pickle does not say how long it is, so the piece that is read grows until it fits.
+  static func run(in source: any ByteSource, at offset: Int) throws -> (PickleGraph, end: Int) {
+    let available = max(0, min(source.count - offset, maximumLength))
+    var length = min(available, 1 << 12)
+    while true {
+      var machine = PickleMachine(try source.read(offset..<offset + length))
+      do {
+        try machine.run()
+        return (machine.graph, offset + machine.position)
+      } catch let error as RecurrentError {
+        guard machine.ranOut, length < available else { throw error }
+        length = min(available, length * 4)
+      }
+    }
+  }
+
+  private init(_ program: [UInt8]) {
+    self.program = program
+    graph.program = program
+  }
 
   private mutating func run() throws {
     for _ in 0..<Self.maximumOpcodes {
       opcode = try byte()
       if opcode == UInt8(ascii: ".") {
         graph.root = try pop()
-        guard position == program.count, stack.isEmpty, marks.isEmpty else {
-          throw failure("\(program.count - position) bytes or values left", "the end")
+        guard stack.isEmpty, marks.isEmpty else {
+          throw failure("\(stack.count) values left", "none")
         }
         return
       }
@@ -74,9 +103,9 @@ struct PickleMachine {
     case 0x8C, UInt8(ascii: "U"): stack.append(.string(Array(try take(Int(try byte())))))
     case 0x8D: stack.append(.string(Array(try take(try length(8)))))
     case UInt8(ascii: "T"): stack.append(.string(Array(try take(try length(4)))))
-    case UInt8(ascii: "B"): try skipBytes(4)
-    case UInt8(ascii: "C"): try skipBytes(1)
-    case 0x8E, 0x96: try skipBytes(8)
+    case UInt8(ascii: "B"): try byteString(4)
+    case UInt8(ascii: "C"): try byteString(1)
+    case 0x8E, 0x96: try byteString(8)
     case UInt8(ascii: "c"):
       let module = try line()
       stack.append(.global(module + " " + (try line())))
@@ -92,9 +121,9 @@ struct PickleMachine {
     return true
   }
 
-  private mutating func skipBytes(_ width: Int) throws {
-    _ = try take(try length(width))
-    stack.append(.bytes)
+  private mutating func byteString(_ width: Int) throws {
+    let bytes = try take(try length(width))
+    stack.append(.bytes(bytes.startIndex..<bytes.endIndex))
   }
 
   // MARK: Containers, stack and memo
@@ -108,19 +137,19 @@ struct PickleMachine {
       }
     case 0x95:
       guard try unsigned(8) <= UInt64(program.count - position) else {
+        ranOut = true
         throw failure("a frame that reaches past the end", "one inside the pickle")
       }
     case UInt8(ascii: "("): marks.append(stack.count)
     case UInt8(ascii: "}"): push(.dict([]))
     case UInt8(ascii: "]"): push(.list([]))
     case UInt8(ascii: ")"): push(.tuple([]))
-    case 0x8F: push(.set)
+    case 0x8F: push(.set([]))
     case UInt8(ascii: "t"): push(.tuple(try popMark()))
     case UInt8(ascii: "l"): push(.list(try popMark()))
     case UInt8(ascii: "d"): push(.dict(try pairs(try popMark())))
     case 0x91:
-      _ = try popMark()
-      push(.set)
+      push(.set(try popMark()))
     case 0x85...0x87: push(.tuple(try pop(Int(opcode) - 0x84)))
     case UInt8(ascii: "0"): _ = try pop()
     case UInt8(ascii: "1"): _ = try popMark()
@@ -153,8 +182,13 @@ struct PickleMachine {
     case UInt8(ascii: "a"): try add(items: try pop(1))
     case UInt8(ascii: "e"): try add(items: try popMark())
     case 0x90:
-      _ = try popMark()
-      guard case .set? = graph.node(try top()) else { throw failure("no set", "a set") }
+      let added = try popMark()
+      guard case .node(let index) = try top(), case .set(var items) = graph.nodes[index] else {
+        throw failure("no set", "a set")
+      }
+      graph.nodes[index] = .set([])  // so that the array is not copied
+      items += added
+      graph.nodes[index] = .set(items)
     case UInt8(ascii: "R"), 0x81:
       let parts = try pop(2)
       try push(callee: parts[0], arguments: parts[1])
@@ -163,16 +197,30 @@ struct PickleMachine {
       try push(callee: parts[0], arguments: parts[1])
     case UInt8(ascii: "b"):
       // The state of an object: `_metadata` of an OrderedDict, attributes of a class.
-      _ = try pop()
+      let state = try pop()
       guard case .node(let index) = try top() else { throw failure("no object", "an object") }
       switch graph.nodes[index] {
-      case .object, .dict: break
+      case .object: graph.states[index] = state
+      case .dict: break
       default: throw failure("a state for a plain value", "an object")
       }
-    case UInt8(ascii: "Q"): push(.persistent(try pop()))
+    case UInt8(ascii: "Q"):
+      let id = try pop()
+      if let name = containerClass(id) { stack.append(name) } else { push(.persistent(id)) }
     default: return false
     }
     return true
+  }
+
+  /// The class in `("module", CLASS, file, source)`, or without the word before 1.0: old PyTorch kept
+  /// the source of classes so that it could warn when it had changed.
+  private func containerClass(_ id: PickleValue) -> PickleValue? {
+    guard let parts = graph.tuple(id) else { return nil }
+    if case .global? = parts.first, parts.count == 3 { return parts[0] }
+    guard parts.count == 4, case .string(let kind) = parts[0], kind.elementsEqual("module".utf8),
+      case .global = parts[1]
+    else { return nil }
+    return parts[1]
   }
 
   private mutating func push(callee: PickleValue, arguments: PickleValue) throws {
@@ -231,7 +279,7 @@ struct PickleMachine {
     guard case .node(let index) = try top() else { throw failure("no dict", "a dict") }
     switch graph.nodes[index] {
     case .dict(var pairs):
-      graph.nodes[index] = .set  // so that the array is not copied
+      graph.nodes[index] = .set([])  // so that the array is not copied
       pairs += added
       graph.nodes[index] = .dict(pairs)
     case .object: break
@@ -243,7 +291,7 @@ struct PickleMachine {
     guard case .node(let index) = try top() else { throw failure("no list", "a list") }
     switch graph.nodes[index] {
     case .list(var list):
-      graph.nodes[index] = .set
+      graph.nodes[index] = .set([])
       list += items
       graph.nodes[index] = .list(list)
     case .object: break
@@ -289,6 +337,7 @@ struct PickleMachine {
 
   private mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
     guard count >= 0, count <= program.count - position else {
+      ranOut = true
       throw failure("\(program.count - position) bytes left", "\(count)")
     }
     defer { position += count }
@@ -296,7 +345,10 @@ struct PickleMachine {
   }
 
   private mutating func byte() throws -> UInt8 {
-    guard position < program.count else { throw failure("the end", "an opcode") }
+    guard position < program.count else {
+      ranOut = true
+      throw failure("the end", "an opcode")
+    }
     defer { position += 1 }
     return program[position]
   }
@@ -308,6 +360,7 @@ struct PickleMachine {
   private mutating func length(_ width: Int) throws -> Int {
     let value = try width == 1 ? UInt64(byte()) : unsigned(width)
     guard value <= UInt64(program.count - position) else {
+      ranOut = true
       throw failure("a length of \(value)", "at most the bytes that are left")
     }
     return Int(value)
@@ -315,6 +368,7 @@ struct PickleMachine {
 
   private mutating func line() throws -> String {
     guard let end = program[position...].prefix(4096).firstIndex(of: 0x0A) else {
+      ranOut = program.count - position < 4096
       throw failure("a name without end", "a short line")
     }
     defer { position = end + 1 }
@@ -328,7 +382,7 @@ struct PickleMachine {
     return .int(bytes.reversed().reduce(start) { $0 << 8 | Int($1) })
   }
 
-  private var place: String { "data.pkl, byte \(max(0, position - 1))" }
+  private var place: String { "pickle, byte \(max(0, position - 1))" }
 
   private func failure(
     _ found: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed

@@ -133,7 +133,7 @@ public enum Safetensors {
   }
 
   /// Puts the tensors in order and turns alias metadata into ties.
-  private static func assemble(
+  static func assemble(
     _ names: [Name], _ tensors: [Name: Tensor], _ metadata: Metadata
   ) throws -> StateDict {
     var state = StateDict()

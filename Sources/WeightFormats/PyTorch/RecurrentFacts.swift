@@ -1,0 +1,42 @@
+import Tensors
+
+/// What a file says about one recurrent module beyond its tensors, in the words of PyTorch.
+struct RecurrentFacts {
+  /// The prefix of the module's tensors, dot included.
+  let prefix: String
+  /// `mode` and whichever other hyper-parameters the file has.
+  let pairs: [(key: String, value: JSON)]
+
+  static let cells = [
+    "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru",
+  ]
+  static let keys = [
+    "mode", "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout",
+    "bidirectional", "proj_size",
+  ]
+  /// The metadata key that keeps the facts of every module, a JSON array of objects.
+  static let metadataKey = "torch.modules"
+
+  private subscript(key: String) -> JSON? { pairs.first { $0.key == key }?.value }
+
+  /// Puts the facts into metadata: all of them under `torch.modules`, and what every module agrees on
+  /// under the keys that all containers share.
+  static func describe(_ facts: [RecurrentFacts], in metadata: inout Metadata) {
+    guard !facts.isEmpty else { return }
+    metadata[metadataKey] =
+      JSON.array(
+        facts.map { fact in
+          .object(
+            [JSON.Member(key: "prefix", value: .string(fact.prefix))]
+              + fact.pairs.map { JSON.Member(key: $0.key, value: $0.value) })
+        }
+      ).serialized()
+    func agreed(_ key: String) -> JSON? {
+      let values = facts.map { $0[key] }
+      return values.allSatisfy { $0 == values[0] } ? values[0] : nil
+    }
+    metadata["cell"] = agreed("mode")?.stringValue.flatMap { cells[$0] }
+    metadata["batch_first"] = agreed("batch_first")?.boolValue.map { $0 ? "true" : "false" }
+    metadata["dropout"] = agreed("dropout")?.doubleValue.map { "\($0)" }
+  }
+}
