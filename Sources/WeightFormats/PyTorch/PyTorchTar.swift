@@ -68,7 +68,7 @@ struct PyTorchTar {
       let elements = window.count / width
       storages[key] = Storage(
         root: key, type: type, rootCount: elements, start: 0, count: elements)
-      position = window.offset - file.offset + window.count
+      position = window.offset + window.count
     }
     let (views, end) = try PickleMachine.run(in: file, at: position)
     guard case .list(let items)? = views.node(views.root), end == file.count else {

@@ -110,8 +110,15 @@ private struct ShardPlan {
     }
     self.shards = shards
     totalSize = total
-    let metadata = try Safetensors.metadata(
+    var metadata = try Safetensors.metadata(
       of: state, ties: ties, tensors: Set(entries.map(\.name)))
+    let asRead = map.map(\.name) + ties.keys.sorted()
+    if !metadata.contains(where: { $0.key == Safetensors.orderKey }), asRead != state.names {
+      metadata.append(
+        JSON.Member(
+          key: Safetensors.orderKey,
+          value: .string(JSON.array(state.names.map { .string($0.string) }).serialized())))
+    }
     index = .object([
       "metadata": .object(
         [JSON.Member(key: "total_size", value: .number(total))]

@@ -62,11 +62,14 @@ public enum ShardedWeights {
     try check(tensors, ties, against: index)
     var state = StateDict()
     if isNative {
-      // A tie inside a shard is a pair of the shard's metadata; aliases are only kept once.
-      for (name, first) in ties { metadata[name.string] = first.string }
+      // A tie inside a shard is a pair of the shard's metadata. The cuts follow the model's order.
+      for (name, first) in ties.sorted(by: { $0.key < $1.key }) {
+        metadata[name.string] = first.string
+      }
       state = try Safetensors.assemble(
         tensors.map(\.name).filter { ties[$0] == nil },
-        Dictionary(uniqueKeysWithValues: tensors.filter { ties[$0.name] == nil }), metadata)
+        Dictionary(uniqueKeysWithValues: tensors.filter { ties[$0.name] == nil }), metadata,
+        isOrdered: true)
     } else {
       for (name, tensor) in tensors { try state.append(name, tensor) }
       state.ties = ties
