@@ -202,9 +202,15 @@ public struct WeightFile: Sendable {
         .malformed, "file.lfs-pointer", found: "a Git LFS pointer", expected: "the file itself",
         hint: "Run git lfs pull.")
     }
-    if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
-      return RecurrentError(
-        .unsupported, "file.tar", found: "a tar archive", expected: "a weight file")
+    if TarArchive.recognizes(file) {
+      do {
+        let archive = try TarArchive(file)
+        return RecurrentError(
+          .unsupported, "file.tar", found: "a tar archive of \(archive.files.count) files",
+          expected: "a weight file")
+      } catch let error as RecurrentError {
+        return error
+      }
     }
     if head.starts(with: [0x1f, 0x8b]) {
       return RecurrentError(

@@ -18,7 +18,7 @@ extension PickleGraph {
   func numPyScalar(_ value: PickleValue) -> String? {
     guard let call = call(value), Self.isNumPy(call.name, "scalar"), call.arguments.count == 2,
       let type = arrayType(call.arguments[0]),
-      let bytes = byteString(call.arguments[1]), bytes.count == type.dtype.byteCount,
+      let bytes = byteString(call.arguments[1], limit: 8), bytes.count == type.dtype.byteCount,
       let tensor = try? Tensor(
         dtype: type.dtype, shape: [], bytes: type.isBigEndian ? bytes.reversed() : bytes)
     else { return nil }
@@ -36,7 +36,7 @@ extension PickleGraph {
     let shape = axes.compactMap { if case .int(let size) = $0, size >= 0 { size } else { nil } }
     guard shape.count == axes.count else { return nil }
     let count = try byteCount(of: shape, elementSize: type.dtype.byteCount)
-    guard let bytes = byteString(state[4]), bytes.count == count else { return nil }
+    guard let bytes = byteString(state[4], limit: count), bytes.count == count else { return nil }
     var source: any ByteSource = MemorySource(bytes)
     if type.isBigEndian {
       source = ByteSwappedSource(source, elementSize: type.dtype.byteCount)
@@ -74,15 +74,16 @@ extension PickleGraph {
     "u4": .u32, "u2": .u16, "u1": .u8, "b1": .bool,
   ]
 
-  /// The bytes of a byte string, however the protocol spells it.
-  private func byteString(_ value: PickleValue) -> [UInt8]? {
+  /// The bytes of a byte string, however the protocol spells it; `nil` when there are more than `limit`.
+  private func byteString(_ value: PickleValue, limit: Int) -> [UInt8]? {
     switch value {
-    case .bytes(let range): return Array(program[range])
+    case .bytes(let range): return range.count <= limit ? Array(program[range]) : nil
     // Python 2's str.
-    case .string(let bytes): return bytes
+    case .string(let bytes): return bytes.count <= limit ? bytes : nil
     default:
+      // In UTF-8 a byte takes one or two.
       guard let call = call(value), call.name == "_codecs encode",
-        case .string(let text)? = call.arguments.first
+        case .string(let text)? = call.arguments.first, text.count / 2 <= limit
       else { return nil }
       var bytes: [UInt8] = []
       for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {

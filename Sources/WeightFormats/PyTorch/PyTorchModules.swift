@@ -86,7 +86,7 @@ struct PyTorchModules {
           found: "modules without end", expected: "at most \(Self.maximumDepth) levels")
       }
       for (key, value) in own.tensors { entries.append((prefix + key, value)) }
-      if let found = recurrentFacts(value, name, isScript) {
+      if facts.count < 1000, let found = recurrentFacts(value, name, isScript) {
         facts.append(
           RecurrentFacts(prefix: String(decoding: prefix, as: UTF8.self), pairs: found))
       }

@@ -155,6 +155,7 @@ struct PyTorchStateReader {
 
   private var views: [PyTorchTensorReader.View: Name] = [:]
   private var arrays: [Int: (Name, Tensor)] = [:]
+  private var arrayBytes = 0
 
   private mutating func add(
     _ pair: (key: PickleValue, value: PickleValue), to state: inout StateDict
@@ -197,6 +198,13 @@ struct PyTorchStateReader {
       return true
     }
     guard let tensor = try graph.numPyArray(pair.value) else { return false }
+    // Many arrays may share the bytes of one string.
+    arrayBytes += tensor.byteCount
+    guard arrayBytes <= 4 * graph.program.count else {
+      throw RecurrentError(
+        .malformed, "pt.expansion", at: "tensor \"\(name)\"",
+        found: "arrays that repeat their bytes", expected: "at most \(4 * graph.program.count) bytes")
+    }
     try state.append(name, tensor)
     arrays[index] = (name, tensor)
     return true

@@ -60,6 +60,7 @@ enum TorchExport {
     }
     for entry in archive.entries
     where entry.name.utf8.starts(with: "\(folder)/data/constants/tensor_".utf8) {
+      guard state.skipped.count < 1000 else { break }
       state.skipped.append("\(entry.name) = a constant of the program")
     }
     let models = archive.entries.map(\.name.string).filter {
@@ -165,7 +166,7 @@ enum TorchExport {
         }
       }
       // A module that runs twice has two nodes.
-      if let prefix, !found.contains(where: { $0.prefix == prefix }) {
+      if let prefix, found.count < 1000, !found.contains(where: { $0.prefix == prefix }) {
         found.append(RecurrentFacts(prefix: prefix, pairs: pairs))
       }
     }

@@ -22,7 +22,7 @@ struct TorchScriptCode {
   }
 
   private var bodies: [String: Body] = [:]
-  private static let maximumLength = 64 << 20
+  private static let maximumLength = 16 << 20
 
   /// Reads the code that an archive has; throws `zip.…`, and `pt.torchscript` when it is too long.
   init(_ archive: ZipArchive, folder: String) throws {
@@ -34,7 +34,7 @@ struct TorchScriptCode {
       let (sum, overflow) = length.addingReportingOverflow(entry.size)
       guard !overflow, sum <= Self.maximumLength else {
         throw RecurrentError(
-          .malformed, "pt.torchscript", at: "entry \"\(name)\"", found: "more than 64 MiB of code",
+          .malformed, "pt.torchscript", at: "entry \"\(name)\"", found: "more than 16 MiB of code",
           expected: "less")
       }
       length = sum
@@ -51,7 +51,10 @@ struct TorchScriptCode {
   private mutating func read(_ text: [UInt8], module: String) {
     var name: String?
     var body = ClassLines()
-    for line in text.split(separator: 0x0A) {
+    var rest = text[...]
+    while !rest.isEmpty {
+      let line = rest.prefix { $0 != 0x0A }
+      rest = rest[line.endIndex...].dropFirst()
       if line.first != 0x20 {
         if let name { bodies["\(module) \(name)"] = body.result(className: name) }
         name = Self.className(line)
@@ -90,8 +93,11 @@ private struct ClassLines {
     } else if text.starts(with: "__buffers__ = ".utf8) {
       body.buffers = Self.strings(text)
     } else if line.count < 4096 {
-      let string = String(decoding: text, as: UTF8.self)
-      if string.contains(" : Final[") { addFinal(string) } else { addCall(string) }
+      if Self.first(" : Final[", in: text) != nil {
+        addFinal(String(decoding: text, as: UTF8.self))
+      } else if let start = Self.first("= torch.", in: text) {
+        addCall(String(decoding: text[(start + 2)...], as: UTF8.self))
+      }
     }
   }
 
@@ -124,9 +130,8 @@ private struct ClassLines {
   }
 
   private mutating func addCall(_ line: String) {
-    guard call == nil, let open = line.range(of: "= torch."),
-      let function = Self.functions.first(where: { line[open...].dropFirst(2).hasPrefix($0.key) }),
-      line.last == ")"
+    guard call == nil, line.utf8.last == UInt8(ascii: ")"),
+      let function = Self.functions.first(where: { line.hasPrefix($0.key) })
     else { return }
     var literals: [JSON] = []
     for argument in line.dropLast().split(separator: ",").reversed() {
@@ -152,16 +157,12 @@ private struct ClassLines {
     }
     return .string(String(text.dropFirst().dropLast()))
   }
-}
 
-extension String {
-  /// Where a text begins; Foundation's function of this kind is not to be had here.
-  fileprivate func range(of text: String) -> Index? {
-    var start = startIndex
-    while start < endIndex {
-      if self[start...].hasPrefix(text) { return start }
-      start = index(after: start)
+  /// Where a text first occurs.
+  private static func first(_ text: String, in line: ArraySlice<UInt8>) -> Int? {
+    let wanted = Array(text.utf8)
+    return line.indices.first {
+      line[$0] == wanted[0] && line[$0...].starts(with: wanted)
     }
-    return nil
   }
 }

@@ -28,7 +28,8 @@ public enum ShardedWeights {
     var files: [InputFile] = []
     var tensors: [(name: Name, tensor: Tensor)] = []
     var ties: [Name: Name] = [:]
-    var metadata = index.metadata
+    var texts = index.metadata.pairs.map { ($0.key, $0.value) }
+    var known = Set(texts.map { Name($0.0) })
     var isNative = true
     for shard in index.shards {
       let file = try open(shard)
@@ -52,8 +53,9 @@ public enum ShardedWeights {
           tensors.append((entry.name, entry.tensor))
         }
         ties.merge(state.ties) { $1 }
-        for pair in state.metadata.pairs where pair.key != "format" && metadata[pair.key] == nil {
-          metadata[pair.key] = pair.value
+        for pair in state.metadata.pairs
+        where pair.key != "format" && known.insert(Name(pair.key)).inserted {
+          texts.append((pair.key, pair.value))
         }
       } catch let error as RecurrentError {
         throw error.inFile(file.path)
@@ -63,17 +65,19 @@ public enum ShardedWeights {
     var state = StateDict()
     if isNative {
       // A tie inside a shard is a pair of the shard's metadata. The cuts follow the model's order.
-      for (name, first) in ties.sorted(by: { $0.key < $1.key }) {
-        metadata[name.string] = first.string
+      for (name, first) in ties.sorted(by: { $0.key < $1.key })
+      where known.insert(name).inserted {
+        texts.append((name.string, first.string))
       }
       state = try Safetensors.assemble(
         tensors.map(\.name).filter { ties[$0] == nil },
-        Dictionary(uniqueKeysWithValues: tensors.filter { ties[$0.name] == nil }), metadata,
+        Dictionary(uniqueKeysWithValues: tensors.filter { ties[$0.name] == nil }),
+        Metadata(unique: texts),
         isOrdered: true)
     } else {
       for (name, tensor) in tensors { try state.append(name, tensor) }
       state.ties = ties
-      state.metadata = metadata
+      state.metadata = Metadata(unique: texts)
     }
     state.skipped = index.skipped
     return (state, files)

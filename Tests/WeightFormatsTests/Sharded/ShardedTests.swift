@@ -111,7 +111,7 @@ struct ShardedTests {
       (#"{"weight_map":{"x":"a.index.json"}}"#, "shard.format"),
       (#"{"weight_map":{"x":"link.safetensors"}}"#, "shard.link"),
       (#"{"weight_map":{"x":"inner.safetensors"}}"#, ""),
-      (#"{"weight_map":{"x":"a-1.safetensors","x":"a-2.safetensors"}}"#, "json.duplicate-key"),
+      (#"{"weight_map":{"x":"a-1.safetensors","x":"a-2.safetensors"}}"#, "json.duplicate"),
       (good + #","metadata":{"total_size":1.6e1,"parameters":4}}"#, ""), (good + "}", ""),
     ]
     for (index, expected) in cases {
