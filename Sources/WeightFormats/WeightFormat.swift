@@ -34,6 +34,10 @@ public struct WeightFormat: Sendable {
     .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(),
   ]
 
+  /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
+  /// nothing outside it.
+  public var isFrameworkArchive: Bool { (expectedConvention ?? "torch") != "torch" }
+
   /// Whether files can be written.
   public var isWritable: Bool { writeContents != nil || writeSeveral != nil }
 
