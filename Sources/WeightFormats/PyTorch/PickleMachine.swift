@@ -9,16 +9,13 @@ import Tensors
 
 /// Runs one pickle and yields its graph; throws `pickle.…`.
 struct PickleMachine {
-  private let program: [UInt8]
-  private var position = 0
+  private var program: PickleProgram
   private var opcode: UInt8 = 0
   private var graph = PickleGraph()
   private var stack: [PickleValue] = []
   private var marks: [Int] = []
   private var memo: [Int: PickleValue] = [:]
   private var copies = 0
-  // Whether the program ended before its pickle did.
-  private var ranOut = false
 
   /// Names and shapes need no more; longer pickles are refused.
   static let maximumLength = 64 << 20
@@ -31,8 +28,9 @@ struct PickleMachine {
   static func run(_ program: [UInt8]) throws -> PickleGraph {
     var machine = PickleMachine(program)
     try machine.run()
-    guard machine.position == program.count else {
-      throw machine.failure("\(program.count - machine.position) bytes after its end", "the end")
+    guard machine.program.position == program.count else {
+      throw machine.failure(
+        "\(program.count - machine.program.position) bytes after its end", "the end")
     }
     return machine.graph
   }
@@ -47,22 +45,22 @@ struct PickleMachine {
       var machine = PickleMachine(try source.read(offset..<offset + length))
       do {
         try machine.run()
-        return (machine.graph, offset + machine.position)
+        return (machine.graph, offset + machine.program.position)
       } catch let error as RecurrentError {
-        guard machine.ranOut, length < available else { throw error }
+        guard machine.program.ranOut, length < available else { throw error }
         length = min(available, length * 4)
       }
     }
   }
 
   private init(_ program: [UInt8]) {
-    self.program = program
+    self.program = PickleProgram(program)
     graph.program = program
   }
 
   private mutating func run() throws {
     for _ in 0..<Self.maximumOpcodes {
-      opcode = try byte()
+      opcode = try program.byte()
       if opcode == UInt8(ascii: ".") {
         graph.root = try pop()
         guard stack.isEmpty, marks.isEmpty else {
@@ -72,7 +70,7 @@ struct PickleMachine {
       }
       if try !scalar(), try !structure(), try !object() {
         throw RecurrentError(
-          .unsupported, "pickle.opcode", at: place,
+          .unsupported, "pickle.opcode", at: program.place,
           found: "opcode 0x" + String(opcode, radix: 16), expected: "one of protocols 2 to 5",
           hint: "Load the file in Python and save its state_dict() again.")
       }
@@ -91,24 +89,25 @@ struct PickleMachine {
     case 0x88: stack.append(.bool(true))
     case 0x89: stack.append(.bool(false))
     case UInt8(ascii: "J"):
-      stack.append(.int(Int(Int32(truncatingIfNeeded: try unsigned(4)))))
-    case UInt8(ascii: "K"): stack.append(.int(Int(try byte())))
-    case UInt8(ascii: "M"): stack.append(.int(Int(try unsigned(2))))
-    case 0x8A: stack.append(integer(try take(Int(try byte()))))
-    case 0x8B: stack.append(integer(try take(try length(4))))
+      stack.append(.int(Int(Int32(truncatingIfNeeded: try program.unsigned(4)))))
+    case UInt8(ascii: "K"): stack.append(.int(Int(try program.byte())))
+    case UInt8(ascii: "M"): stack.append(.int(Int(try program.unsigned(2))))
+    case 0x8A: stack.append(integer(try program.take(Int(try program.byte()))))
+    case 0x8B: stack.append(integer(try program.take(try program.length(4))))
     case UInt8(ascii: "G"):
-      let bits = try take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      let bits = try program.take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       stack.append(.float(Double(bitPattern: bits)))
-    case UInt8(ascii: "X"): stack.append(.string(Array(try take(try length(4)))))
-    case 0x8C, UInt8(ascii: "U"): stack.append(.string(Array(try take(Int(try byte())))))
-    case 0x8D: stack.append(.string(Array(try take(try length(8)))))
-    case UInt8(ascii: "T"): stack.append(.string(Array(try take(try length(4)))))
+    case UInt8(ascii: "X"): stack.append(.string(Array(try program.take(try program.length(4)))))
+    case 0x8C, UInt8(ascii: "U"):
+      stack.append(.string(Array(try program.take(Int(try program.byte())))))
+    case 0x8D: stack.append(.string(Array(try program.take(try program.length(8)))))
+    case UInt8(ascii: "T"): stack.append(.string(Array(try program.take(try program.length(4)))))
     case UInt8(ascii: "B"): try byteString(4)
     case UInt8(ascii: "C"): try byteString(1)
     case 0x8E, 0x96: try byteString(8)
     case UInt8(ascii: "c"):
-      let module = try line()
-      stack.append(.global(module + " " + (try line())))
+      let module = try program.line()
+      stack.append(.global(module + " " + (try program.line())))
     case 0x93:
       guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
         throw failure("no names", "two strings")
@@ -122,7 +121,7 @@ struct PickleMachine {
   }
 
   private mutating func byteString(_ width: Int) throws {
-    let bytes = try take(try length(width))
+    let bytes = try program.take(try program.length(width))
     stack.append(.bytes(bytes.startIndex..<bytes.endIndex))
   }
 
@@ -131,15 +130,12 @@ struct PickleMachine {
   private mutating func structure() throws -> Bool {
     switch opcode {
     case 0x80:
-      let version = try byte()
+      let version = try program.byte()
       guard (2...5).contains(version) else {
         throw failure("protocol \(version)", "2 to 5", .unsupported)
       }
     case 0x95:
-      guard try unsigned(8) <= UInt64(program.count - position) else {
-        ranOut = true
-        throw failure("a frame that reaches past the end", "one inside the pickle")
-      }
+      try program.frame()
     case UInt8(ascii: "("): marks.append(stack.count)
     case UInt8(ascii: "}"): push(.dict([]))
     case UInt8(ascii: "]"): push(.list([]))
@@ -154,11 +150,11 @@ struct PickleMachine {
     case UInt8(ascii: "0"): _ = try pop()
     case UInt8(ascii: "1"): _ = try popMark()
     case UInt8(ascii: "2"): stack.append(try top())
-    case UInt8(ascii: "q"): memo[Int(try byte())] = try top()
-    case UInt8(ascii: "r"): memo[Int(try unsigned(4))] = try top()
+    case UInt8(ascii: "q"): memo[Int(try program.byte())] = try top()
+    case UInt8(ascii: "r"): memo[Int(try program.unsigned(4))] = try top()
     case 0x94: memo[memo.count] = try top()
-    case UInt8(ascii: "h"): try recall(Int(try byte()))
-    case UInt8(ascii: "j"): try recall(Int(try unsigned(4)))
+    case UInt8(ascii: "h"): try recall(Int(try program.byte()))
+    case UInt8(ascii: "j"): try recall(Int(try program.unsigned(4)))
     default: return false
     }
     return true
@@ -266,7 +262,9 @@ struct PickleMachine {
   /// Copies could otherwise multiply: a few bytes of program for every copy of a large dict.
   private mutating func countCopies(_ count: Int) throws {
     copies += count
-    guard copies <= program.count else { throw failure("copies of copies", "a smaller pickle") }
+    guard copies <= program.bytes.count else {
+      throw failure("copies of copies", "a smaller pickle")
+    }
   }
 
   private func pairs(_ items: [PickleValue]) throws -> [(key: PickleValue, value: PickleValue)] {
@@ -333,48 +331,6 @@ struct PickleMachine {
     return Array(stack[mark...])
   }
 
-  // MARK: Bytes
-
-  private mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
-    guard count >= 0, count <= program.count - position else {
-      ranOut = true
-      throw failure("\(program.count - position) bytes left", "\(count)")
-    }
-    defer { position += count }
-    return program[position..<position + count]
-  }
-
-  private mutating func byte() throws -> UInt8 {
-    guard position < program.count else {
-      ranOut = true
-      throw failure("the end", "an opcode")
-    }
-    defer { position += 1 }
-    return program[position]
-  }
-
-  private mutating func unsigned(_ count: Int) throws -> UInt64 {
-    try take(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
-  }
-
-  private mutating func length(_ width: Int) throws -> Int {
-    let value = try width == 1 ? UInt64(byte()) : unsigned(width)
-    guard value <= UInt64(program.count - position) else {
-      ranOut = true
-      throw failure("a length of \(value)", "at most the bytes that are left")
-    }
-    return Int(value)
-  }
-
-  private mutating func line() throws -> String {
-    guard let end = program[position...].prefix(4096).firstIndex(of: 0x0A) else {
-      ranOut = program.count - position < 4096
-      throw failure("a name without end", "a short line")
-    }
-    defer { position = end + 1 }
-    return String(decoding: program[position..<end], as: UTF8.self)
-  }
-
   private func integer(_ bytes: ArraySlice<UInt8>) -> PickleValue {
     guard let last = bytes.last else { return .int(0) }
     guard bytes.count <= 8 else { return .bigInt }
@@ -382,13 +338,9 @@ struct PickleMachine {
     return .int(bytes.reversed().reduce(start) { $0 << 8 | Int($1) })
   }
 
-  private var place: String { "pickle, byte \(max(0, position - 1))" }
-
   private func failure(
     _ found: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
   ) -> RecurrentError {
-    RecurrentError(
-      kind, kind == .malformed ? "pickle.malformed" : "pickle.protocol", at: place, found: found,
-      expected: expected)
+    program.failure(found, expected, kind)
   }
 }

@@ -203,7 +203,8 @@ struct PyTorchStateReader {
     guard arrayBytes <= 4 * graph.program.count else {
       throw RecurrentError(
         .malformed, "pt.expansion", at: "tensor \"\(name)\"",
-        found: "arrays that repeat their bytes", expected: "at most \(4 * graph.program.count) bytes")
+        found: "arrays that repeat their bytes",
+        expected: "at most \(4 * graph.program.count) bytes")
     }
     try state.append(name, tensor)
     arrays[index] = (name, tensor)
