@@ -203,6 +203,17 @@ def make_legacy():
                {"prefix": "second.", "mode": "LSTM", "input_size": 3, "hidden_size": 2,
                 "num_layers": 1, "bias": False, "batch_first": True, "dropout": 0.0,
                 "bidirectional": False, "proj_size": 1}], separators=(",", ":"))})
+    padded = nn.Sequential(nn.Embedding(3, 2, padding_idx=1), nn.GRU(2, 2))
+    facts_of_both = {"cell": "gru", "batch_first": "false", "torch.modules": json.dumps([
+        {"prefix": "0.", "num_embeddings": 3, "embedding_dim": 2, "padding_idx": 1},
+        {"prefix": "1.", "mode": "GRU", "input_size": 2, "hidden_size": 2, "num_layers": 1, "bias": True,
+         "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}],
+        separators=(",", ":"))}
+    torch.save(padded, folder / "embedding.pt")
+    expect("embedding.pt", padded.state_dict(), metadata=facts_of_both)
+    torch.jit.script(padded).save(str(folder / "embedding-script.pt"))
+    expect("embedding-script.pt", padded.state_dict())
+
     torch.save(torch.compile(model).state_dict(), folder / "compiled.pt")
     expect("compiled.pt", loaded("compiled.pt"))
 

@@ -162,10 +162,17 @@ struct PyTorchModules {
     _ value: PickleValue, _ name: String, _ isScript: Bool
   ) -> [(key: String, value: JSON)]? {
     if isScript { return code?.body(of: name)?.recurrentFacts }
-    guard case .string(let mode)? = graph.attribute("mode", of: value),
+    let keys: [String]
+    if case .string(let mode)? = graph.attribute("mode", of: value),
       RecurrentFacts.cells[String(decoding: mode, as: UTF8.self)] != nil
-    else { return nil }
-    return RecurrentFacts.keys.compactMap { key in
+    {
+      keys = RecurrentFacts.keys
+    } else if case .int? = graph.attribute("padding_idx", of: value) {
+      keys = RecurrentFacts.embeddingKeys
+    } else {
+      return nil
+    }
+    return keys.compactMap { key in
       switch graph.attribute(key, of: value) {
       case .bool(let flag)?: (key, .bool(flag))
       case .int(let number)?: (key, .number(number))

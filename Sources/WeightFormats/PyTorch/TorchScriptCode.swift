@@ -107,6 +107,10 @@ private struct ClassLines {
       result.recurrentFacts = RecurrentFacts.keys.compactMap { key in
         finals[key].map { (key, $0) }
       }
+    } else if finals["padding_idx"]?.intValue != nil {
+      result.recurrentFacts = RecurrentFacts.embeddingKeys.compactMap { key in
+        finals[key].map { (key, $0) }
+      }
     } else if let call {
       result.recurrentFacts = call
     } else if ["GRU", "LSTM"].contains(className),

@@ -18,7 +18,7 @@ struct PyTorchLegacyTests {
   @Test func filesOfEveryGenerationAreRead() throws {
     let expected = try Golden.decode(Expected.self, "pt-legacy/expected.json")
     let facts = try Golden.decode(Facts.self, "pt-legacy/expected.json").files
-    #expect(expected.files.count == 21)
+    #expect(expected.files.count == 23)
     for (file, expectation) in expected.files {
       let source = MemorySource(try Golden.bytes("pt-legacy/" + file))
       #expect(WeightFormat.all.first { $0.recognizes(source) }?.name == "pt", "\(file)")
@@ -49,6 +49,10 @@ struct PyTorchLegacyTests {
     let exported = try #require(try facts("exported.pt2").arrayValue?.first)
     #expect(exported["prefix"]?.stringValue == "rnn.")
     #expect(exported["bidirectional"]?.boolValue == true)
+    for file in ["embedding.pt", "embedding-script.pt"] {
+      #expect(try facts(file).arrayValue?.first?["padding_idx"]?.intValue == 1)
+      #expect(try facts(file).arrayValue?.last?["mode"] == .string("GRU"))
+    }
     let two = try #require(try facts("traced-two.pt").arrayValue)
     #expect(two.map { $0["prefix"]?.stringValue } == ["first.", "second."])
     #expect(two.map { $0["mode"]?.stringValue } == ["RNN_RELU", "LSTM"])
