@@ -42,7 +42,15 @@ public enum ONNX {
   ///
   /// Throws `protobuf.…` and `onnx.…`, of kind `.malformed` for a file with faults.
   public static func read(_ file: InputFile) throws -> StateDict {
-    try read(file, path: file.path)
+    try readWithData(file).0
+  }
+
+  /// Reads a model, and gives the files in its directory that hold tensors of it.
+  static func readWithData(_ file: InputFile) throws -> (StateDict, [InputFile]) {
+    let model = try ONNXModelReader(bytes: ProtobufBytes(file)).model()
+    let reader = ONNXTensorReader(file, path: file.path)
+    var state = try ONNXStateReader(model, reader)
+    return (try state.state(), reader.files)
   }
 
   /// Reads a model in memory; `path` is where external files are looked for.

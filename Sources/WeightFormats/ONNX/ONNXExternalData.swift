@@ -14,7 +14,7 @@ import Tensors
 /// with every symbolic link resolved, inside the model's directory are opened.
 struct ONNXExternalData {
   private let modelPath: String?
-  private var files: [Name: InputFile] = [:]
+  private(set) var files: [Name: InputFile] = [:]
   private var claimed: [Name: Int] = [:]
   private static let fileLimit = 1000
 

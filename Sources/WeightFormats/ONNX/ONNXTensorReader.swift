@@ -15,6 +15,9 @@ final class ONNXTensorReader {
     external = ONNXExternalData(modelPath: path)
   }
 
+  /// The external files that tensors were found in.
+  var files: [InputFile] { external.files.sorted { $0.key < $1.key }.map(\.value) }
+
   /// The tensor, or `nil` for an element type that a state dict cannot hold.
   ///
   /// Throws `onnx.tensor-size`, `onnx.typed-data`, `onnx.typed-limit` and `onnx.external-…`.
