@@ -23,7 +23,9 @@ public struct WeightFormat: Sendable {
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
 
   /// All containers, in the order in which recognition tries them.
-  public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy]
+  public static let all: [WeightFormat] = [
+    .hdf5, .safetensors, .pytorch, .npz, .npy, .tensorFlowCheckpoint, .flaxMessagePack,
+  ]
 
   /// Whether files can be written.
   public var isWritable: Bool { writeContents != nil }
@@ -67,6 +69,22 @@ public struct WeightFormat: Sendable {
       return state
     },
     writeContents: nil)
+
+  /// A TensorFlow checkpoint, named by its index file.
+  public static let tensorFlowCheckpoint = WeightFormat(
+    name: "tf", extensions: ["index"],
+    summary: "TensorFlow checkpoint (PREFIX.index beside PREFIX.data-…); read only",
+    carriesMetadata: false, expectedConvention: "tensorflow",
+    recognizes: TensorFlowCheckpoint.recognizes,
+    readContents: { file, _ in try TensorFlowCheckpoint.read(file) }, writeContents: nil)
+
+  /// The MessagePack files of flax.serialization.
+  public static let flaxMessagePack = WeightFormat(
+    name: "msgpack", extensions: ["msgpack"], summary: "Flax MessagePack (flax.serialization)",
+    carriesMetadata: false, expectedConvention: "flax",
+    recognizes: FlaxMessagePack.recognizes,
+    readContents: { file, _ in try FlaxMessagePack.read(file) },
+    writeContents: { try FlaxMessagePack.write($0, to: $1) })
 
   /// The container with a name; throws `.usage` otherwise.
   public static func named(_ name: String) throws -> WeightFormat {

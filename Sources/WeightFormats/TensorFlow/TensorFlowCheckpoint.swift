@@ -1,0 +1,140 @@
+// A TensorFlow checkpoint (tensor bundle): PREFIX.index and PREFIX.data-00000-of-00001, ….
+//
+// The index is a sorted table (see SortedTable.swift). Its empty key holds a BundleHeaderProto, every
+// other key a BundleEntryProto that says where the tensor's raw row-major bytes lie in which shard.
+//
+//   name-based    rnn/basic_lstm_cell/kernel
+//   object-based  model/layer/cell/kernel/.ATTRIBUTES/VARIABLE_VALUE
+//
+// Slashes become dots and the suffix of the object-based form goes away. What an optimizer keeps beside
+// the variables is not a weight; strings (the object graph) are no tensors.
+
+import Tensors
+
+/// Reads TensorFlow checkpoints; they are never written.
+public enum TensorFlowCheckpoint {
+  private static let suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+  private static let slots = [
+    "/Adam", "/Adam_1", "/Momentum", "/RMSProp", "/RMSProp_1", "/Adagrad", "/Adadelta",
+    "/Adadelta_1", "/ExponentialMovingAverage",
+  ]
+
+  /// Whether the bytes end like the index of a checkpoint.
+  public static func recognizes(_ source: any ByteSource) -> Bool {
+    SortedTable.recognizes(source)
+  }
+
+  /// Opens a checkpoint by its index file; the shards lie beside it.
+  ///
+  /// Throws `tf.name` when the path does not end in `.index`, `file.missing` for an absent shard,
+  /// `tf.index`, `tf.entry`, `tf.crc`, `tf.snappy` and `tf.partitioned` for contents.
+  public static func read(_ file: InputFile) throws -> StateDict {
+    let ending = ".index"
+    guard file.path.hasSuffix(ending) else {
+      throw RecurrentError(
+        .unsupported, "tf.name", found: "the index of a checkpoint under another name",
+        expected: "PREFIX.index beside PREFIX.data-00000-of-00001")
+    }
+    let prefix = String(file.path.dropLast(ending.count))
+    return try read(index: file) { shard, count in
+      func digits(_ number: Int) -> String {
+        String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
+      }
+      return try InputFile(path: "\(prefix).data-\(digits(shard))-of-\(digits(count))")
+    }
+  }
+
+  /// Reads an index; `shard` opens the data file with a number, of so many.
+  static func read(
+    index: any ByteSource, shard open: (Int, Int) throws -> any ByteSource
+  ) throws -> StateDict {
+    let entries = try SortedTable.read(index)
+    guard let first = entries.first, first.key.isEmpty else {
+      throw RecurrentError(
+        .malformed, "tf.entry", at: "header", found: "no entry with an empty key",
+        expected: "a checkpoint's header")
+    }
+    let header = try TensorFlowHeader(first.value)
+    var shards: [Int: any ByteSource] = [:]
+    var state = StateDict()
+    var skipped = Skipped(keys: Set(entries.map(\.key)))
+    for (key, value) in entries.dropFirst() where key.first != 0 {
+      guard let name = Name(validating: key) else {
+        throw RecurrentError(
+          .malformed, "tf.entry", found: "a key that is not UTF-8", expected: "text")
+      }
+      do {
+        let entry = try TensorFlowEntry(value)
+        if try skipped.holds(name.string, entry) { continue }
+        guard let dtype = entry.dtype else { continue }
+        guard (0..<header.shardCount).contains(entry.shard) else {
+          throw RecurrentError(
+            .malformed, "tf.entry", found: "shard \(entry.shard)",
+            expected: "below \(header.shardCount)")
+        }
+        let shard = try shards[entry.shard] ?? open(entry.shard, header.shardCount)
+        shards[entry.shard] = shard
+        let window = ShardSource(
+          try WindowSource(shard, offset: entry.offset, count: entry.size),
+          checksum: entry.checksum, name: name)
+        let isSwapped = header.isBigEndian && dtype.byteCount > 1
+        try state.append(
+          dotted(name),
+          Tensor(
+            dtype: dtype, shape: entry.shape,
+            source: isSwapped
+              ? ByteSwappedSource(window, elementSize: dtype.byteCount) : window))
+      } catch let error as RecurrentError {
+        throw error.place == nil && error.kind == .malformed
+          ? error.within("tensor \"\(name)\"") : error
+      }
+    }
+    state.skipped = skipped.lines
+    return state
+  }
+
+  private static func dotted(_ name: Name) -> Name {
+    var text = name.string
+    if text.hasSuffix(suffix) { text.removeLast(suffix.count) }
+    return Name(text.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "."))
+  }
+
+  /// What is in a checkpoint beside weights.
+  private struct Skipped {
+    let keys: Set<[UInt8]>
+    private var others: [String] = []
+    private var optimizerTensors = 0
+
+    init(keys: Set<[UInt8]>) { self.keys = keys }
+
+    /// Counts what is not a weight; throws `tf.partitioned` for a variable that lies in slices.
+    mutating func holds(_ name: String, _ entry: TensorFlowEntry) throws -> Bool {
+      if isOptimizers(name) {
+        optimizerTensors += 1
+        return true
+      }
+      if entry.isPartitioned {
+        throw RecurrentError(
+          .unsupported, "tf.partitioned", at: "tensor \"\(name)\"",
+          found: "a variable in slices (a partitioner was used)", expected: "whole variables",
+          hint: "Load the checkpoint in TensorFlow and save it without a partitioner.")
+      }
+      guard entry.dtype == nil else { return false }
+      if name != "_CHECKPOINTABLE_OBJECT_GRAPH", others.count < 100 {
+        others.append("\(name): \(entry.type == 7 ? "text" : "TensorFlow type \(entry.type)")")
+      }
+      return true
+    }
+
+    private func isOptimizers(_ name: String) -> Bool {
+      if name.contains("/.OPTIMIZER_SLOT/") { return true }
+      if name.hasPrefix("optimizer/") && name.hasSuffix(suffix) { return true }
+      return slots.contains { name.hasSuffix($0) && keys.contains(Array(name.utf8.dropLast($0.utf8.count))) }
+    }
+
+    var lines: [String] {
+      others
+        + (optimizerTensors > 0 ? ["optimizer: \(optimizerTensors) tensors of an optimizer"] : [])
+    }
+  }
+}
