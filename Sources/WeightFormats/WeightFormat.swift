@@ -27,6 +27,10 @@ public struct WeightFormat: Sendable {
     .hdf5, .safetensors, .pytorch, .npz, .npy, .tensorFlowCheckpoint, .flaxMessagePack,
   ]
 
+  /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
+  /// nothing outside it.
+  public var isFrameworkArchive: Bool { (expectedConvention ?? "torch") != "torch" }
+
   /// Whether files can be written.
   public var isWritable: Bool { writeContents != nil }
 
