@@ -46,13 +46,17 @@ final class ShardSource: ByteSource, @unchecked Sendable {
       var sum = CRC32C()
       try base.forEachChunk { sum.add($0) }
       guard sum.masked == checksum else {
-        throw RecurrentError(
-          .malformed, "tf.crc", at: "tensor \"\(name)\"",
-          found: "bytes whose CRC-32C is not the stored one", expected: "undamaged data",
-          hint: "The file is damaged, or the .data files belong to another .index.")
+        throw Self.mismatch(name)
       }
       isVerified = true
     }
     try base.read(at: offset, into: buffer)
+  }
+
+  static func mismatch(_ name: Name) -> RecurrentError {
+    RecurrentError(
+      .malformed, "tf.crc", at: "tensor \"\(name)\"",
+      found: "bytes whose CRC-32C is not the stored one", expected: "undamaged data",
+      hint: "The file is damaged, or the .data files belong to another .index.")
   }
 }

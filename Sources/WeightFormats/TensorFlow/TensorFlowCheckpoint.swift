@@ -6,14 +6,15 @@
 //   name-based    rnn/basic_lstm_cell/kernel
 //   object-based  model/layer/cell/kernel/.ATTRIBUTES/VARIABLE_VALUE
 //
-// Slashes become dots and the suffix of the object-based form goes away. What an optimizer keeps beside
-// the variables is not a weight; strings (the object graph) are no tensors.
+// Slashes become dots and the suffix of the object-based form goes away. What only an optimizer holds
+// is not a weight (see ObjectGraph.swift); strings are no tensors.
 
 import Tensors
 
 /// Reads TensorFlow checkpoints; they are never written.
 public enum TensorFlowCheckpoint {
   private static let suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+  private static let maximumGraph = 64 << 20
   private static let slots = [
     "/Adam", "/Adam_1", "/Momentum", "/RMSProp", "/RMSProp_1", "/Adagrad", "/Adadelta",
     "/Adadelta_1", "/ExponentialMovingAverage",
@@ -56,6 +57,16 @@ public enum TensorFlowCheckpoint {
     }
     let header = try TensorFlowHeader(first.value)
     var shards: [Int: any ByteSource] = [:]
+    func window(_ entry: TensorFlowEntry) throws -> any ByteSource {
+      guard (0..<header.shardCount).contains(entry.shard) else {
+        throw RecurrentError(
+          .malformed, "tf.entry", found: "shard \(entry.shard)",
+          expected: "below \(header.shardCount)")
+      }
+      let shard = try shards[entry.shard] ?? open(entry.shard, header.shardCount)
+      shards[entry.shard] = shard
+      return try WindowSource(shard, offset: entry.offset, count: entry.size)
+    }
     var state = StateDict()
     var skipped = Skipped(keys: Set(entries.map(\.key)))
     for (key, value) in entries.dropFirst() where key.first != 0 {
@@ -65,25 +76,25 @@ public enum TensorFlowCheckpoint {
       }
       do {
         let entry = try TensorFlowEntry(value)
+        if name.string == ObjectGraph.key {
+          guard entry.size <= maximumGraph else {
+            throw RecurrentError(
+              .malformed, "tf.entry", found: "an object graph of \(entry.size) bytes",
+              expected: "at most \(maximumGraph)")
+          }
+          skipped.graph = try ObjectGraph(
+            window(entry).readAll(), checksum: entry.checksum)
+          continue
+        }
         if try skipped.holds(name.string, entry) { continue }
         guard let dtype = entry.dtype else { continue }
-        guard (0..<header.shardCount).contains(entry.shard) else {
-          throw RecurrentError(
-            .malformed, "tf.entry", found: "shard \(entry.shard)",
-            expected: "below \(header.shardCount)")
-        }
-        let shard = try shards[entry.shard] ?? open(entry.shard, header.shardCount)
-        shards[entry.shard] = shard
-        let window = ShardSource(
-          try WindowSource(shard, offset: entry.offset, count: entry.size),
-          checksum: entry.checksum, name: name)
+        let bytes = ShardSource(try window(entry), checksum: entry.checksum, name: name)
         let isSwapped = header.isBigEndian && dtype.byteCount > 1
         try state.append(
-          dotted(name),
+          dotted(skipped.graph?.paths[name.string] ?? name.string),
           Tensor(
             dtype: dtype, shape: entry.shape,
-            source: isSwapped
-              ? ByteSwappedSource(window, elementSize: dtype.byteCount) : window))
+            source: isSwapped ? ByteSwappedSource(bytes, elementSize: dtype.byteCount) : bytes))
       } catch let error as RecurrentError {
         throw error.place == nil && error.kind == .malformed
           ? error.within("tensor \"\(name)\"") : error
@@ -93,8 +104,8 @@ public enum TensorFlowCheckpoint {
     return state
   }
 
-  private static func dotted(_ name: Name) -> Name {
-    var text = name.string
+  private static func dotted(_ name: String) -> Name {
+    var text = name
     if text.hasSuffix(suffix) { text.removeLast(suffix.count) }
     return Name(text.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "."))
   }
@@ -102,6 +113,7 @@ public enum TensorFlowCheckpoint {
   /// What is in a checkpoint beside weights.
   private struct Skipped {
     let keys: Set<[UInt8]>
+    var graph: ObjectGraph?
     private var others: [String] = []
     private var optimizerTensors = 0
 
@@ -120,7 +132,7 @@ public enum TensorFlowCheckpoint {
           hint: "Load the checkpoint in TensorFlow and save it without a partitioner.")
       }
       guard entry.dtype == nil else { return false }
-      if name != "_CHECKPOINTABLE_OBJECT_GRAPH", others.count < 100 {
+      if others.count < 100 {
         others.append("\(name): \(entry.type == 7 ? "text" : "TensorFlow type \(entry.type)")")
       }
       return true
@@ -128,8 +140,10 @@ public enum TensorFlowCheckpoint {
 
     private func isOptimizers(_ name: String) -> Bool {
       if name.contains("/.OPTIMIZER_SLOT/") { return true }
-      if name.hasPrefix("optimizer/") && name.hasSuffix(suffix) { return true }
-      return slots.contains { name.hasSuffix($0) && keys.contains(Array(name.utf8.dropLast($0.utf8.count))) }
+      if let graph, name.hasSuffix(suffix) { return graph.paths[name] == nil }
+      return slots.contains { slot in
+        name.hasSuffix(slot) && keys.contains(Array(name.utf8.dropLast(slot.utf8.count)))
+      }
     }
 
     var lines: [String] {

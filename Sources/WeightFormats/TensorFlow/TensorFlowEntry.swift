@@ -92,7 +92,7 @@ struct TensorFlowEntry {
 }
 
 /// The value of a field of a protocol buffer.
-private enum FieldValue {
+enum FieldValue {
   case integer(UInt64)
   case fixed64
   case bytes(ArraySlice<UInt8>)
@@ -100,7 +100,7 @@ private enum FieldValue {
 }
 
 /// Calls `body` with each field's number and value; throws `tf.entry`.
-private func forEachField(
+func forEachField(
   in message: ArraySlice<UInt8>, _ body: ((Int, FieldValue)) throws -> Void
 ) throws {
   var rest = message
