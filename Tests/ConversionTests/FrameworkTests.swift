@@ -42,16 +42,16 @@ import WeightFormats
       else { continue }
       let state = try WeightFile(path: url.appendingPathComponent(file).path).state
       let network = try Network(state)
-      #expect(
-        network.recognition.convention.name == (file.hasPrefix("nnx") ? "nnx" : convention), "\(file)")
+      let found = network.recognition.convention.name
+      #expect(found == (file.hasPrefix("nnx") ? "nnx" : convention), "\(file)")
       // Every tensor of the file belongs to the network.
-      #expect(network.recognition.foreign.map(\.string).filter { $0 != "step" && $0 != "embed.weight" }.isEmpty, "\(file)")
+      #expect(network.recognition.foreign.allSatisfy { $0 == "step" }, "\(file)")
       let model = try network.model(Double.self, batchFirst: true)
       let output = try model.rnn(array(x, xShape)).output
-      let found = try model.head.map { try $0(output) } ?? output
+      let result = try model.head.map { try $0(output) } ?? output
       let wanted = try array(y, yShape)
-      #expect(found.shape == wanted.shape, "\(file)")
-      for (a, b) in zip(found.elements, wanted.elements) { #expect(abs(a - b) <= 1e-6, "\(file)") }
+      #expect(result.shape == wanted.shape, "\(file)")
+      for (a, b) in zip(result.elements, wanted.elements) { #expect(abs(a - b) <= 1e-6, "\(file)") }
       compared += 1
     }
     #expect(compared == count)
@@ -187,7 +187,8 @@ import WeightFormats
     #expect(Array(bias[8..<12]) == Array(stored[4..<8]))
     // Gradients of a sum with a constant are the gradients of the stored number.
     let gradients = try network.stored(torch, sums: .first)
-    #expect(try Array(#require(gradients["rnn.basic_lstm_cell.bias"]).floats()[8..<12]) == Array(bias[4..<8]))
+    let gradient = try #require(gradients["rnn.basic_lstm_cell.bias"]).floats()
+    #expect(gradient[8..<12] == bias[4..<8])
     let written = try network.stored(torch, sums: .add)
     for (a, b) in zip(try #require(written["rnn.basic_lstm_cell.bias"]).floats(), stored) {
       #expect(abs(a - b) < 1e-6)

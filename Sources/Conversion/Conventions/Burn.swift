@@ -49,8 +49,9 @@ private enum BurnNames {
             bias: state["\(prefix)\(gates[0]).input_transform.bias"] != nil))
       }
     }
-    let stacks = CellStacks(linearWidths: dense.linearWidths(in: state, except: own))
-    return stacks.candidates(cells).map { dense.complete($0, in: state, except: own) }
+    let layers = DenseLayers(dense, in: state, except: own)
+    let stacks = CellStacks(linearWidths: layers.widths)
+    return stacks.candidates(cells).map { layers.complete($0) }
   }
 
   static func table(_ architecture: Architecture, _ naming: Naming) throws -> [StoredTensor] {

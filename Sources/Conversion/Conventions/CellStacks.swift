@@ -119,7 +119,8 @@ struct CellStacks {
       }
       candidate.remarks.append(
         "cells put together by name and size, one layer each"
-          + (layers[0].count == 2 ? ", forward + backward: " : ": ") + names.joined(separator: ", "))
+          + (layers[0].count == 2 ? ", forward + backward: " : ": ") + names.joined(separator: ", ")
+      )
     }
     return candidate
   }
@@ -170,67 +171,10 @@ struct DenseNames {
   /// the module tells.
   var embeddings: [String]?
 
-  private static let heads = [
+  fileprivate static let heads = [
     "classifier", "head", "fc", "linear", "decoder", "output", "out", "proj", "dense",
   ]
-  private static let tables = ["embedding", "embeddings", "embed", "emb", "wte"]
-
-  /// The input widths of all linear layers beside some tensors.
-  func linearWidths(in state: StateDict, except own: Set<Name>) -> Set<Int> {
-    Set(matrices(in: state, except: own).map(\.inputs))
-  }
-
-  /// Adds the embedding and the head that fit a module.
-  func complete(_ candidate: Candidate, in state: StateDict, except own: Set<Name>) -> Candidate {
-    var candidate = candidate
-    let table = embedding(in: state, features: candidate.architecture.inputSize, except: own)
-    if let table {
-      candidate.naming.embedding = table.prefix
-      candidate.architecture.embedding = .init(tokenCount: table.tokens)
-    }
-    let features = candidate.architecture.outputSize
-    let fitting = matrices(in: state, except: own).filter {
-      $0.inputs == features && (embeddings != nil || $0.prefix != table?.prefix)
-    }
-    let named = fitting.count == 1 ? fitting : fitting.filter { Self.isNamed($0.prefix, Self.heads) }
-    if named.count == 1, let head = named.first {
-      candidate.naming.head = head.prefix
-      candidate.architecture.head = .init(
-        classCount: head.outputs, bias: state["\(head.prefix)bias"] != nil)
-    }
-    return candidate
-  }
-
-  private func matrices(
-    in state: StateDict, except own: Set<Name>
-  ) -> [(prefix: String, inputs: Int, outputs: Int)] {
-    state.entries.compactMap { entry in
-      guard !own.contains(entry.name), entry.tensor.shape.count == 2,
-        let prefix = Self.prefix(entry.name, weights)
-      else { return nil }
-      let (inputs, outputs) = (
-        entry.tensor.shape[transposed ? 0 : 1], entry.tensor.shape[transposed ? 1 : 0]
-      )
-      if let bias = state["\(prefix)bias"], bias.shape != [outputs] { return nil }
-      return (prefix, inputs, outputs)
-    }
-  }
-
-  private func embedding(
-    in state: StateDict, features: Int, except own: Set<Name>
-  ) -> (prefix: String, tokens: Int)? {
-    let found = state.entries.compactMap { entry -> (prefix: String, tokens: Int)? in
-      guard !own.contains(entry.name), entry.tensor.shape.count == 2,
-        entry.tensor.shape[1] == features,
-        let prefix = Self.prefix(entry.name, embeddings ?? weights)
-      else { return nil }
-      if embeddings == nil, state["\(prefix)bias"] != nil || !Self.isNamed(prefix, Self.tables) {
-        return nil
-      }
-      return (prefix, entry.tensor.shape[0])
-    }
-    return found.count == 1 ? found[0] : nil
-  }
+  fileprivate static let tables = ["embedding", "embeddings", "embed", "emb", "wte"]
 
   /// The part of a name before its last component, if that is one of some words.
   static func prefix(_ name: Name, _ words: [String]) -> String? {
@@ -241,9 +185,61 @@ struct DenseNames {
     return nil
   }
 
-  private static func isNamed(_ prefix: String, _ words: [String]) -> Bool {
+  fileprivate static func isNamed(_ prefix: String, _ words: [String]) -> Bool {
     guard let last = prefix.dropLast().split(separator: ".").last else { return false }
     let word = last.lowercased().reversed().drop { $0.isNumber || $0 == "_" }.reversed()
     return words.contains(String(word))
+  }
+}
+
+/// The linear layers and embeddings of a file that are not part of a cell, by their widths.
+struct DenseLayers {
+  private let names: DenseNames
+  private var linear: [Int: [(prefix: String, outputs: Int, bias: Bool)]] = [:]
+  private var tables: [Int: [(prefix: String, tokens: Int)]] = [:]
+
+  /// Finds them among the tensors that are not in `own`.
+  init(_ names: DenseNames, in state: StateDict, except own: Set<Name>) {
+    self.names = names
+    for entry in state.entries where entry.tensor.shape.count == 2 && !own.contains(entry.name) {
+      let shape = entry.tensor.shape
+      if let prefix = DenseNames.prefix(entry.name, names.weights) {
+        let (inputs, outputs) = names.transposed ? (shape[0], shape[1]) : (shape[1], shape[0])
+        let bias = state["\(prefix)bias"]
+        if bias == nil || bias?.shape == [outputs] {
+          linear[inputs, default: []].append((prefix, outputs, bias != nil))
+        }
+        if names.embeddings == nil, bias == nil, DenseNames.isNamed(prefix, DenseNames.tables) {
+          tables[shape[1], default: []].append((prefix, shape[0]))
+        }
+      } else if let prefix = DenseNames.prefix(entry.name, names.embeddings ?? []) {
+        tables[shape[1], default: []].append((prefix, shape[0]))
+      }
+    }
+  }
+
+  /// The input widths of all linear layers.
+  var widths: Set<Int> { Set(linear.keys) }
+
+  /// Adds the only embedding and the only head that fit a module.
+  func complete(_ candidate: Candidate) -> Candidate {
+    var candidate = candidate
+    let fittingTables = tables[candidate.architecture.inputSize] ?? []
+    let table = fittingTables.count == 1 ? fittingTables[0] : nil
+    if let table {
+      candidate.naming.embedding = table.prefix
+      candidate.architecture.embedding = .init(tokenCount: table.tokens)
+    }
+    let fitting = (linear[candidate.architecture.outputSize] ?? []).filter {
+      $0.prefix != table?.prefix
+    }
+    let named =
+      fitting.count == 1
+      ? fitting : fitting.filter { DenseNames.isNamed($0.prefix, DenseNames.heads) }
+    if named.count == 1, let head = named.first {
+      candidate.naming.head = head.prefix
+      candidate.architecture.head = .init(classCount: head.outputs, bias: head.bias)
+    }
+    return candidate
   }
 }

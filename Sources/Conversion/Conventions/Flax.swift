@@ -51,10 +51,11 @@ enum FlaxNames {
   static func stacked(
     _ cells: [FoundCell], _ state: StateDict, _ own: Set<Name>
   ) -> [Candidate] {
+    let layers = DenseLayers(dense, in: state, except: own)
     let stacks = CellStacks(
-      innerComponents: ["cell"], linearWidths: dense.linearWidths(in: state, except: own))
+      innerComponents: ["cell"], linearWidths: layers.widths)
     return stacks.candidates(cells).map { candidate in
-      var candidate = dense.complete(candidate, in: state, except: own)
+      var candidate = layers.complete(candidate)
       candidate.known = [.gruReset]
       return candidate
     }

@@ -29,9 +29,10 @@ private enum MLXNames {
         own.insert("\(found.prefix)\(word)")
       }
     }
-    let stacks = CellStacks(linearWidths: dense.linearWidths(in: state, except: own))
+    let layers = DenseLayers(dense, in: state, except: own)
+    let stacks = CellStacks(linearWidths: layers.widths)
     return stacks.candidates(cells).map { candidate in
-      var candidate = dense.complete(candidate, in: state, except: own)
+      var candidate = layers.complete(candidate)
       candidate.known = [.gruReset]
       if candidate.naming.spelling == transposed {
         candidate.remarks.append("matrices lie as in MLX before 0.18, transposed")
@@ -85,10 +86,11 @@ private enum MLXNames {
     }
     let base = naming.recurrent.isEmpty ? "layers." : naming.recurrent
     let single = architecture.layerCount == 1
-    for (layer, direction, prefix) in naming.cells(of: architecture, { layer, direction in
+    let cells = naming.cells(of: architecture) { layer, direction in
       (single ? naming.recurrent : "\(base)\(layer).")
         + (architecture.bidirectional ? ["forward.", "backward."][direction] : "")
-    }) {
+    }
+    for (layer, direction, prefix) in cells {
       let part = Slot.Part.recurrent(layer: layer, direction: direction)
       let (input, recurrent) =
         architecture.cell.gateNames.count == 1 ? ("Wxh", "Whh") : ("Wx", "Wh")

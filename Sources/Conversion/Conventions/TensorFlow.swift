@@ -43,11 +43,12 @@ private enum TensorFlowNames {
         ] : ["kernel", "recurrent_kernel", "bias"]
       for word in words { own.insert("\(found.prefix)\(word)") }
     }
+    let layers = DenseLayers(dense, in: state, except: own)
     let stacks = CellStacks(
       innerComponents: ["cell", "basic_lstm_cell", "lstm_cell", "gru_cell", "basic_rnn_cell"],
-      linearWidths: dense.linearWidths(in: state, except: own))
+      linearWidths: layers.widths)
     return stacks.candidates(cells).map { candidate in
-      var candidate = dense.complete(candidate, in: state, except: own)
+      var candidate = layers.complete(candidate)
       if candidate.architecture.bias { candidate.known = [.gruReset] }
       let naming = candidate.naming
       if naming.spelling == legacy {

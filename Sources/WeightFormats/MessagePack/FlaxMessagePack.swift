@@ -22,6 +22,8 @@ public enum FlaxMessagePack {
   static let maximumDepth = 64
   static let maximumNameLength = 1024
   static let maximumTensors = 200_000
+  /// A key of a map is in the file once, but in the names of all tensors below it.
+  static let maximumNameBytes = 64 << 20
   static let maximumNotes = 100
 
   /// Whether the bytes begin with a MessagePack map whose first key is a string.
@@ -29,8 +31,8 @@ public enum FlaxMessagePack {
     var reader = MessagePackReader(source)
     guard case .map(let count)? = try? reader.next(), count > 0,
       case .string(let range)? = try? reader.next(), (1...maximumNameLength).contains(range.count),
-      let key = try? source.read(range), Name(validating: key) != nil, !key.contains(where: { $0 < 32 }),
-      let value = try? reader.next()
+      let key = try? source.read(range), Name(validating: key) != nil,
+      !key.contains(where: { $0 < 32 }), let value = try? reader.next()
     else { return false }
     switch value {
     case .map, .ext, .array: return true
@@ -69,7 +71,7 @@ private struct FlaxWalk {
   private var name: [UInt8] = []
   private var unlisted = 0
   private var optimizerTensors = 0
-  private var hasParameters = false
+  private var nameBytes = 0
 
   init(_ source: any ByteSource) {
     self.source = source
@@ -221,6 +223,10 @@ private struct FlaxWalk {
     }
     guard state.count < FlaxMessagePack.maximumTensors else {
       throw limit("more arrays", "\(FlaxMessagePack.maximumTensors)")
+    }
+    nameBytes += name.count
+    guard nameBytes <= FlaxMessagePack.maximumNameBytes else {
+      throw limit("names of \(nameBytes) bytes", "\(FlaxMessagePack.maximumNameBytes)")
     }
     guard let valid = Name(validating: name) else { return }
     try state.append(valid, tensor)

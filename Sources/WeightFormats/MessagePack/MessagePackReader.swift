@@ -69,7 +69,8 @@ struct MessagePackReader {
     case 0xe0...0xff: return .integer(Int(Int8(bitPattern: head)))
     default:
       throw RecurrentError(
-        .malformed, "msgpack.header", at: "byte \(start)", found: "the header c1, which never occurs",
+        .malformed, "msgpack.header", at: "byte \(start)",
+        found: "the header c1, which never occurs",
         expected: "a MessagePack header")
     }
   }

@@ -22,8 +22,25 @@ struct ObjectGraph {
     var keys: [String] = []
   }
 
-  /// The path to a variable, by its checkpoint key.
-  private(set) var paths: [String: String] = [:]
+  /// The object that a checkpoint key belongs to.
+  private var owners: [String: Int] = [:]
+  /// How each object that was reached was reached first.
+  private var steps: [Int: (parent: Int, name: String)] = [:]
+
+  /// The path to a variable by its checkpoint key; `nil` when only an optimizer leads to it.
+  func path(of key: String) -> String? {
+    guard var node = owners[key] else { return nil }
+    var names: [String] = []
+    var length = 0
+    while let step = steps[node] {
+      names.append(step.name)
+      length += step.name.utf8.count + 1
+      // Longer names are no names of layers; the key itself is as good.
+      guard length <= Self.maximumPath else { return key }
+      node = step.parent
+    }
+    return names.reversed().joined(separator: "/")
+  }
 
   /// Parses the tensor's bytes; throws `tf.entry` and `tf.crc`.
   init(_ bytes: [UInt8], checksum: UInt32) throws {
@@ -81,20 +98,18 @@ struct ObjectGraph {
   /// Breadth first, so that every variable gets its shortest path; each node is visited once.
   private mutating func walk(_ nodes: [Node]) {
     guard !nodes.isEmpty else { return }
-    var queue: [(node: Int, path: String)] = [(0, "")]
-    var seen: Set<Int> = [0]
+    var queue = [0]
     var position = 0
     while position < queue.count {
-      let (index, path) = queue[position]
+      let node = queue[position]
       position += 1
-      for key in nodes[index].keys where paths[key] == nil { paths[key] = path }
-      for (child, name) in nodes[index].children
-      where nodes.indices.contains(child) && !seen.contains(child)
+      for key in nodes[node].keys where owners[key] == nil { owners[key] = node }
+      for (child, name) in nodes[node].children
+      where nodes.indices.contains(child) && child != 0 && steps[child] == nil
         && !Self.optimizerEdges.contains(name)
-        && path.utf8.count + name.utf8.count < Self.maximumPath
       {
-        seen.insert(child)
-        queue.append((child, path.isEmpty ? name : path + "/" + name))
+        steps[child] = (node, name)
+        queue.append(child)
       }
     }
   }

@@ -19,6 +19,8 @@ enum SortedTable {
   private static let footerLength = 48
   private static let maximumKeyLength = 1024
   private static let maximumEntries = 500_000
+  /// Keys share their beginnings in the file but not in memory.
+  private static let maximumKeyBytes = 64 << 20
 
   /// One key with its value.
   typealias Entry = (key: [UInt8], value: ArraySlice<UInt8>)
@@ -39,16 +41,18 @@ enum SortedTable {
     _ = try handle(&rest)
     let index = try handle(&rest)
     var result: [Entry] = []
-    var used = 0
+    var (used, keyBytes) = (0, 0)
     for block in try entries(in: block(source, index, end)) {
       var value = block.value
       let place = try handle(&value)
       // Blocks that share bytes would let a small file fill the memory.
       used += place.size
       guard used <= end else { throw error("data blocks that overlap", at: place.offset) }
+      let before = result.count
       result += try entries(in: Self.block(source, place, end))
-      guard result.count <= maximumEntries else {
-        throw error("more than \(maximumEntries) entries", at: place.offset)
+      keyBytes += result.suffix(from: before).reduce(0) { $0 + $1.key.count }
+      guard result.count <= maximumEntries, keyBytes <= maximumKeyBytes else {
+        throw error("keys of \(keyBytes) bytes in \(result.count) entries", at: place.offset)
       }
     }
     return result
@@ -96,6 +100,7 @@ enum SortedTable {
     var rest = block[..<(block.count - 4 - 4 * restarts)]
     var result: [Entry] = []
     var key: [UInt8] = []
+    var keyBytes = 0
     while !rest.isEmpty {
       guard let shared = Varint.read(&rest), let fresh = Varint.read(&rest),
         let length = Varint.read(&rest), shared <= UInt64(key.count),
@@ -110,8 +115,9 @@ enum SortedTable {
       rest = rest.dropFirst(Int(fresh))
       result.append((key, rest.prefix(Int(length))))
       rest = rest.dropFirst(Int(length))
-      guard result.count <= maximumEntries else {
-        throw error("more than \(maximumEntries) entries", at: nil)
+      keyBytes += key.count
+      guard result.count <= maximumEntries, keyBytes <= maximumKeyBytes else {
+        throw error("keys of \(keyBytes) bytes in \(result.count) entries", at: nil)
       }
     }
     return result

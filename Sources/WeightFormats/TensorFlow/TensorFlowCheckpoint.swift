@@ -91,7 +91,7 @@ public enum TensorFlowCheckpoint {
         let bytes = ShardSource(try window(entry), checksum: entry.checksum, name: name)
         let isSwapped = header.isBigEndian && dtype.byteCount > 1
         try state.append(
-          dotted(skipped.graph?.paths[name.string] ?? name.string),
+          dotted(skipped.graph?.path(of: name.string) ?? name.string),
           Tensor(
             dtype: dtype, shape: entry.shape,
             source: isSwapped ? ByteSwappedSource(bytes, elementSize: dtype.byteCount) : bytes))
@@ -140,7 +140,7 @@ public enum TensorFlowCheckpoint {
 
     private func isOptimizers(_ name: String) -> Bool {
       if name.contains("/.OPTIMIZER_SLOT/") { return true }
-      if let graph, name.hasSuffix(suffix) { return graph.paths[name] == nil }
+      if let graph, name.hasSuffix(suffix) { return graph.path(of: name) == nil }
       return slots.contains { slot in
         name.hasSuffix(slot) && keys.contains(Array(name.utf8.dropLast(slot.utf8.count)))
       }

@@ -115,8 +115,14 @@ struct TensorFlowTests {
       (table([header, ("a", [0x08, 4, 0x28, 2])]), "file.truncated"),
       (table([header, ("a", [0x08, 1, 0x28, 1])]), "tensor.size"),
       (
-        table([header, ("a", [0x08, 4, 0x12, 13, 0x12, 11, 0x08]
-          + [UInt8](repeating: 0xff, count: 9) + [1] + [0x28, 1])]), "tensor.shape"
+        table([
+          header,
+          (
+            "a",
+            [0x08, 4, 0x12, 13, 0x12, 11, 0x08]
+              + [UInt8](repeating: 0xff, count: 9) + [1] + [0x28, 1]
+          ),
+        ]), "tensor.shape"
       ),
       (table([header, ("a", entry()), ("a", entry())]), "name.duplicate"),
       (table([header, (ObjectGraph.key, entry(type: 7))]), "tf.entry"),
@@ -137,7 +143,7 @@ struct TensorFlowTests {
     let index = try Golden.bytes("tensorflow/\(name).index")
     let data = try Golden.bytes("tensorflow/\(name).data-00000-of-00001")
     let whole = try contents(read(index, data: data))
-    for position in index.indices {
+    for position in stride(from: 0, to: index.count, by: name == "tf1" ? 1 : 17) {
       #expect(reason { _ = try read(Array(index[..<position]), data: data) } != nil)
       for bit: UInt8 in [0x01, 0x80] {
         var flipped = index
