@@ -176,6 +176,24 @@ import WeightFormats
     #expect(reason { _ = try weights.encoded(as: target) } == "convention.inexpressible")
   }
 
+  /// Tensors without elements can have any shape; a table of such a network must not be built.
+  @Test func sizesThatNobodyCanHaveAreNoCells() throws {
+    let huge = 1 << 62
+    let files: [[(String, [Int])]] = [
+      [("Wx", [0, huge]), ("Wh", [16, 4])], [("Wxh", [0, huge]), ("Whh", [4, 4])],
+      [("c.ii.kernel", [0, huge]), ("c.hi.kernel", [4, 4])],
+      [("c.ii.kernel", [huge, 0]), ("c.hi.kernel", [4, 4])],
+      [("c.i.kernel", [huge, 0]), ("c.h.kernel", [4, 4])],
+      [("c.dense_i.kernel", [huge, 0]), ("c.dense_h.kernel", [4, 16])],
+      [("c.if_.kernel", [0, huge])], [("gate.input_transform.weight", [huge, 0])],
+      [("c.kernel", [huge, 0]), ("c.recurrent_kernel", [4, 16])],
+      [("gru_cell.candidate.kernel", [huge, 0])], [("basic_rnn_cell.kernel", [0, huge])],
+    ]
+    for names in files {
+      #expect(try Recognition.modules(in: state(names)).isEmpty, "\(names)")
+    }
+  }
+
   @Test func theForgetBiasOfTensorFlow1IsAddedOnce() throws {
     let network = try Network(
       state([("rnn.basic_lstm_cell.kernel", [7, 16]), ("rnn.basic_lstm_cell.bias", [16])]))

@@ -35,7 +35,9 @@ struct CellStacks {
   func candidates(_ cells: [FoundCell]) -> [Candidate] {
     var order: [String] = []
     var groups: [String: [Placed]] = [:]
-    for found in cells {
+    // An empty tensor may claim any size; products of sizes within these bounds fit 63 bits.
+    for found in cells
+    where (1...1 << 28).contains(found.hiddenSize) && (1...1 << 31).contains(found.inputSize) {
       let (place, key) = placed(found)
       if groups[key] == nil { order.append(key) }
       groups[key, default: []].append(place)

@@ -43,7 +43,8 @@ public enum FlaxMessagePack {
   /// Reads all arrays; their bytes stay in the file.
   ///
   /// Throws `msgpack.truncated`, `msgpack.header`, `msgpack.trailing`, `msgpack.key`, `msgpack.depth`
-  /// and `msgpack.limit` for the container, `flax.array`, `flax.chunks` and `flax.dtype` for arrays.
+  /// and `msgpack.limit` for the container, `flax.array`, `flax.chunks` and `flax.dtype` for arrays,
+  /// `msgpack.burn` for a record of Burn.
   public static func read(_ source: any ByteSource) throws -> StateDict {
     var walk = FlaxWalk(source)
     return try walk.run()
@@ -96,6 +97,13 @@ private struct FlaxWalk {
       throw RecurrentError(
         .malformed, "msgpack.trailing", at: "byte \(reader.offset)",
         found: "\(reader.end - reader.offset) bytes after the map", expected: "the end of the file")
+    }
+    if state.count == 0,
+      state.skipped.contains(where: { $0.hasPrefix("metadata.format = \"burn") })
+    {
+      throw RecurrentError(
+        .unsupported, "msgpack.burn", found: "a record of Burn (NamedMpk)",
+        expected: "a file of Flax", hint: "Save the module with Burn's safetensors store.")
     }
     if optimizerTensors > 0 {
       state.skipped.append("opt_state: \(optimizerTensors) tensors of an optimizer")

@@ -136,6 +136,13 @@ struct FlaxMessagePackTests {
       + numbered(shape.map { [$0] }) + text("chunks") + numbered(pieces)
   }
 
+  @Test func recordsOfBurnAreNamed() {
+    let format = "burn_core::record::file"
+    let bytes =
+      [0x82] + text("metadata") + [0x81] + text("format") + text(format) + text("item") + [0x80]
+    #expect(reason { _ = try FlaxMessagePack.read(MemorySource(bytes)) } == "msgpack.burn")
+  }
+
   @Test func tooManyArraysAreRefused() throws {
     let one = array([0x93, 0x90] + text("uint8") + [0xc4, 1, 7])
     var bytes: [UInt8] = [0xdf, 0x00, 0x03, 0x0d, 0x41]
