@@ -88,7 +88,8 @@ public struct WeightFormat: Sendable {
     summary: "TensorFlow checkpoint (PREFIX.index beside PREFIX.data-…); read only",
     carriesMetadata: false, expectedConvention: "tensorflow",
     recognizes: TensorFlowCheckpoint.recognizes,
-    readContents: { file, _ in try TensorFlowCheckpoint.read(file) }, writeContents: nil)
+    readContents: { file, _ in try TensorFlowCheckpoint.read(file) }, writeContents: nil,
+    readSeveral: { try TensorFlowCheckpoint.readWithShards($0) })
 
   /// The MessagePack files of flax.serialization.
   public static let flaxMessagePack = WeightFormat(

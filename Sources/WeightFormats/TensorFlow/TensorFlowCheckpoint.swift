@@ -29,7 +29,10 @@ public enum TensorFlowCheckpoint {
   ///
   /// Throws `tf.name` when the path does not end in `.index`, `file.missing` for an absent shard,
   /// `tf.index`, `tf.entry`, `tf.crc`, `tf.snappy` and `tf.partitioned` for contents.
-  public static func read(_ file: InputFile) throws -> StateDict {
+  public static func read(_ file: InputFile) throws -> StateDict { try readWithShards(file).0 }
+
+  /// The same, with the data files that were opened.
+  static func readWithShards(_ file: InputFile) throws -> (StateDict, [InputFile]) {
     let ending = ".index"
     guard file.path.hasSuffix(ending) else {
       throw RecurrentError(
@@ -37,12 +40,16 @@ public enum TensorFlowCheckpoint {
         expected: "PREFIX.index beside PREFIX.data-00000-of-00001")
     }
     let prefix = String(file.path.dropLast(ending.count))
-    return try read(index: file) { shard, count in
+    var shards: [InputFile] = []
+    let state = try read(index: file) { shard, count in
       func digits(_ number: Int) -> String {
         String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
       }
-      return try InputFile(path: "\(prefix).data-\(digits(shard))-of-\(digits(count))")
+      let file = try InputFile(path: "\(prefix).data-\(digits(shard))-of-\(digits(count))")
+      shards.append(file)
+      return file
     }
+    return (state, shards)
   }
 
   /// Reads an index; `shard` opens the data file with a number, of so many.
