@@ -53,6 +53,7 @@ public struct CanonicalWeights: Sendable {
                 block[inBlock * width + byte] = bytes[inTensor * width + byte]
               }
             }
+            block = try Self.adding(placement.addend, to: block, dtype)
           } else {
             merged.insert(slot)
           }
@@ -60,20 +61,38 @@ public struct CanonicalWeights: Sendable {
         }
       }
     }
+    // What a convention has no place for is zero in every network that it holds.
+    for slot in Slot.all(in: architecture) where blocks[slot] == nil {
+      let size = slot.size(in: architecture)
+      blocks[slot] = [UInt8](repeating: 0, count: size.rows * size.columns * dtype.byteCount)
+    }
     self.dtype = dtype
     self.blocks = blocks
     self.merged = merged
   }
 
+  private static func adding(
+    _ addend: Double, to block: [UInt8], _ dtype: DType
+  ) throws -> [UInt8] {
+    guard addend != 0 else { return block }
+    let shape = [block.count / dtype.byteCount]
+    let values = try Tensor(dtype: dtype, shape: shape, bytes: block).doubles()
+    return try Tensor.make(values.map { $0 + addend }, shape: shape).converted(to: dtype).0.bytes()
+  }
+
   /// Writes the parameters in another convention, in its order of tensors.
+  ///
+  /// Throws `convention.inexpressible` when parameters that are not zero have no place in it.
   public func encoded(as tensors: [StoredTensor], sums: SumRule = .add) throws -> StateDict {
     var state = StateDict()
+    if sums == .add { try checkOmissions(tensors) }
     let width = dtype.byteCount
     for stored in tensors {
       var bytes = [UInt8](repeating: 0, count: stored.shape.reduce(width, *))
       for placement in stored.placements {
         let size = placement.slots[0].size(in: architecture)
-        let block = try combined(placement.slots, size, sums)
+        let block = try Self.adding(
+          sums == .add ? -placement.addend : 0, to: combined(placement.slots, size, sums), dtype)
         placement.forEachElement(size) { inBlock, inTensor in
           for byte in 0..<width {
             bytes[inTensor * width + byte] = block[inBlock * width + byte]
@@ -83,6 +102,23 @@ public struct CanonicalWeights: Sendable {
       try state.append(stored.name, Tensor(dtype: dtype, shape: stored.shape, bytes: bytes))
     }
     return state
+  }
+
+  private func checkOmissions(_ tensors: [StoredTensor]) throws {
+    let placed = Set(tensors.flatMap { $0.placements.flatMap(\.slots) })
+    for slot in Slot.all(in: architecture) where !placed.contains(slot) {
+      guard let block = blocks[slot], case .recurrent(let layer, _) = slot.part else { continue }
+      let size = slot.size(in: architecture)
+      let values = try Tensor(dtype: dtype, shape: [size.rows * size.columns], bytes: block)
+      guard try values.doubles().allSatisfy({ $0 == 0 }) else {
+        let gate = architecture.cell.gateNames[slot.gate]
+        throw RecurrentError(
+          .malformed, "convention.inexpressible", at: "layer \(layer)",
+          found: "a \(slot.role.rawValue) of gate \(gate) that is not zero",
+          expected: "zeros: the target has no place for it",
+          hint: "Keep the torch convention, or choose a target that has this parameter.")
+      }
+    }
   }
 
   /// Whether writing by a table adds numbers that are not zero, and so rounds.

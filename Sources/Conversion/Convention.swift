@@ -22,7 +22,9 @@ public struct Convention: Sendable {
   }
 
   /// All conventions, in the order in which recognition tries them.
-  public static let all: [Convention] = [.torch, .textbookD0, .textbookD1, .textbookD3, .onnx]
+  public static let all: [Convention] = [
+    .torch, .onnx, .mlx, .flax, .nnx, .burn, .tensorFlow, .textbookD0, .textbookD1, .textbookD3,
+  ]
 
   /// The convention with a name; throws `.usage` otherwise.
   public static func named(_ name: String) throws -> Convention {
@@ -72,6 +74,9 @@ public struct Naming: Sendable, Equatable {
   /// Before the names of each layer and direction, for conventions whose names do not follow from a
   /// number; empty for the convention's customary names.
   public var layers: [[String]]
+  /// Which of a convention's spellings the file uses, where versions or classes of its framework
+  /// differ; empty for the one that is written.
+  var spelling = ""
 
   /// Names prefixes; PyTorch models usually have `embedding.`, `rnn.` and `classifier.`.
   public init(

@@ -232,6 +232,7 @@ public struct ConversionPlan: Sendable {
           note("transposed")
         }
         if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
+        if from.addend != 0 { note("\(from.addend) added to gate \(slot.gateName(network))") }
       }
       if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
     }
@@ -273,5 +274,11 @@ public struct ConversionPlan: Sendable {
           actions: step.actions + ["\(from.rawValue) to \(dtype.rawValue)"]))
     }
     return (result, narrowedSteps, losses)
+  }
+}
+
+extension Slot {
+  fileprivate func gateName(_ network: Network) -> String {
+    network.architecture.cell.gateNames[gate]
   }
 }

@@ -62,9 +62,10 @@ extension ConversionPlan {
   }
 
   private func probe(_ written: StateDict, against network: Network) throws -> ConversionProof {
+    // Tensors carried along may be modules of PyTorch too; other conventions have only one to find.
     let prefix =
       [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
-      ? Naming.customary(for: network.architecture).recurrent : ""
+      ? Naming.customary(for: network.architecture).recurrent : nil
     let converted = try Network(
       written,
       options: ReadOptions(

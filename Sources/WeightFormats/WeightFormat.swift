@@ -31,7 +31,8 @@ public struct WeightFormat: Sendable {
 
   /// All containers, in the order in which recognition tries them.
   public static let all: [WeightFormat] = [
-    .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(), .onnx,
+    .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(), .tensorFlowCheckpoint,
+    .flaxMessagePack, .onnx,
   ]
 
   /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
@@ -88,6 +89,23 @@ public struct WeightFormat: Sendable {
     recognizes: ONNX.recognizes, readContents: { file, _ in try ONNX.read(file) },
     writeContents: { try ONNX.write($0, to: $1) },
     readSeveral: { try ONNX.readWithData($0) })
+
+  /// A TensorFlow checkpoint, named by its index file.
+  public static let tensorFlowCheckpoint = WeightFormat(
+    name: "tf", extensions: ["index"],
+    summary: "TensorFlow checkpoint (PREFIX.index beside PREFIX.data-…); read only",
+    carriesMetadata: false, expectedConvention: "tensorflow",
+    recognizes: TensorFlowCheckpoint.recognizes,
+    readContents: { file, _ in try TensorFlowCheckpoint.read(file) }, writeContents: nil,
+    readSeveral: { try TensorFlowCheckpoint.readWithShards($0) })
+
+  /// The MessagePack files of flax.serialization.
+  public static let flaxMessagePack = WeightFormat(
+    name: "msgpack", extensions: ["msgpack"], summary: "Flax MessagePack (flax.serialization)",
+    carriesMetadata: false, expectedConvention: "flax",
+    recognizes: FlaxMessagePack.recognizes,
+    readContents: { file, _ in try FlaxMessagePack.read(file) },
+    writeContents: { try FlaxMessagePack.write($0, to: $1) })
 
   /// Several safetensors or PyTorch files with an index; written as safetensors of at most
   /// `shardSize` bytes each.

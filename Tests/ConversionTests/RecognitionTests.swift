@@ -10,7 +10,8 @@ import Testing
   {
     let canonical = try Network.parameterTensors(of: architecture)
     var state = try CanonicalWeights(
-      canonicalState(architecture), architecture: architecture, tensors: canonical
+      canonicalState(architecture, zeros: omitted(convention, architecture)),
+      architecture: architecture, tensors: canonical
     ).encoded(as: convention.storedTensors(of: architecture, naming: naming))
     for pair in try convention.structureMetadata(of: architecture, naming: naming) {
       state.metadata[pair.key] = pair.value
