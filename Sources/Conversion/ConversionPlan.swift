@@ -18,6 +18,8 @@ public struct ConversionOptions: Sendable {
   public var verifies = true
   /// Whether an existing output may be replaced.
   public var overwrites = false
+  /// Called after every piece of work, on the thread that converts.
+  public var progress: (@Sendable (ConversionProgress) -> Void)?
 
   /// Creates options that keep everything as it is.
   public init() {}
@@ -99,7 +101,7 @@ public struct ConversionPlan: Sendable {
         input.state, network, changesConvention ? target : nil)
       var losses: [(name: Name, loss: ConversionLoss)] = []
       if let dtype = options.dtype {
-        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype)
+        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
       }
       if outputFormat.carriesMetadata {
         if network != nil {
@@ -243,7 +245,8 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func narrowed(
-    _ state: StateDict, _ steps: [Step], to dtype: DType
+    _ state: StateDict, _ steps: [Step], to dtype: DType,
+    _ progress: (@Sendable (ConversionProgress) -> Void)?
   ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
     guard dtype.isFloatingPoint else {
       throw RecurrentError(
@@ -254,15 +257,18 @@ public struct ConversionPlan: Sendable {
     result.ties = state.ties
     var narrowedSteps: [Step] = []
     var losses: [(name: Name, loss: ConversionLoss)] = []
-    for (entry, step) in zip(state.entries, steps) {
+    let counter = progress.map(PhaseCounter.init)
+    counter?.begin(.rounding, state)
+    let observed = try counter.map { counter in try state.observed(counter.note) } ?? state
+    for ((entry, seen), step) in zip(zip(state.entries, observed.entries), steps) {
       let from = entry.tensor.dtype
       guard from.isFloatingPoint, from != dtype else {
         try result.append(entry.name, entry.tensor)
         narrowedSteps.append(step)
         continue
       }
-      let (tensor, loss) = try entry.tensor.converted(to: dtype)
-      try result.append(entry.name, tensor)
+      let (_, loss) = try seen.tensor.converted(to: dtype)
+      try result.append(entry.name, entry.tensor.rounded(to: dtype))
       losses.append((entry.name, loss))
       narrowedSteps.append(
         Step(

@@ -1,30 +1,30 @@
-/// A source that tells how many of its bytes were read.
+/// A source that tells which of its bytes were read.
 struct ObservedSource: ByteSource {
   let base: any ByteSource
-  let onRead: @Sendable (Int) -> Void
+  let onRead: @Sendable (Range<Int>) -> Void
 
   var count: Int { base.count }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     try base.read(at: offset, into: buffer)
-    onRead(buffer.count)
+    onRead(offset..<offset + buffer.count)
   }
 }
 
 extension StateDict {
-  /// The same tensors, calling `onRead` with the number of bytes after every read of any of them.
-  public func observed(_ onRead: @escaping @Sendable (Int) -> Void) throws -> StateDict {
+  /// The same tensors, calling `onRead` after every read with the tensor's position and the bytes read.
+  public func observed(
+    _ onRead: @escaping @Sendable (_ position: Int, _ bytes: Range<Int>) -> Void
+  ) throws -> StateDict {
     var result = StateDict()
     result.metadata = metadata
     result.ties = ties
     result.skipped = skipped
-    for entry in entries {
-      let tensor = entry.tensor
+    for (position, entry) in entries.enumerated() {
+      let source = ObservedSource(base: entry.tensor.source) { onRead(position, $0) }
       try result.append(
         entry.name,
-        Tensor(
-          dtype: tensor.dtype, shape: tensor.shape,
-          source: ObservedSource(base: tensor.source, onRead: onRead)))
+        Tensor(dtype: entry.tensor.dtype, shape: entry.tensor.shape, source: source))
     }
     return result
   }

@@ -142,6 +142,9 @@ struct RNNConvert: Tool {
       members.append(.init(key: "proof", value: .string("same_network")))
       members.append(.init(key: "forward_deviation", value: .number(forward)))
       members.append(.init(key: "gradient_deviation", value: .number(gradients)))
+    case .sameParameters(let count)?:
+      members.append(.init(key: "proof", value: .string("same_parameters")))
+      members.append(.init(key: "parameters", value: .number(count)))
     case ConversionProof.none?, nil: members.append(.init(key: "proof", value: .string("none")))
     }
     return .object(members)
