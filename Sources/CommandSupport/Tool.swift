@@ -65,12 +65,17 @@ extension Tool {
     if json {
       Output.write(JSON.object([.init(key: "error", value: error.json)]).serialized() + "\n")
     }
+    Output.complain(message(for: error, consequence: consequence))
+  }
+
+  /// The line or two that standard error gets.
+  public static func message(for error: RecurrentError, consequence: String?) -> String {
     let end = consequence.map { " " + $0 } ?? ""
     var text = "\(toolName): error[\(error.reason)]: \(error.description)."
     if text.hasSuffix("..") { text.removeLast() }
     text += end + "\n"
     if let hint = error.hint { text += "hint: \(escapedForTerminal(hint, limit: 1000))\n" }
-    Output.complain(text)
+    return text
   }
 }
 

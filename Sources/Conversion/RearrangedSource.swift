@@ -43,7 +43,6 @@ struct RearrangedSource: ByteSource {
     try cache.read(at: offset, into: buffer) { position in
       position / size * size..<min(count, (position / size + 1) * size)
     } fill: { range, block in
-      block.initializeMemory(as: UInt8.self, repeating: 0)
       let width = dtype.byteCount
       let window = range.lowerBound / width..<range.upperBound / width
       for piece in pieces {

@@ -28,14 +28,15 @@ public final class BlockCache: @unchecked Sendable {
   }
 
   deinit {
-    block?.deallocate()
+    release()
     pthread_mutex_destroy(mutex)
     mutex.deallocate()
   }
 
   /// Fills `buffer` with the bytes from `offset` on.
   ///
-  /// `blockAt` names the block that a position belongs to; `fill` works out all bytes of a block.
+  /// `blockAt` names the block that a position belongs to; `fill` works out the bytes of a block, which
+  /// are zero before.
   public func read(
     at offset: Int, into buffer: UnsafeMutableRawBufferPointer, blockAt: (Int) -> Range<Int>,
     fill: (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
@@ -64,19 +65,26 @@ public final class BlockCache: @unchecked Sendable {
     _ range: Range<Int>, _ fill: (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
   ) throws -> UnsafeMutableRawBufferPointer {
     release()
-    let fresh = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
+    // Pages of its own: a heap that gets and returns large blocks grows to several times their size.
+    let pages = mmap(nil, range.count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
+    guard let pages, pages != MAP_FAILED else {
+      throw RecurrentError(
+        .resources, "memory.block", found: String(cString: strerror(errno)),
+        expected: "\(range.count) bytes of memory")
+    }
+    let fresh = UnsafeMutableRawBufferPointer(start: pages, count: range.count)
+    (block, start) = (fresh, range.lowerBound)
     do {
       try fill(range, fresh)
     } catch {
-      fresh.deallocate()
+      release()
       throw error
     }
-    (block, start) = (fresh, range.lowerBound)
     return fresh
   }
 
   private func release() {
-    block?.deallocate()
+    if let block { munmap(block.baseAddress, block.count) }
     block = nil
   }
 }

@@ -82,6 +82,15 @@ private final class CountingSource: ByteSource, @unchecked Sendable {
     #expect(source.total <= strided.count * 3)
   }
 
+  @Test func memoryThatIsRefusedIsAnError() throws {
+    // A block larger than the address space.
+    let source = CountingSource(1, elementSize: 1 << 50)
+    let strided = try StridedSource(
+      source, elementSize: 1 << 50, shape: [], strides: [], offset: 0)
+    let error = #expect(throws: RecurrentError.self) { try strided.read(0..<1) }
+    #expect(error?.kind == .resources && error?.reason == "memory.block")
+  }
+
   @Test(arguments: [DType.f64, .f32, .f16, .bf16], [DType.f64, .f32, .f16, .bf16])
   func roundingOnReadingIsRoundingAtOnce(from: DType, to: DType) throws {
     var generator = SystemRandomNumberGenerator()
