@@ -106,6 +106,19 @@ public enum Output {
     }
   }
 
+  /// Whether standard output is a terminal.
+  public static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+  /// Whether the locale says that terminals understand UTF-8.
+  public static var drawsUnicode: Bool {
+    // The first of these that is set decides.
+    func variable(_ name: String) -> String? {
+      getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+    let locale = variable("LC_ALL") ?? variable("LC_CTYPE") ?? variable("LANG") ?? ""
+    return ["utf-8", "utf8"].contains { locale.lowercased().hasSuffix($0) }
+  }
+
   /// Writes a line to standard output.
   public static func line(_ text: String = "") { write(text + "\n") }
 

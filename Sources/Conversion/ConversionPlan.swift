@@ -55,6 +55,8 @@ public struct ConversionPlan: Sendable {
   public let steps: [Step]
   /// Assumptions, and what is not carried over; one line each.
   public let notes: [String]
+  /// The keys of metadata that the output's container has no place for.
+  public let droppedMetadata: [String]
   /// The largest loss of a narrowed tensor, with its name.
   public let losses: [(name: Name, loss: ConversionLoss)]
   /// What will be written.
@@ -69,9 +71,9 @@ public struct ConversionPlan: Sendable {
   /// network, and `conversion.collision` when two tensors would get one name.
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     var options = options
-    self.outputPath = outputPath
-    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
-    self.outputFormat = outputFormat
+    options.outputFormat =
+      try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    let input: WeightFile
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
     } catch let error as RecurrentError where error.reason == "pt.key" {
@@ -80,6 +82,16 @@ public struct ConversionPlan: Sendable {
       input = try WeightFile(path: inputPath, format: options.inputFormat, key: module)
       options.reading.module = nil
     }
+    try self.init(input, to: outputPath, options: options)
+  }
+
+  /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
+  /// loses, and writes nothing.
+  public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
+    self.input = input
+    self.outputPath = outputPath
+    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    self.outputFormat = outputFormat
     self.options = options
     do {
       var notes: [String] = []
@@ -103,6 +115,7 @@ public struct ConversionPlan: Sendable {
       if let dtype = options.dtype {
         (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
       }
+      var droppedMetadata: [String] = []
       if outputFormat.carriesMetadata {
         if network != nil {
           state.metadata["format"] = state.metadata["format"] ?? "rnn-state-dict"
@@ -115,6 +128,7 @@ public struct ConversionPlan: Sendable {
         notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
           "metadata \($0.key) = \($0.value) is not carried over: \(outputFormat.name) has no metadata"
         }
+        droppedMetadata = state.metadata.pairs.map(\.key).filter { !$0.hasPrefix("format") }
         state.metadata = Metadata()
       }
       notes += input.state.skipped.map { "not a weight, left behind: \($0)" }
@@ -123,9 +137,15 @@ public struct ConversionPlan: Sendable {
       self.steps = steps
       self.losses = losses
       self.notes = notes
+      self.droppedMetadata = droppedMetadata
       output = state
     } catch let error as RecurrentError {
-      throw error.inFile(inputPath)
+      throw error.inFile(input.file.path)
+    }
+    do {
+      try outputFormat.check(output)
+    } catch let error as RecurrentError {
+      throw error.inFile(outputPath)
     }
   }
 

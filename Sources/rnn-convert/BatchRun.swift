@@ -25,18 +25,15 @@ struct BatchRun {
     progress.clear()
     let errors = outcomes.compactMap(\.error)
     let status = Self.status(errors)
-    if json {
-      Output.line(report(outcomes, status).serialized(pretty: true))
-      return status
-    }
+    if json { Output.line(report(outcomes, status).serialized(pretty: true)) }
     for outcome in outcomes {
       if let error = outcome.error {
         Output.complain(RNNConvert.message(for: error, consequence: nil))
-      } else if !quiet {
+      } else if !quiet, !json {
         Output.write(outcome.text)
       }
     }
-    if !quiet {
+    if !quiet, !json {
       let done = planOnly ? "planned" : "converted"
       var parts = ["\(grouped(outcomes.count - errors.count)) \(done)"]
       if !errors.isEmpty { parts.append("\(grouped(errors.count)) FAILED") }
