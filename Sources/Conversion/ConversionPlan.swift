@@ -16,6 +16,11 @@ public struct ConversionOptions: Sendable {
   public var dtype: DType?
   /// Whether the output is proven equal before it appears.
   public var verifies = true
+  /// The number of parameters up to which both networks are run to prove a change of convention.
+  ///
+  /// Running needs memory in proportion to the parameters; larger networks are proven by comparing
+  /// parameter by parameter, which needs the same memory for any size.
+  public var largestRun = 1 << 21
   /// Whether an existing output may be replaced.
   public var overwrites = false
   /// Called after every piece of work, on the thread that converts.

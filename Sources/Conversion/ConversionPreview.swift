@@ -21,7 +21,7 @@ public struct ConversionPreview: Sendable {
   /// One line for people: `nothing`, `metadata source`, `refused: …`.
   public var summary: String {
     if let refusal {
-      return "refused: \(refusal.found)" + (refusal.hint.map { "; \($0)" } ?? "")
+      return "refused: \(refusal.found)" + (refusal.hint.map { " (\($0))" } ?? "")
     }
     return losses.isEmpty ? "nothing" : losses.joined(separator: "; ")
   }

@@ -12,14 +12,10 @@ public enum ConversionProof: Sendable {
   case sameNetwork(forward: Double, gradients: Double)
   /// Every parameter of the written file, found through the output's convention, has the bytes of the
   /// input's parameter, found through the input's; the network is too large to run.
-  case sameParameters(count: Int)
+  case sameParameters(count: Int, limit: Int)
   /// Nothing was proven, as asked.
   case none
 
-  /// The number of parameters up to which both networks are run.
-  ///
-  /// Running needs about 48 bytes per parameter; comparing needs the same memory for any size.
-  public static let largestRun = 1 << 22
 
   /// One line for people.
   public var summary: String {
@@ -33,9 +29,9 @@ public enum ConversionProof: Sendable {
         ? "proven the same network: outputs and gradients of both files are equal, bit for bit"
         : "proven the same network: outputs agree to \(rounded(forward)), gradients to"
           + " \(rounded(gradients))"
-    case .sameParameters(let count):
+    case .sameParameters(let count, let limit):
       "proven the same network: \(count) parameters carried back and compared, byte for byte"
-        + " (more than \(Self.largestRun) are not run)"
+        + " (more than \(limit) are not run)"
     case .none: "not verified, as asked"
     }
   }
@@ -90,15 +86,15 @@ extension ConversionPlan {
     architecture.batchFirst = converted.architecture.batchFirst
     architecture.embedding?.paddingIndex = converted.architecture.embedding?.paddingIndex
     guard converted.architecture == architecture else {
-      throw Self.fault("the network", converted.architecture.summary)
+      throw Network.fault("the network", converted.architecture.summary)
     }
     let parameters = Slot.all(in: architecture).reduce(0) { sum, slot in
       let size = slot.size(in: architecture)
       return sum + size.rows * size.columns
     }
-    return parameters <= ConversionProof.largestRun
-      ? try run(converted, network)
-      : try carryBack(converted, network, parameters)
+    guard parameters > options.largestRun else { return try run(converted, network) }
+    try converted.checkParameters(are: network)
+    return .sameParameters(count: parameters, limit: options.largestRun)
   }
 
   private func run(_ converted: Network, _ network: Network) throws -> ConversionProof {
@@ -115,25 +111,27 @@ extension ConversionPlan {
     }
     return .sameNetwork(forward: probe.forward, gradients: probe.gradients)
   }
+}
 
-  /// Compares the networks slot by slot, so that each file is read through its own convention's table.
-  private func carryBack(
-    _ converted: Network, _ network: Network, _ parameters: Int
-  ) throws -> ConversionProof {
-    var missing = Set(Slot.all(in: network.architecture))
-    for placement in converted.recognition.tensors.flatMap(\.placements) {
+extension Network {
+  /// Throws `proof.read-back` unless each parameter has the bytes of the original's, rounded to this
+  /// network's type and summed where its convention sums.
+  ///
+  /// Slot by slot, so that each file is read through its own convention's table, a block at a time.
+  func checkParameters(are original: Network) throws {
+    var missing = Set(Slot.all(in: original.architecture))
+    for placement in recognition.tensors.flatMap(\.placements) {
       missing.subtract(placement.slots)
-      let expected = try network.weights.matrix(placement.slots)
-      let found = try converted.weights.matrix([placement.slots[0]])
+      let expected = try original.weights.matrix(placement.slots)
+      let found = try weights.matrix([placement.slots[0]])
       guard try found.isIdentical(to: expected.rounded(to: found.dtype)) else {
         throw Self.fault("\(placement.slots[0])", "other parameters")
       }
     }
     if let slot = missing.first { throw Self.fault("\(slot)", "no parameters") }
-    return .sameParameters(count: parameters)
   }
 
-  private static func fault(_ place: String, _ found: String) -> RecurrentError {
+  fileprivate static func fault(_ place: String, _ found: String) -> RecurrentError {
     RecurrentError(
       .fault, "proof.read-back", at: place, found: "reading back gave \(found)",
       expected: "what was written", hint: "Please report this; the input is untouched.")

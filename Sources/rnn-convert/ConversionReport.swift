@@ -83,7 +83,7 @@ struct ConversionReport {
       members.append(.init(key: "proof", value: .string("same_network")))
       members.append(.init(key: "forward_deviation", value: .number(forward)))
       members.append(.init(key: "gradient_deviation", value: .number(gradients)))
-    case .sameParameters(let count)?:
+    case .sameParameters(let count, _)?:
       members.append(.init(key: "proof", value: .string("same_parameters")))
       members.append(.init(key: "parameters", value: .number(count)))
     case ConversionProof.none?, nil: members.append(.init(key: "proof", value: .string("none")))

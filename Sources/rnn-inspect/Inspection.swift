@@ -93,6 +93,9 @@ extension Inspection {
       for line in state.skipped { text += "    " + escapedForTerminal(line) + "\n" }
     }
     text += "\n  what a conversion would lose\n"
+    if !state.skipped.isEmpty {
+      text += "    anywhere: what is listed above as not weights\n"
+    }
     text += table(
       previews.map { preview in
         let summary = escapedForTerminal(preview.summary, limit: 1000)

@@ -16,6 +16,14 @@ private final class CountingSource: ByteSource, @unchecked Sendable {
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     longest = max(longest, buffer.count)
     total += buffer.count
+    if elementSize == 8, offset % 8 == 0, buffer.count % 8 == 0 {
+      // The same bytes, fast enough for megabytes.
+      let elements = buffer.bindMemory(to: UInt64.self)
+      for index in 0..<elements.count {
+        elements[index] = UInt64(offset / 8 + index) * 0x1_0000_0001
+      }
+      return
+    }
     for index in buffer.indices { buffer[index] = byte(offset + index) }
   }
 
