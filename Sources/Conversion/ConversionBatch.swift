@@ -33,10 +33,11 @@ public struct ConversionBatch: Sendable {
 
   /// Looks for inputs; touches nothing.
   ///
-  /// Throws with kind `.usage`: `usage.read-only` for a container that is only read; `batch.nested` when the output directory lies in an input directory;
-  /// `batch.collision` when two inputs would become one file, or one would replace another. Throws with kind
-  /// `.cannotCreate`: `output.exists` unless `overwrite` is set, `output.not-directory`. Throws
-  /// `batch.none` with kind `.noInput` when there is nothing to convert.
+  /// Throws with kind `.usage`: `usage.read-only` for a container that is only read; `batch.nested`
+  /// when the output directory lies in an input directory; `batch.collision` when two inputs would
+  /// become one file, or one would replace another. Throws with kind `.cannotCreate`:
+  /// `output.exists` unless `overwrite` is set, `output.not-directory`. Throws `batch.none` with kind
+  /// `.noInput` when there is nothing to convert.
   public init(
     _ inputs: [String], into directory: String, format: WeightFormat, overwrite: Bool = false
   ) throws {

@@ -16,7 +16,6 @@ public enum ConversionProof: Sendable {
   /// Nothing was proven, as asked.
   case none
 
-
   /// One line for people.
   public var summary: String {
     switch self {

@@ -53,7 +53,8 @@ public struct FileDifference: Sendable {
     self.metadata = metadata
     for entry in first.entries {
       let other = second[entry.name]
-      tensors.append((entry.name, try other.map { try Self.compare(entry.tensor, $0) } ?? .onlyInFirst))
+      tensors.append(
+        (entry.name, try other.map { try Self.compare(entry.tensor, $0) } ?? .onlyInFirst))
     }
     for entry in second.entries where first[entry.name] == nil {
       tensors.append((entry.name, .onlyInSecond))

@@ -115,7 +115,8 @@ struct Rounding: Sendable {
       let bits = Old(littleEndian: input[index])
       let result =
         fast(bits)
-        ?? New(truncatingIfNeeded: target.narrowed(source.widened(UInt64(truncatingIfNeeded: bits))))
+        ?? New(
+          truncatingIfNeeded: target.narrowed(source.widened(UInt64(truncatingIfNeeded: bits))))
       output[index] = result.littleEndian
     }
   }

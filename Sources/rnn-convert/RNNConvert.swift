@@ -28,7 +28,8 @@ struct RNNConvert: Tool {
       Conventions: \(conventionList).
       """)
 
-  @Argument(help: "The weight file to read and the one to write; with --batch, inputs and a directory.")
+  @Argument(
+    help: "The weight file to read and the one to write; with --batch, inputs and a directory.")
   var paths: [String] = []
   @Flag(help: "Convert several files or directory trees into a directory.") var batch = false
   @Option(help: "Files of a batch to convert at the same time (default: one per core).")

@@ -115,7 +115,8 @@ extension Inspection {
       facts.append(["network", network.architecture.summary])
       if !network.foreign.isEmpty {
         facts.append([
-          "parameters", "\(grouped(parameterCount)) of the network;"
+          "parameters",
+          "\(grouped(parameterCount)) of the network;"
             + " \(counted(network.foreign.count, "tensor")) not part of it",
         ])
       }
@@ -134,9 +135,10 @@ extension Inspection {
       facts.append(["network", "not recognised: \(obstacle.description)"])
       if let hint = obstacle.hint { facts.append(["hint", hint]) }
     }
+    let elements = state.entries.reduce(0) { $0 + $1.tensor.elementCount }
     facts.append([
       "tensors",
-      "\(grouped(state.count)), \(counted(state.entries.reduce(0) { $0 + $1.tensor.elementCount }, "element")),"
+      "\(grouped(state.count)), \(counted(elements, "element")),"
         + " \(counted(state.byteCount, "byte")), \(types)",
     ])
     return facts

@@ -16,7 +16,8 @@ import WeightFormats
         try files.createDirectory(
           atPath: "\(directory)/\(folder)", withIntermediateDirectories: true)
       }
-      for path in ["tree/x.npz", "tree/a/b/y.SAFETENSORS", "tree/a/model.bin", "tree/.hidden/z.pt"] {
+      for path in ["tree/x.npz", "tree/a/b/y.SAFETENSORS", "tree/a/model.bin", "tree/.hidden/z.pt"]
+      {
         try WeightFormat.safetensors.write(state, to: "\(directory)/\(path)") { _ in }
       }
       try "hello".write(toFile: directory + "/tree/notes.txt", atomically: true, encoding: .utf8)
@@ -54,7 +55,9 @@ import WeightFormats
         reason { try ConversionBatch([tree + "/x.npz"], into: tree, format: .npz, overwrite: true) }
           == "batch.collision")
       #expect(
-        reason { try ConversionBatch([tree + "/a/model.bin", tree + "/x.npz"], into: tree, format: .npz) }
+        reason {
+          try ConversionBatch([tree + "/a/model.bin", tree + "/x.npz"], into: tree, format: .npz)
+        }
           == "batch.collision")
       #expect(
         reason { try ConversionBatch([tree], into: tree + "/a/new/er", format: .hdf5) }

@@ -48,7 +48,9 @@ import WeightFormats
       for stored in try Network.parameterTensors(of: architecture) {
         let count = stored.shape.reduce(2, *)
         // Finite in bfloat16, different from place to place.
-        let bytes = (0..<count).map { $0 % 2 == 1 ? UInt8(0x3E) : UInt8(truncatingIfNeeded: $0 / 5) }
+        let bytes = (0..<count).map {
+          $0 % 2 == 1 ? UInt8(0x3E) : UInt8(truncatingIfNeeded: $0 / 5)
+        }
         try state.append(stored.name, Tensor(dtype: .bf16, shape: stored.shape, bytes: bytes))
       }
       let input = directory + "/in.safetensors"

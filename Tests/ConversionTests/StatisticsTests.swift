@@ -28,9 +28,11 @@ import Testing
   }
 
   @Test func integersHaveStatisticsToo() throws {
-    let tensor = try Tensor(dtype: .u64, shape: [2], bytes: [UInt8](repeating: 255, count: 8) + [
-      0, 0, 0, 0, 0, 0, 0, 0,
-    ])
+    let tensor = try Tensor(
+      dtype: .u64, shape: [2],
+      bytes: [UInt8](repeating: 255, count: 8) + [
+        0, 0, 0, 0, 0, 0, 0, 0,
+      ])
     #expect(try TensorStatistics(tensor).maximum == 0x1p64)
     let signed = try Tensor(dtype: .i16, shape: [2], bytes: [255, 255, 2, 0])
     #expect(try TensorStatistics(signed).minimum == -1)
@@ -47,7 +49,8 @@ import Testing
   @Test func everyKindOfDifferenceIsNamed() throws {
     let first = try state([
       ("same", Tensor.make([1.0, 2], shape: [2])), ("gone", Tensor.make([1.0], shape: [1])),
-      ("shape", Tensor.make([1.0, 2], shape: [2])), ("moved", Tensor.make([1.0, 4, 8], shape: [3])),
+      ("shape", Tensor.make([1.0, 2], shape: [2])),
+      ("moved", Tensor.make([1.0, 4, 8], shape: [3])),
       ("typed", Tensor.make([1.0, 2], shape: [2])), ("zero", Tensor.make([0.0], shape: [1])),
       ("nan", Tensor.make([Double.nan, 1], shape: [2])),
     ])
@@ -61,7 +64,9 @@ import Testing
     let difference = try FileDifference(first, second)
     #expect(!difference.areEqual)
     #expect(
-      difference.tensors.map(\.name) == ["same", "gone", "shape", "moved", "typed", "zero", "nan", "new"]
+      difference.tensors.map(\.name) == [
+        "same", "gone", "shape", "moved", "typed", "zero", "nan", "new",
+      ]
     )
     var deviations: [Name: FileDifference.Deviation] = [:]
     for (name, outcome) in difference.tensors {

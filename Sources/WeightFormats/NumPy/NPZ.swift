@@ -53,7 +53,8 @@ public enum NPZ {
     for entry in state.entries {
       do {
         try zip.add(
-          name(entry.name, suffix), [MemorySource(NPY.prefix(of: entry.tensor)), entry.tensor.source],
+          name(entry.name, suffix),
+          [MemorySource(NPY.prefix(of: entry.tensor)), entry.tensor.source],
           alignment: 64)
       } catch let error as RecurrentError {
         throw error.place == nil ? error.within("tensor \"\(entry.name)\"") : error
