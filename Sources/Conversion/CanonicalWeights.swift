@@ -5,14 +5,14 @@ import Tensors
 ///
 /// Nothing is read until bytes are asked for, and then a block at a time. No arithmetic touches the
 /// elements: they move as bytes, so NaN payloads and −0 survive. Only a convention that stores a sum
-/// of biases makes the one rounding that the sum needs.
+/// of biases, or numbers that its framework adds to, makes the one rounding that the sum needs.
 public struct CanonicalWeights: Sendable {
   /// The network.
   public let architecture: Architecture
   /// The element type of all parameters.
   public let dtype: DType
-  /// Where the elements of each slot lie, as views of (rows, columns); merged slots have none.
-  private let blocks: [Slot: StridedView]
+  /// Where the elements of each slot lie; what the file has no place for is zero and has none.
+  private let blocks: [Slot: RearrangedSource.Term]
   /// Slots that the file does not store apart (the second bias of a one-bias convention).
   public let merged: Set<Slot>
 
@@ -33,7 +33,7 @@ public struct CanonicalWeights: Sendable {
   /// `tensor.outside-storage` when it is too small.
   public init(_ state: StateDict, architecture: Architecture, tensors: [StoredTensor]) throws {
     self.architecture = architecture
-    var blocks: [Slot: StridedView] = [:]
+    var blocks: [Slot: RearrangedSource.Term] = [:]
     var merged: Set<Slot> = []
     var dtype = DType.f32
     for stored in tensors {
@@ -47,9 +47,11 @@ public struct CanonicalWeights: Sendable {
       for placement in stored.placements {
         let size = placement.slots[0].size(in: architecture)
         do {
-          blocks[placement.slots[0]] = try StridedView(
+          let view = try StridedView(
             tensor.source, elementSize: dtype.byteCount, shape: [size.rows, size.columns],
             strides: [placement.rowStride, placement.columnStride], offset: placement.offset)
+          blocks[placement.slots[0]] = RearrangedSource.Term(
+            view: view, addend: placement.addend)
         } catch let error as RecurrentError {
           throw error.within(place)
         }
@@ -62,49 +64,64 @@ public struct CanonicalWeights: Sendable {
   }
 
   /// The parameters in another convention, in its order of tensors, worked out when they are read.
+  ///
+  /// Throws `convention.inexpressible` when parameters that are not zero have no place in it.
   public func encoded(as tensors: [StoredTensor], sums: SumRule = .add) throws -> StateDict {
+    if sums == .add { try checkOmissions(tensors) }
     var state = StateDict()
-    for stored in tensors {
-      let pieces = try stored.placements.map { placement in
-        let slots = sums == .first ? placement.slots.prefix(1) : placement.slots[...]
-        return RearrangedSource.Piece(
-          terms: try slots.filter { !merged.contains($0) }.map { slot in
-            guard let block = blocks[slot] else { throw Self.absent(slot) }
-            return block
-          }, placement: placement, size: placement.slots[0].size(in: architecture))
-      }
-      let source = try RearrangedSource(dtype, stored.shape, pieces)
-      try state.append(stored.name, Tensor(dtype: dtype, shape: stored.shape, source: source))
-    }
+    for stored in tensors { try state.append(stored.name, tensor(stored, sums)) }
     return state
   }
 
-  /// One block, or the sum of several, as a matrix in PyTorch's orientation.
-  func matrix(_ slots: [Slot]) throws -> Tensor {
-    let size = slots[0].size(in: architecture)
-    let placement = Placement(
-      slots: slots, offset: 0, rowStride: size.columns, columnStride: 1)
-    let stored = StoredTensor(
-      name: "block", shape: [size.rows, size.columns], placements: [placement])
-    return try encoded(as: [stored]).entries[0].tensor
+  /// A block, or the sum of several, as the placement stores it, but as a matrix of its own.
+  func matrix(_ placement: Placement) throws -> Tensor {
+    let size = placement.slots[0].size(in: architecture)
+    let alone = Placement(
+      slots: placement.slots, offset: 0, rowStride: size.columns, columnStride: 1,
+      addend: placement.addend)
+    return try tensor(
+      StoredTensor(name: "block", shape: [size.rows, size.columns], placements: [alone]), .add)
   }
 
   /// Whether writing by a table adds numbers that are not zero, and so rounds.
   func rounds(writing tensors: [StoredTensor]) throws -> Bool {
     for placement in tensors.flatMap(\.placements) {
-      for slot in placement.slots.dropFirst() where !merged.contains(slot) {
-        var isZero = true
-        try matrix([slot]).source.forEachChunk { piece in
-          isZero = isZero && piece.allSatisfy { $0 == 0 }
-        }
-        if !isZero { return true }
-      }
+      if let first = blocks[placement.slots[0]], first.addend != placement.addend { return true }
+      for slot in placement.slots.dropFirst() where try !isZero(slot) { return true }
     }
     return false
   }
 
-  private static func absent(_ slot: Slot) -> RecurrentError {
-    RecurrentError(
-      .fault, "conversion.slot", at: "\(slot)", found: "no parameters", expected: "a block")
+  /// Whether all bytes of a slot are zero; most slots that are asked for are biases.
+  func isZero(_ slot: Slot) throws -> Bool {
+    guard blocks[slot] != nil else { return true }
+    var isZero = true
+    try matrix(Placement(slots: [slot], offset: 0, rowStride: 0, columnStride: 0)).source
+      .forEachChunk { piece in isZero = isZero && piece.allSatisfy { $0 == 0 } }
+    return isZero
+  }
+
+  private func tensor(_ stored: StoredTensor, _ sums: SumRule) throws -> Tensor {
+    let pieces = stored.placements.map { placement in
+      let slots = sums == .first ? placement.slots.prefix(1) : placement.slots[...]
+      return RearrangedSource.Piece(
+        terms: slots.compactMap { blocks[$0] }, addend: sums == .add ? -placement.addend : 0,
+        placement: placement, size: placement.slots[0].size(in: architecture))
+    }
+    return try Tensor(
+      dtype: dtype, shape: stored.shape, source: RearrangedSource(dtype, stored.shape, pieces))
+  }
+
+  private func checkOmissions(_ tensors: [StoredTensor]) throws {
+    let placed = Set(tensors.flatMap { $0.placements.flatMap(\.slots) })
+    for slot in Slot.all(in: architecture) where !placed.contains(slot) {
+      guard case .recurrent(let layer, _) = slot.part, try !isZero(slot) else { continue }
+      let gate = architecture.cell.gateNames[slot.gate]
+      throw RecurrentError(
+        .malformed, "convention.inexpressible", at: "layer \(layer)",
+        found: "a \(slot.role.rawValue) of gate \(gate) that is not zero",
+        expected: "zeros: the target has no place for it",
+        hint: "Keep the torch convention, or choose a target that has this parameter.")
+    }
   }
 }

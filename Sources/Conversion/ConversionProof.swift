@@ -72,9 +72,10 @@ extension ConversionPlan {
   }
 
   private func compare(_ written: StateDict, with network: Network) throws -> ConversionProof {
+    // Tensors carried along may be modules of PyTorch too; other conventions have only one to find.
     let prefix =
       convention?.name == Convention.torch.name
-      ? Naming.customary(for: network.architecture).recurrent : ""
+      ? Naming.customary(for: network.architecture).recurrent : nil
     let converted = try Network(
       written,
       options: ReadOptions(
@@ -121,13 +122,16 @@ extension Network {
     var missing = Set(Slot.all(in: original.architecture))
     for placement in recognition.tensors.flatMap(\.placements) {
       missing.subtract(placement.slots)
-      let expected = try original.weights.matrix(placement.slots)
-      let found = try weights.matrix([placement.slots[0]])
+      let expected = try original.weights.matrix(placement)
+      let found = try weights.matrix(placement)
       guard try found.isIdentical(to: expected.rounded(to: found.dtype)) else {
         throw Self.fault("\(placement.slots[0])", "other parameters")
       }
     }
-    if let slot = missing.first { throw Self.fault("\(slot)", "no parameters") }
+    // What the convention has no place for is zero in the original too.
+    for slot in missing where try !original.weights.isZero(slot) {
+      throw Self.fault("\(slot)", "no parameters")
+    }
   }
 
   fileprivate static func fault(_ place: String, _ found: String) -> RecurrentError {

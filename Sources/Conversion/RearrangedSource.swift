@@ -5,10 +5,18 @@ import Tensors
 ///
 /// Memory is one block of the result and a piece of a source, however large the tensor is.
 struct RearrangedSource: ByteSource {
+  /// A block of a source, and what is added to its numbers.
+  struct Term: Sendable {
+    let view: StridedView
+    let addend: Double
+  }
+
   /// A block of the result.
   struct Piece: Sendable {
     /// The blocks that are added; none stands for zeros, one is copied as bytes.
-    let terms: [StridedView]
+    let terms: [Term]
+    /// What is added to the sum.
+    let addend: Double
     /// Where the block lies in the result.
     let placement: Placement
     /// Its shape.
@@ -23,7 +31,9 @@ struct RearrangedSource: ByteSource {
   /// Throws `conversion.slot` for a placement that goes backwards or stands still.
   init(_ dtype: DType, _ shape: [Int], _ pieces: [Piece]) throws {
     self.dtype = dtype
-    self.pieces = pieces.filter { !$0.terms.isEmpty && $0.size.rows > 0 && $0.size.columns > 0 }
+    self.pieces = pieces.filter { piece in
+      (!piece.terms.isEmpty || piece.addend != 0) && piece.size.rows > 0 && piece.size.columns > 0
+    }
     count = try byteCount(of: shape, elementSize: dtype.byteCount)
     for piece in self.pieces {
       let placement = piece.placement
@@ -60,15 +70,21 @@ struct RearrangedSource: ByteSource {
       + part.columns.lowerBound * placement.columnStride - start
     guard let target = block.baseAddress.map({ $0 + position * dtype.byteCount }) else { return }
     let strides = [placement.rowStride, placement.columnStride]
-    let terms = piece.terms.map { $0.part([part.rows, part.columns]) }
-    let source = terms.count == 1 ? terms[0] : try sum(terms, part)
+    let views = piece.terms.map { $0.view.part([part.rows, part.columns]) }
+    // What a convention takes off is what it put on, in exact arithmetic.
+    let addend = piece.terms.reduce(piece.addend) { $0 + $1.addend }
+    let source = views.count == 1 && addend == 0 ? views[0] : try sum(views, addend, part)
     try source.copy(to: target, strides: strides)
   }
 
-  private func sum(_ terms: [StridedView], _ part: Piece.Part) throws -> StridedView {
+  private func sum(_ terms: [StridedView], _ addend: Double, _ part: Piece.Part) throws
+    -> StridedView
+  {
     let shape = [part.rows.count, part.columns.count]
     let strides = [part.columns.count, 1]
-    var sum = [Double](repeating: -0.0, count: shape[0] * shape[1])
+    // −0 is the zero that changes nothing.
+    let start = addend == 0 ? -0.0 : addend
+    var sum = [Double](repeating: start, count: shape[0] * shape[1])
     for term in terms {
       let source = try StridedSource(
         term.base, elementSize: dtype.byteCount, shape: shape, strides: term.strides,

@@ -41,6 +41,40 @@ import WeightFormats
     }
   }
 
+  @Test func whatAFrameworkAddsIsTakenOffAndPutOn() throws {
+    let architecture = Architecture(inputSize: 3, hiddenSize: 5)
+    let canonical = try Network.parameterTensors(of: architecture)
+    let original = try CanonicalWeights(
+      canonicalState(architecture), architecture: architecture, tensors: canonical)
+    let shifted = canonical.map { stored in
+      StoredTensor(
+        name: stored.name, shape: stored.shape,
+        placements: stored.placements.map { placement in
+          var placement = placement
+          placement.addend = stored.name == "bias_ih_l0" ? 0.5 : 0
+          return placement
+        })
+    }
+    let stored = try original.encoded(as: shifted)
+    let before = try #require(try original.encoded(as: canonical)["bias_ih_l0"]?.doubles())
+    #expect(try stored["bias_ih_l0"]?.doubles() == before.map { $0 - 0.5 })
+    #expect(try original.rounds(writing: shifted))
+    let back = try CanonicalWeights(stored, architecture: architecture, tensors: shifted)
+    let after = try #require(try back.encoded(as: canonical)["bias_ih_l0"]?.doubles())
+    #expect(zip(before, after).allSatisfy { abs($0 - $1) < 1e-15 })
+    #expect(try !back.rounds(writing: shifted))
+    // Gradients do not move with the numbers.
+    #expect(try original.encoded(as: shifted, sums: .first)["bias_ih_l0"]?.doubles() == before)
+    // A table without the second bias holds only networks in which it is zero.
+    let fewer = canonical.filter { $0.name != "bias_hh_l0" }
+    let error = #expect(throws: RecurrentError.self) { try original.encoded(as: fewer) }
+    #expect(error?.reason == "convention.inexpressible")
+    let without = try CanonicalWeights(stored, architecture: architecture, tensors: fewer)
+    #expect(try without.encoded(as: fewer).count == 3)
+    #expect(
+      try without.encoded(as: canonical)["bias_hh_l0"]?.doubles() == [0, 0, 0, 0, 0])
+  }
+
   @Test func aNetworkTooLargeToRunIsProvenByItsBytes() throws {
     try withScratch { directory in
       let architecture = Architecture(inputSize: 14, hiddenSize: 15, bias: true)
