@@ -138,6 +138,22 @@ def diff_cases(folder):
     expect("--diff of nothing", 66, "file.missing", "rnn-inspect", GOOD, "--diff", folder / "none.pt")
     expect("--diff and --stats", 64, "usage.arguments", "rnn-inspect", GOOD, "--diff", GOOD, "--stats")
     other.unlink()
+    # Two modules in one file: both are listed, with what is assumed of each; choosing needs --module.
+    rng = np.random.default_rng(5)
+    arrays = {f"{prefix}.weight_{kind}_l0": rng.normal(size=(rows, columns))
+              for prefix, rows, size in (("first", 7, 3), ("second.rnn", 20, 4))
+              for kind, columns in (("ih", size), ("hh", 7 if rows == 7 else 5))}
+    np.savez(folder / "two.npz", **arrays)
+    report = json.loads(run("rnn-inspect", folder / "two.npz", "--json").stdout)
+    found = [(m["prefix"], m["architecture"]["cell"], m["architecture"]["hidden_size"]) for m in report["modules"]]
+    if found != [("first", "rnn_tanh", 7), ("second.rnn", "lstm", 5)]:
+        problems.append(f"two modules: {found}")
+    text = run("rnn-inspect", folder / "two.npz").stdout
+    if "first: assumed nonlinearity tanh" not in text or "lstm, 1 layer, input 4, hidden 5" not in text:
+        problems.append(f"two modules:\n{text}")
+    expect("two modules, one wanted", 65, "weights.ambiguous", "rnn-convert", folder / "two.npz",
+           folder / "two.h5", "--as", "textbook-d3")
+    (folder / "two.npz").unlink()
 
 
 def permission_case(folder):

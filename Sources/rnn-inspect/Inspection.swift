@@ -77,8 +77,12 @@ extension Inspection {
   var text: String {
     let state = weights.state
     var text = escapedForTerminal(weights.file.path) + "\n" + table(facts)
-    for note in (network?.assumptions ?? []) + (network?.remarks ?? []) {
-      text += "  note: \(escapedForTerminal(note))\n"
+    for module in modules {
+      guard case .success(let recognition) = module.network else { continue }
+      let owner = modules.count > 1 ? "\(module.prefix): " : ""
+      for note in recognition.assumptions + recognition.remarks {
+        text += "  note: \(escapedForTerminal(owner + note))\n"
+      }
     }
     text += "\n" + table(rows.map(columns))
     if !state.metadata.isEmpty {
