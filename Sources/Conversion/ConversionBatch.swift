@@ -88,7 +88,7 @@ public struct ConversionBatch: Sendable {
         .noInput, "batch.none", file: inputs.first, found: "no weight files",
         expected: "at least one")
     }
-    self.items = items
+    self.items = Self.joiningShards(items)
     self.ignored = ignored
     try checkOutputs(overwrite)
   }
@@ -116,8 +116,27 @@ public struct ConversionBatch: Sendable {
     directory.hasSuffix("/") ? directory + path : directory + "/" + path
   }
 
+  /// The items without files that belong to the index of another item, which takes their sizes.
+  private static func joiningShards(_ items: [Item]) -> [Item] {
+    var shards: Set<FileTree.Identity> = []
+    let indexed = items.map { item -> Item in
+      guard item.input.hasSuffix(".index.json"),
+        let others = try? WeightFile(path: item.input).otherFiles
+      else { return item }
+      shards.formUnion(others.compactMap { FileTree.Identity($0.path) })
+      return Item(
+        input: item.input, output: item.output,
+        byteCount: others.reduce(item.byteCount) { $0 + $1.count }, obstacle: nil)
+    }
+    return indexed.filter { item in
+      FileTree.Identity(item.input).map { !shards.contains($0) } ?? true
+    }
+  }
+
   /// A file name with the container's extension in place of any known one.
   private static func renamed(_ name: String, _ format: WeightFormat) -> String {
+    let index = ".index.json"
+    let name = name.hasSuffix(index) ? String(name.dropLast(index.count)) : name
     let known = WeightFormat.all.flatMap(\.extensions).map { "." + $0 }
     let lowercased = name.lowercased()
     let own = known.filter { lowercased.hasSuffix($0) }.max { $0.count < $1.count }

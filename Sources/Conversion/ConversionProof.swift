@@ -55,7 +55,7 @@ extension ConversionPlan {
     let planned = try counter.map { counter in try output.observed(counter.note) } ?? output
     counter?.begin(.writing, output)
     try outputFormat.write(
-      planned, to: outputPath, overwrite: options.overwrites, inputs: [input.file]
+      planned, to: outputPath, overwrite: options.overwrites, inputs: input.files
     ) { written in
       guard options.verifies else { return }
       counter?.begin(.comparing, output)

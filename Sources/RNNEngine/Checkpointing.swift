@@ -69,6 +69,8 @@ extension RNN {
   ///
   /// The states of every `every`-th step are kept, by default every √T-th. Throws `engine.checkpoint` for
   /// a bidirectional network, whose second direction needs the whole sequence.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func recordWithCheckpoints(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
     every: Int? = nil

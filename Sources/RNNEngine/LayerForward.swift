@@ -21,6 +21,7 @@ struct LayerTape<S: Scalar>: Sendable {
 struct Stack<S: Scalar>: Sendable {
   let configuration: RecurrentConfiguration
   let parameters: Parameters<S>
+  let weights: NetworkWeights<S>
 
   /// Runs all layers; replaces `states` by the final ones, and hands over each layer's tape.
   func forward(
@@ -74,17 +75,12 @@ struct Stack<S: Scalar>: Sendable {
     let inputSize = configuration.layerInputSize(layer)
     let chunk = max(1, rowsPerChunk / schedule.count(0))
     for direction in 0..<configuration.directionCount {
-      let weights = try LayerWeights(
-        parameters, configuration, layer: layer, direction: direction)
+      let weights = try weights.forward(
+        LayerParameters(
+          parameters: parameters, configuration: configuration, layer: layer,
+          direction: direction))
       let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
       let width = sweep.traceWidth
-      let packedInput = kernels.pack(
-        weights.input[...], rows: sweep.inputWidth, columns: inputSize)
-      let packedHidden = weights.packedHidden(sweep, kernels)
-      let packedProjection =
-        sweep.hasProjection
-        ? kernels.pack(weights.projection[...], rows: sweep.stateSize, columns: sweep.hiddenSize)
-        : []
       let keepsTrace = keepsTraces && sweep.layout.keepsTrace
       let traceRows =
         keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
@@ -94,28 +90,27 @@ struct Stack<S: Scalar>: Sendable {
 
       func run(
         _ steps: Range<Int>, input: UnsafePointer<S>, trace: UnsafeMutablePointer<S>,
-        hidden: UnsafePointer<S>, projection: UnsafePointer<S>, initial: UnsafePointer<S>,
-        cells: UnsafeMutablePointer<S>, output: UnsafeMutablePointer<S>,
-        scratch: UnsafeMutablePointer<S>
+        initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
+        output: UnsafeMutablePointer<S>, scratch: UnsafeMutablePointer<S>
       ) {
         let rows = schedule.rows(of: steps)
         let part = trace + (keepsTrace ? rows.lowerBound * width : 0)
         kernels.project(
           input, Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
-          packedWeight: packedInput, bias: weights.bias, width: sweep.inputWidth, into: part,
+          weight: weights.input, bias: weights.bias, width: sweep.inputWidth, into: part,
           stride: width)
         kernels.sweepForward(
           sweep, steps: steps,
           ForwardBuffers(
-            trace: part, packedHidden: hidden, packedProjection: projection,
+            trace: part, hidden: weights.hidden, projection: weights.projection,
             initialState: initial, cells: cells, output: output, scratch: scratch))
       }
       for start in stride(from: 0, to: schedule.steps, by: chunk) {
         let end = min(start + chunk, schedule.steps)
         run(
           sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end,
-          input: input, trace: &trace, hidden: packedHidden, projection: packedProjection,
-          initial: initial.h, cells: &states.c, output: &output, scratch: &scratch)
+          input: input, trace: &trace, initial: initial.h, cells: &states.c, output: &output,
+          scratch: &scratch)
       }
       schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
         let place = row * sweep.outputStride + sweep.outputOffset

@@ -73,6 +73,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
   }
 
   /// Runs the model; shapes as for `RNN`.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
   ) throws -> Output {
@@ -98,6 +100,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
   }
 
   /// Runs the model on token ids.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(
     _ tokens: Tokens, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
   ) throws -> Output {
@@ -105,6 +109,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
   }
 
   /// The loss and its gradients on token ids, with the gradient of the embedding.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func backward(
     _ tokens: Tokens, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
@@ -124,6 +130,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
   /// With `lengths` the loss ignores the padding; with `dropout` the network is in training mode; with
   /// `recomputing` it forgets what it can and computes it again, as `RNN.recordWithCheckpoints`: same
   /// bits, less memory, more time. Throws `engine.checkpoint` where that cannot be.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func backward(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil, recomputing: Bool = false, targets: Targets<S>, loss: Loss

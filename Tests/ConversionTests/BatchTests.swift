@@ -104,4 +104,20 @@ import WeightFormats
       #expect(error?.reason == "output.directory")
     }
   }
+
+  @Test func shardsAreOneInput() throws {
+    try withScratch { directory in
+      var state = StateDict()
+      for name: Name in ["a", "b", "c"] {
+        try state.append(name, Tensor.make([1.0, 2, 3], shape: [3]))
+      }
+      let index = directory + "/model.safetensors.index.json"
+      try WeightFormat.sharded(shardSize: 30).write(state, to: index) { _ in }
+      #expect(try files.contentsOfDirectory(atPath: directory).count == 4)
+      let batch = try ConversionBatch([directory], into: directory + "-out", format: .npz)
+      #expect(batch.items.map(\.input) == [index])
+      #expect(batch.items.map(\.output) == [directory + "-out/model.npz"])
+      #expect(batch.items[0].byteCount > 3 * 24)
+    }
+  }
 }
