@@ -16,8 +16,15 @@ public struct ConversionOptions: Sendable {
   public var dtype: DType?
   /// Whether the output is proven equal before it appears.
   public var verifies = true
+  /// The number of parameters up to which both networks are run to prove a change of convention.
+  ///
+  /// Running needs memory in proportion to the parameters; larger networks are proven by comparing
+  /// parameter by parameter, which needs the same memory for any size.
+  public var largestRun = 1 << 21
   /// Whether an existing output may be replaced.
   public var overwrites = false
+  /// Called after every piece of work, on the thread that converts.
+  public var progress: (@Sendable (ConversionProgress) -> Void)?
 
   /// Creates options that keep everything as it is.
   public init() {}
@@ -53,6 +60,8 @@ public struct ConversionPlan: Sendable {
   public let steps: [Step]
   /// Assumptions, and what is not carried over; one line each.
   public let notes: [String]
+  /// The keys of metadata that the output's container has no place for.
+  public let droppedMetadata: [String]
   /// The largest loss of a narrowed tensor, with its name.
   public let losses: [(name: Name, loss: ConversionLoss)]
   /// What will be written.
@@ -67,9 +76,9 @@ public struct ConversionPlan: Sendable {
   /// network, and `conversion.collision` when two tensors would get one name.
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     var options = options
-    self.outputPath = outputPath
-    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
-    self.outputFormat = outputFormat
+    options.outputFormat =
+      try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    let input: WeightFile
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
     } catch let error as RecurrentError where error.reason == "pt.key" {
@@ -78,6 +87,16 @@ public struct ConversionPlan: Sendable {
       input = try WeightFile(path: inputPath, format: options.inputFormat, key: module)
       options.reading.module = nil
     }
+    try self.init(input, to: outputPath, options: options)
+  }
+
+  /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
+  /// loses, and writes nothing.
+  public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
+    self.input = input
+    self.outputPath = outputPath
+    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    self.outputFormat = outputFormat
     self.options = options
     do {
       var notes: [String] = []
@@ -99,8 +118,9 @@ public struct ConversionPlan: Sendable {
         input.state, network, changesConvention ? target : nil)
       var losses: [(name: Name, loss: ConversionLoss)] = []
       if let dtype = options.dtype {
-        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype)
+        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
       }
+      var droppedMetadata: [String] = []
       if outputFormat.carriesMetadata {
         if network != nil {
           state.metadata["format"] = state.metadata["format"] ?? "rnn-state-dict"
@@ -113,6 +133,7 @@ public struct ConversionPlan: Sendable {
         notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
           "metadata \($0.key) = \($0.value) is not carried over: \(outputFormat.name) has no metadata"
         }
+        droppedMetadata = state.metadata.pairs.map(\.key).filter { !$0.hasPrefix("format") }
         state.metadata = Metadata()
       }
       notes += input.state.skipped.map { "not a weight, left behind: \($0)" }
@@ -121,9 +142,15 @@ public struct ConversionPlan: Sendable {
       self.steps = steps
       self.losses = losses
       self.notes = notes
+      self.droppedMetadata = droppedMetadata
       output = state
     } catch let error as RecurrentError {
-      throw error.inFile(inputPath)
+      throw error.inFile(input.file.path)
+    }
+    do {
+      try outputFormat.check(output)
+    } catch let error as RecurrentError {
+      throw error.inFile(outputPath)
     }
   }
 
@@ -247,7 +274,8 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func narrowed(
-    _ state: StateDict, _ steps: [Step], to dtype: DType
+    _ state: StateDict, _ steps: [Step], to dtype: DType,
+    _ progress: (@Sendable (ConversionProgress) -> Void)?
   ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
     guard dtype.isFloatingPoint else {
       throw RecurrentError(
@@ -258,15 +286,18 @@ public struct ConversionPlan: Sendable {
     result.ties = state.ties
     var narrowedSteps: [Step] = []
     var losses: [(name: Name, loss: ConversionLoss)] = []
-    for (entry, step) in zip(state.entries, steps) {
+    let counter = progress.map(PhaseCounter.init)
+    counter?.begin(.rounding, state)
+    let observed = try counter.map { counter in try state.observed(counter.note) } ?? state
+    for ((entry, seen), step) in zip(zip(state.entries, observed.entries), steps) {
       let from = entry.tensor.dtype
       guard from.isFloatingPoint, from != dtype else {
         try result.append(entry.name, entry.tensor)
         narrowedSteps.append(step)
         continue
       }
-      let (tensor, loss) = try entry.tensor.converted(to: dtype)
-      try result.append(entry.name, tensor)
+      let (_, loss) = try seen.tensor.converted(to: dtype)
+      try result.append(entry.name, entry.tensor.rounded(to: dtype))
       losses.append((entry.name, loss))
       narrowedSteps.append(
         Step(

@@ -21,6 +21,8 @@ public struct WeightFormat: Sendable {
   let readContents: @Sendable (InputFile, _ key: String?) throws -> StateDict
   /// Writes to a temporary file; `nil` for containers that are only read.
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
+  /// Throws what writing would throw about names and types, without reading an element.
+  var checkContents: @Sendable (StateDict) throws -> Void = { _ in }
   /// Reads weights that are spread over files beside the one that is opened, and gives those files.
   var readSeveral: (@Sendable (InputFile) throws -> (StateDict, [InputFile]))?
   /// Writes several files under the output protocol: path, overwrite, inputs, proof.
@@ -47,7 +49,8 @@ public struct WeightFormat: Sendable {
     name: "hdf5", extensions: ["h5", "hdf5"], summary: "HDF5, laid out like a state dict",
     carriesMetadata: true, expectedConvention: nil,
     recognizes: HDF5.recognizes, readContents: { file, _ in try HDF5.read(file) },
-    writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) })
+    writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) },
+    checkContents: { try HDF5Writer($0).checkNames() })
 
   /// Hugging Face safetensors.
   public static let safetensors = WeightFormat(
@@ -68,7 +71,7 @@ public struct WeightFormat: Sendable {
     name: "npz", extensions: ["npz"], summary: "NumPy archive (numpy.savez)",
     carriesMetadata: true, expectedConvention: nil,
     recognizes: NPZ.recognizes, readContents: { file, _ in try NPZ.read(file) },
-    writeContents: { try NPZ.write($0, to: $1) })
+    writeContents: { try NPZ.write($0, to: $1) }, checkContents: NPZ.check)
 
   /// A single NumPy array, read under the name `array`.
   public static let npy = WeightFormat(
@@ -257,6 +260,12 @@ public struct WeightFile: Sendable {
 }
 
 extension WeightFormat {
+  /// Throws what the container cannot hold (a type, a name) before anything is written; what depends
+  /// on more than names and types is still found when writing.
+  public func check(_ state: StateDict) throws {
+    try checkContents(state)
+  }
+
   /// Writes a state dict under the output protocol: temporary file, fsync, proof by an independent
   /// read, rename.
   ///

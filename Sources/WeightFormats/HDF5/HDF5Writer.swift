@@ -19,13 +19,17 @@ struct HDF5Writer {
 
   init(_ state: StateDict) { self.state = state }
 
-  func write(toFileAt path: String) throws {
+  func checkNames() throws {
     for entry in state.entries { try check(entry.name) }
     for pair in state.metadata.pairs where pair.key.isEmpty || hasNUL(pair.key + pair.value) {
       throw RecurrentError(
         .malformed, "h5.metadata", at: "metadata \"\(pair.key)\"",
         found: "an empty key or a NUL in the text", expected: "text that HDF5 can hold")
     }
+  }
+
+  func write(toFileAt path: String) throws {
+    try checkNames()
     let extents = try HDF5Library.locked { try layOut(path) }
     try fill(path, extents)
   }
