@@ -42,6 +42,8 @@ struct HDF5Attribute: Sendable {
 
   var name: Name
   var value: Value
+  /// The elements of an array of text, which Keras uses for lists of names.
+  var texts: [String]?
 }
 
 struct HDF5Dataset: Sendable {

@@ -8,6 +8,7 @@ struct HDF5AttributeReader {
   let image: HDF5Image
   private var heaps: [Int: HDF5GlobalHeap] = [:]
   private var datatypes: [Int: HDF5Datatype] = [:]
+  private var committed: [Int: HDF5ObjectHeader] = [:]
   private var count = 0
 
   init(_ image: HDF5Image) { self.image = image }
@@ -39,6 +40,14 @@ struct HDF5AttributeReader {
     return attributes.map(\.attribute)
   }
 
+  /// The header of an object; committed datatypes may be met any number of times.
+  mutating func header(at address: Int) throws -> HDF5ObjectHeader {
+    if let known = committed[address] { return known }
+    let header = try HDF5ObjectHeader(at: address, in: image)
+    if header.isCommittedType { committed[address] = header }
+    return header
+  }
+
   /// A datatype message, which may stand elsewhere in the file.
   mutating func datatype(_ message: HDF5Cursor, isShared: Bool) throws -> HDF5Datatype {
     var cursor = message
@@ -52,7 +61,7 @@ struct HDF5AttributeReader {
     try cursor.skip(version == 1 ? 6 : 0)
     let address = try cursor.requiredAddress("a datatype")
     if let known = datatypes[address] { return known }
-    let header = try HDF5ObjectHeader(at: address, in: image)
+    let header = try header(at: address)
     guard let inner = try header.only(0x03), !inner.isShared else {
       throw cursor.damage("an object that is no datatype", "a committed datatype")
     }
@@ -111,10 +120,34 @@ struct HDF5AttributeReader {
       var spaceMessage = try cursor.part(spaceSize)
       let space = try HDF5Dataspace(&spaceMessage)
       try cursor.skip(padded(spaceSize))
-      return HDF5Attribute(name: name, value: try value(of: cursor, type, space))
+      return HDF5Attribute(
+        name: name, value: try value(of: cursor, type, space),
+        texts: try texts(of: cursor, type, space))
     } catch let error as RecurrentError {
       throw error.within("attribute \"\(name)\"")
     }
+  }
+
+  private mutating func texts(
+    of data: HDF5Cursor, _ type: HDF5Datatype, _ space: HDF5Dataspace
+  ) throws -> [String]? {
+    guard let text = type.text, let shape = space.shape, !shape.isEmpty,
+      let elements = space.elementCount
+    else { return nil }
+    guard elements <= data.count / type.size else {
+      throw data.damage("\(elements) texts in \(data.count) bytes", "as many as fit")
+    }
+    var data = data
+    var texts: [String] = []
+    var total = 0
+    for _ in 0..<elements {
+      let bytes = try self.text(&data, type, text)
+      total += bytes.count
+      guard total <= HDF5Limit.attributeBytes else { return nil }
+      guard let name = Name(validating: bytes) else { return nil }
+      texts.append(name.string)
+    }
+    return texts
   }
 
   private mutating func value(

@@ -59,20 +59,28 @@ struct HDF5ChunkIndex {
   // u32 size · u32 mask · u64 offsets, one more than axes
   private mutating func readBTree1(at address: Int) throws {
     let keySize = 8 + 8 * (grid.shape.count + 1)
-    try HDF5BTree1.forEachLeafEntry(at: address, type: 1, keySize: keySize, in: image) {
-      key, child in
+    let lengths = grid.chunkShape + [grid.elementSize]
+    func coordinates(_ key: HDF5Cursor) throws -> [Int] {
       var key = key
-      let (size, mask) = (try key.u32(), try key.u32())
-      var coordinates: [Int] = []
-      for length in grid.chunkShape {
+      try key.skip(8)
+      return try lengths.map { length in
         let offset = try key.int(8)
         guard offset % length == 0 else {
           throw key.damage("a chunk at \(offset)", "a multiple of \(length)")
         }
-        coordinates.append(offset / length)
+        return offset / length
       }
-      try add(coordinates, address: child, size: size, mask: mask)
     }
+    try HDF5BTree1.forEachLeafEntry(
+      at: address, type: 1, keySize: keySize, in: image,
+      areAscending: { try coordinates($0).lexicographicallyPrecedes(try coordinates($1)) },
+      { key, child, _ in
+        let place = try coordinates(key)
+        guard place.last == 0 else { throw key.damage("a chunk inside an element", "a 0") }
+        var key = key
+        let (size, mask) = (try key.u32(), try key.u32())
+        try add(place.dropLast(), address: child, size: size, mask: mask)
+      })
   }
 
   // type 10: O address · u64 coordinates; type 11: O address · size · u32 mask · u64 coordinates

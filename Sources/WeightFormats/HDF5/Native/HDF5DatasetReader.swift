@@ -27,6 +27,11 @@ struct HDF5DatasetReader {
     var spaceBody = spaceMessage.body
     let space = try HDF5Dataspace(&spaceBody)
     let storage = try HDF5Storage(layoutMessage.body)
+    if case .chunked(let chunking) = storage, chunking.elementSize != type.size {
+      throw RecurrentError(
+        .malformed, "h5.chunk", found: "chunks with elements of \(chunking.elementSize) bytes",
+        expected: "\(type.size) bytes")
+    }
     var dataset = HDF5Dataset(
       identity: UInt64(header.address), type: type.element, shape: space.shape)
     if case .opaque = type.element {
@@ -67,11 +72,6 @@ struct HDF5DatasetReader {
       return try WindowSource(image.source, offset: image.base + address, count: count)
     case .chunked(let chunking):
       guard count > 0 else { return MemorySource([]) }
-      guard chunking.elementSize == elementSize else {
-        throw RecurrentError(
-          .malformed, "h5.chunk", found: "chunks with elements of \(chunking.elementSize) bytes",
-          expected: "\(elementSize) bytes")
-      }
       let grid = try HDF5ChunkGrid(
         shape: shape, chunkShape: chunking.shape, elementSize: elementSize)
       let chunks = try HDF5ChunkIndex.chunks(

@@ -54,9 +54,19 @@ struct HDF5Datatype {
     self.text = text
   }
 
+  // u16 position of the first bit · u16 number of bits
+  private static func checkBits(_ cursor: HDF5Cursor, size: Int) throws {
+    var cursor = cursor
+    let (offset, precision) = (try cursor.u16(), try cursor.u16())
+    guard precision > 0, offset + precision <= size * 8 else {
+      throw cursor.damage("\(precision) bits from bit \(offset) in \(size) bytes", "fewer")
+    }
+  }
+
   private static func integer(
     _ cursor: inout HDF5Cursor, size: Int, bits: Int
   ) throws -> HDF5ElementType {
+    try checkBits(cursor, size: size)
     let (offset, precision) = (try cursor.u16(), try cursor.u16())
     guard offset == 0, precision == size * 8 else { return .other("integer with padding") }
     return .integer(size: size, isSigned: bits & 8 != 0, isBigEndian: bits & 1 != 0)
@@ -65,16 +75,24 @@ struct HDF5Datatype {
   private static func float(
     _ cursor: inout HDF5Cursor, size: Int, bits: Int
   ) throws -> HDF5ElementType {
+    try checkBits(cursor, size: size)
     let (offset, precision) = (try cursor.u16(), try cursor.u16())
     let (exponent, exponentSize) = (try cursor.u8(), try cursor.u8())
     let (mantissa, mantissaSize) = (try cursor.u8(), try cursor.u8())
     let bias = try cursor.u32()
+    let sign = bits >> 8 & 0xFF
+    guard exponentSize > 0, mantissaSize > 0, sign < precision,
+      exponent + exponentSize <= precision, mantissa + mantissaSize <= precision,
+      exponent >= mantissa + mantissaSize || mantissa >= exponent + exponentSize,
+      !(exponent..<exponent + exponentSize).contains(sign),
+      !(mantissa..<mantissa + mantissaSize).contains(sign)
+    else { throw cursor.damage("a number whose parts overlap", "sign, exponent and mantissa") }
     // Bit 6 is the byte order of the VAX.
     guard offset == 0, precision == size * 8, bits & 0x40 == 0 else {
       return .other("floating point with padding")
     }
     let fields = HDF5ElementType.FloatFields(
-      sign: bits >> 8 & 0xFF, exponentPosition: exponent, exponentSize: exponentSize,
+      sign: sign, exponentPosition: exponent, exponentSize: exponentSize,
       exponentBias: bias, mantissaPosition: mantissa, mantissaSize: mantissaSize,
       hasImpliedOne: bits >> 4 & 3 == 2)
     return .float(size: size, fields: fields, isBigEndian: bits & 1 != 0)

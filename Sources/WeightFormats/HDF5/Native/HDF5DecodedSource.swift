@@ -24,7 +24,8 @@ final class HDF5DecodedSource: ByteSource, @unchecked Sendable {
   /// `chunks` are in the order of the grid and lie inside `source`; the shape fits in memory sizes.
   init(
     _ image: HDF5Image, _ grid: HDF5ChunkGrid, _ chunks: [HDF5Chunk], _ filters: HDF5Filters,
-    leavesEdgesUnfiltered: Bool, fill: [UInt8], blockBytes: Int = 8 << 20
+    leavesEdgesUnfiltered: Bool, fill: [UInt8], blockBytes: Int = 8 << 20,
+    bandBytes: Int = 64 << 20
   ) throws {
     source = image.source
     base = image.base
@@ -35,10 +36,10 @@ final class HDF5DecodedSource: ByteSource, @unchecked Sendable {
     self.fill = fill.contains { $0 != 0 } ? fill : []
     count = try byteCount(of: grid.shape, elementSize: grid.elementSize)
     rowElements = try elementCount(of: Array(grid.shape.dropFirst()))
-    let most = 64 << 20
     let (bandElements, overflow) = rowElements.multipliedReportingOverflow(by: grid.chunkShape[0])
-    if overflow || bandElements > most / grid.elementSize {
-      blockElements = most / grid.elementSize
+    if overflow || bandElements > bandBytes / grid.elementSize {
+      // Then chunks may be decoded more than once, but memory stays bounded.
+      blockElements = bandBytes / grid.elementSize
     } else {
       blockElements = bandElements * max(1, blockBytes / grid.elementSize / bandElements)
     }

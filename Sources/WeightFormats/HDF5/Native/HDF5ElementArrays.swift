@@ -142,7 +142,8 @@ enum HDF5ExtensibleArray {
       for _ in 0..<sizes.blocks(level) {
         if let block = try cursor.address() {
           try readDataBlock(
-            at: block, first: first, count: elements, sizes, image, &array) { _ in true }
+            at: block, first: first, count: elements, sizes, image, &array
+          ) { _ in true }
         }
         first += elements
       }
@@ -183,7 +184,7 @@ enum HDF5ExtensibleArray {
     try cursor.expectChecksum()
   }
 
-  // prefix · block offset · elements · checksum; with pages: prefix · block offset · checksum · pages
+  // prefix · block offset · elements · checksum; or prefix · block offset · checksum · pages
   private static func readDataBlock(
     at address: Int, first: Int, count: Int, _ sizes: Sizes, _ image: HDF5Image,
     _ array: inout HDF5ElementArray, isWritten: (Int) -> Bool

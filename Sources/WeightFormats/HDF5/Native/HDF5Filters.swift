@@ -47,7 +47,8 @@ struct HDF5Filters {
         filters.append(.shuffle(elementSize: size))
       case 3: filters.append(.fletcher32)
       case 32000: filters.append(.lzf)
-      default: throw Self.unknown(id, String(decoding: name.prefix { $0 != 0 }, as: UTF8.self), place)
+      default:
+        throw Self.unknown(id, String(decoding: name.prefix { $0 != 0 }, as: UTF8.self), place)
       }
     }
   }
@@ -117,7 +118,7 @@ struct HDF5Filters {
     }
     var stream = z_stream()
     guard inflateInit_(&stream, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
-      throw RecurrentError(.resources, "h5.inflate", found: "no memory to inflate a chunk")
+      throw RecurrentError(.resources, "zip.inflate", found: "no memory to inflate a chunk")
     }
     defer { inflateEnd(&stream) }
     var input = bytes

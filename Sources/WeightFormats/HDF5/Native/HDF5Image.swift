@@ -30,6 +30,8 @@ final class HDF5Image {
   let source: any ByteSource
   /// Where address zero lies in the source.
   let base: Int
+  /// The number of addresses, at most as many as bytes from there on.
+  let count: Int
   /// Bytes of an address.
   let offsetSize: Int
   /// Bytes of a length.
@@ -40,15 +42,13 @@ final class HDF5Image {
   private var starts: Set<Int> = []
   private var extents: [Range<Int>] = []
 
-  init(_ source: any ByteSource, base: Int, offsetSize: Int, lengthSize: Int) {
+  init(_ source: any ByteSource, base: Int, count: Int, offsetSize: Int, lengthSize: Int) {
     self.source = source
     self.base = base
+    self.count = count
     self.offsetSize = offsetSize
     self.lengthSize = lengthSize
   }
-
-  /// The number of addresses.
-  var count: Int { source.count - base }
 
   /// Throws unless the range lies inside the file.
   func check(_ address: Int, count: Int, _ what: String) throws {
@@ -56,7 +56,7 @@ final class HDF5Image {
       throw RecurrentError(
         .malformed, "h5.address", at: "byte \(place(address))",
         found: "\(what) of \(count) bytes past the end of the file",
-        expected: "everything below byte \(source.count)")
+        expected: "everything below byte \(base + self.count)")
     }
   }
 

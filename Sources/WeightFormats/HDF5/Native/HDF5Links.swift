@@ -43,8 +43,14 @@ struct HDF5Links {
     var message = message
     let tree = try message.requiredAddress("a B-tree")
     let heap = try HDF5LocalHeap(at: try message.requiredAddress("a heap"), in: image)
-    try HDF5BTree1.forEachLeafEntry(at: tree, type: 0, keySize: image.lengthSize, in: image) {
-      _, address in
+    func name(_ key: HDF5Cursor) throws -> [UInt8] {
+      var key = key
+      return try heap.text(at: try key.length())
+    }
+    try HDF5BTree1.forEachLeafEntry(
+      at: tree, type: 0, keySize: image.lengthSize, in: image,
+      areAscending: { try name($0).lexicographicallyPrecedes(try name($1)) }
+    ) { key, address, next in
       var head = try image.read(address, count: 8, "a symbol table node")
       try head.expect("SNOD")
       try head.expect(version: 1, of: "a symbol table node")
@@ -54,11 +60,20 @@ struct HDF5Links {
       var cursor = try image.readOnce(
         address, count: 8 + count * entrySize, "a symbol table node")
       try cursor.skip(8)
-      for _ in 0..<count {
+      // A node's names come after the key before it, up to and including the one after it.
+      var previous = try name(key)
+      let greatest = try name(next)
+      for index in 0..<count {
         try image.step()
-        let name = try Self.name(try heap.text(at: try cursor.int(image.offsetSize)), at: cursor)
+        let raw = try heap.text(at: try cursor.int(image.offsetSize))
+        let name = try Self.name(raw, at: cursor)
+        guard previous.lexicographicallyPrecedes(name.utf8),
+          index + 1 < count || !greatest.lexicographicallyPrecedes(name.utf8)
+        else { throw cursor.damage("the name \(name) out of order", "names in order") }
+        previous = name.utf8
         let target = try cursor.address()
         let kind = try cursor.u32()
+        guard kind <= 2 else { throw cursor.damage("a link of type \(kind)", "0, 1 or 2") }
         try cursor.skip(4)
         var scratch = try cursor.part(16)
         if kind == 2 {

@@ -11,9 +11,25 @@ struct HDF5LocalHeap {
     try head.expect(version: 0, of: "a local heap")
     try head.skip(3)
     let size = try head.length()
-    try head.skip(image.lengthSize)
+    let free = try head.length()
     let start = try head.requiredAddress("the names")
     data = try image.readOnce(start, count: size, "a local heap")
+    try checkFreeList(from: free, in: image)
+  }
+
+  // L next · L size; 1 stands for the end.
+  private func checkFreeList(from first: Int, in image: HDF5Image) throws {
+    var free = first
+    while free != 1 {
+      try image.step()
+      var block = try data.moved(to: free)
+      let next = try block.length()
+      let size = try block.length()
+      guard size <= data.end - free, size >= 2 * image.lengthSize, next == 1 || next != free else {
+        throw block.damage("\(size) free bytes", "at most \(data.end - free)")
+      }
+      free = next
+    }
   }
 
   func text(at offset: Int) throws -> [UInt8] {

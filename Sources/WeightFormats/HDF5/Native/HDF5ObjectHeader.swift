@@ -43,6 +43,11 @@ struct HDF5ObjectHeader {
     return found.first
   }
 
+  /// Whether the object is a datatype that others refer to.
+  var isCommittedType: Bool {
+    all(0x01).isEmpty && all(0x08).isEmpty && !all(0x03).isEmpty
+  }
+
   private static func isKnown(_ type: Int) -> Bool { type <= 0x18 && type != 0x09 }
 
   // version 1 · 0 · u16 messages · u32 references · u32 size · 4 bytes of padding · messages

@@ -98,7 +98,7 @@ private struct HDF5ReaderWalk {
     }
     var kind = "object"
     do {
-      let header = try HDF5ObjectHeader(at: address, in: image)
+      let header = try attributes.header(at: address)
       if !header.all(0x11).isEmpty || !header.all(0x02).isEmpty {
         kind = "group"
         groups[address] = place
@@ -117,9 +117,7 @@ private struct HDF5ReaderWalk {
   private mutating func object(
     _ header: HDF5ObjectHeader, name: String
   ) throws -> HDF5Node.Object {
-    if header.all(0x01).isEmpty, header.all(0x08).isEmpty, !header.all(0x03).isEmpty {
-      return .other("a committed type")
-    }
+    if header.isCommittedType { return .other("a committed type") }
     return .dataset(
       try HDF5DatasetReader(image: image).dataset(header, &attributes, name: name))
   }

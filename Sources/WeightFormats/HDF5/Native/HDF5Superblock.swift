@@ -30,11 +30,13 @@ struct HDF5Superblock {
     cursor = HDF5Cursor(head, at: start, offsetSize: offsetSize, lengthSize: lengthSize)
     try cursor.skip(version < 2 ? 24 + (version == 1 ? 4 : 0) : 12)
     // Like libhdf5, count from the signature: a user block may have been put in front later.
-    _ = try cursor.address()
-    let image = HDF5Image(source, base: start, offsetSize: offsetSize, lengthSize: lengthSize)
+    let statedBase = try cursor.address() ?? start
     let second = try cursor.address()
     let end = try cursor.address() ?? 0
     guard end <= source.count else { throw Self.truncated(source.count, end) }
+    let image = HDF5Image(
+      source, base: start, count: max(0, min(end - statedBase, source.count - start)),
+      offsetSize: offsetSize, lengthSize: lengthSize)
     if version < 2 {
       let driverPlace = cursor.place
       guard try cursor.address() == nil else { throw Self.driver(at: driverPlace) }
