@@ -184,6 +184,28 @@ def read(path):
     return found
 
 
+def outside(directory):
+    """Valid, but not in our own reader's subset: what libhdf5's worker must read."""
+    os.makedirs(os.path.join(directory, ".outside"), exist_ok=True)
+    with h5py.File(os.path.join(directory, ".outside", "deflated-twice.h5"), "w",
+                   libver="v110") as file:
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_chunk((3, 4))
+        creation.set_deflate(4)
+        creation.set_deflate(9)
+        dataset = h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F32LE,
+                                  h5py.h5s.create_simple((7, 10)), creation)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values((7, 10), "<f4"))
+        file["b"] = values((5,), ">i2")
+        file["c"] = h5py.SoftLink("a")
+        file["d"] = numpy.bytes_("text")
+        file.create_group("g").attrs["n"] = 7
+        file.create_dataset("e", (2, 2), "<f8", fillvalue=1.5)
+        file["f"] = numpy.array([True, False])
+        file["h"] = numpy.zeros(2, "V3")
+        file["i"] = values((2,), "<f2")
+
+
 def main(directory="fixtures/golden/hdf5-layouts"):
     os.makedirs(directory, exist_ok=True)
     arrays, files = {}, {}
@@ -194,6 +216,7 @@ def main(directory="fixtures/golden/hdf5-layouts"):
             files[os.path.basename(path)] = {"tensors": [
                 [key, dtype, shape, arrays.setdefault(data.hex(), len(arrays))]
                 for key, (dtype, shape, data) in read(path).items()]}
+    outside(directory)
     with open(os.path.join(directory, "expected.json"), "w") as file:
         json.dump({"arrays": list(arrays), "files": files}, file, ensure_ascii=False,
                   sort_keys=True)

@@ -51,6 +51,13 @@ struct HDF5Filters {
         throw Self.unknown(id, String(decoding: name.prefix { $0 != 0 }, as: UTF8.self), place)
       }
     }
+    let compressors = filters.filter {
+      switch $0 {
+      case .deflate, .lzf: true
+      case .shuffle, .fletcher32: false
+      }
+    }
+    guard compressors.count <= 1 else { throw cursor.outside("chunks that are compressed twice") }
   }
 
   private static func unknown(_ id: Int, _ name: String, _ place: String) -> RecurrentError {
@@ -68,22 +75,18 @@ struct HDF5Filters {
   /// The bytes of a chunk as they were before the filters; bits of `mask` are filters left out.
   func decode(_ stored: [UInt8], mask: Int, count: Int) throws -> [UInt8] {
     let applied = filters.enumerated().filter { mask >> $0.offset & 1 == 0 }.map(\.element)
-    // What each filter was given; unknown after a compressor.
-    var inputs: [Int?] = []
-    var size: Int? = count
+    // What each filter was given, which is all that is to be known for the only compressor.
+    var inputs: [Int] = []
+    var size = count
     for filter in applied {
       inputs.append(size)
-      switch filter {
-      case .deflate, .lzf: size = nil
-      case .shuffle: break
-      case .fletcher32: size = size.map { $0 + 4 }
-      }
+      if case .fletcher32 = filter { size += 4 }
     }
     var bytes = stored
     for (filter, input) in zip(applied, inputs).reversed() {
       switch filter {
-      case .deflate: bytes = try Self.inflated(bytes, count: try Self.known(input))
-      case .lzf: bytes = try Self.expanded(bytes, count: try Self.known(input))
+      case .deflate: bytes = try Self.inflated(bytes, count: input)
+      case .lzf: bytes = try Self.expanded(bytes, count: input)
       case .shuffle(let elementSize): bytes = Self.unshuffled(bytes, elementSize)
       case .fletcher32: bytes = try Self.verified(bytes)
       }
@@ -94,15 +97,6 @@ struct HDF5Filters {
         expected: "\(count) bytes")
     }
     return bytes
-  }
-
-  private static func known(_ size: Int?) throws -> Int {
-    guard let size else {
-      throw RecurrentError(
-        .unsupported, HDF5Reader.outsideSubset, found: "a chunk that was compressed twice",
-        expected: "at most one compressor")
-    }
-    return size
   }
 
   private static func damaged(_ reason: String, _ found: String, _ count: Int) -> RecurrentError {
