@@ -200,6 +200,7 @@ def outside(directory):
         file["c"] = h5py.SoftLink("a")
         file["d"] = numpy.bytes_("text")
         file.create_group("g").attrs["n"] = 7
+        file["g"].attrs["list"] = ["one", "two"]
         file.create_dataset("e", (2, 2), "<f8", fillvalue=1.5)
         file["f"] = numpy.array([True, False])
         file["h"] = numpy.zeros(2, "V3")

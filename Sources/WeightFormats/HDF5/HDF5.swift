@@ -42,11 +42,16 @@ public enum HDF5 {
     }
   }
 
-  /// What a file holds, by our own reader or, where it knows too little, by libhdf5.
-  static func contents(of file: InputFile, trustingFile: Bool) throws -> HDF5Contents {
+  /// Describes every object of a file, or of a range of one (a stored member of an archive).
+  ///
+  /// Our own reader does so or, where it knows too little about a whole file, libhdf5.
+  static func contents(
+    of source: any ByteSource, trustingFile: Bool = false
+  ) throws -> HDF5Contents {
     do {
-      return try HDF5Reader(source: file).contents()
+      return try HDF5Reader(source: source).contents()
     } catch let error as RecurrentError where error.reason == HDF5Reader.outsideSubset {
+      guard let file = source as? InputFile else { throw error }
       if trustingFile { return try HDF5LibraryFile(file).contents() }
       guard let executable = HDF5Worker.executable else { throw error }
       return try HDF5WorkerClient(file, executable: executable).contents()

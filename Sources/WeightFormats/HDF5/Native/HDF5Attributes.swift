@@ -120,47 +120,63 @@ struct HDF5AttributeReader {
       var spaceMessage = try cursor.part(spaceSize)
       let space = try HDF5Dataspace(&spaceMessage)
       try cursor.skip(padded(spaceSize))
-      return HDF5Attribute(
-        name: name, value: try value(of: cursor, type, space),
-        texts: try texts(of: cursor, type, space))
+      return HDF5Attribute(name: name, value: try value(of: cursor, type, space))
     } catch let error as RecurrentError {
       throw error.within("attribute \"\(name)\"")
     }
   }
 
   private mutating func texts(
-    of data: HDF5Cursor, _ type: HDF5Datatype, _ space: HDF5Dataspace
-  ) throws -> [String]? {
-    guard let text = type.text, let shape = space.shape, !shape.isEmpty,
-      let elements = space.elementCount
-    else { return nil }
-    guard elements <= data.count / type.size else {
-      throw data.damage("\(elements) texts in \(data.count) bytes", "as many as fit")
+    of data: HDF5Cursor, _ type: HDF5Datatype, _ text: HDF5Datatype.Text, count: Int
+  ) throws -> HDF5Attribute.Value {
+    guard count <= HDF5Limit.objects else {
+      throw RecurrentError(
+        .malformed, "h5.attribute", at: data.place, found: "\(count) texts",
+        expected: "at most \(HDF5Limit.objects)")
+    }
+    guard count <= data.count / type.size else {
+      throw data.damage("\(count) texts in \(data.count) bytes", "as many as fit")
     }
     var data = data
     var texts: [String] = []
     var total = 0
-    for _ in 0..<elements {
+    for _ in 0..<count {
+      let place = data.place
       let bytes = try self.text(&data, type, text)
       total += bytes.count
-      guard total <= HDF5Limit.attributeBytes else { return nil }
-      guard let name = Name(validating: bytes) else { return nil }
+      guard total <= HDF5Limit.attributeBytes else {
+        throw RecurrentError(
+          .malformed, "h5.attribute", at: place, found: "\(total) bytes",
+          expected: "at most \(HDF5Limit.attributeBytes)")
+      }
+      guard let name = Name(validating: bytes) else {
+        return .other("\(count) elements, text that is not valid UTF-8")
+      }
       texts.append(name.string)
     }
-    return texts
+    return .texts(texts)
   }
 
   private mutating func value(
     of data: HDF5Cursor, _ type: HDF5Datatype, _ space: HDF5Dataspace
   ) throws -> HDF5Attribute.Value {
     let elements = space.shape == nil ? 0 : space.elementCount ?? Int.max
+    if space.shape?.isEmpty == false {
+      if elements == 0 { return .texts([]) }
+      if elements > 1, let text = type.text {
+        return try texts(of: data, type, text, count: elements)
+      }
+    }
     guard elements == 1 else {
       return .other("\(elements) elements, \(type.element.description)")
     }
     var data = data
     if let text = type.text {
       let bytes = try self.text(&data, type, text)
-      return Name(validating: bytes).map { .text($0.string) } ?? .other("text that is not UTF-8")
+      guard let name = Name(validating: bytes) else {
+        return .other("text that is not valid UTF-8")
+      }
+      return .text(name.string)
     }
     switch type.element {
     case .integer(let size, let isSigned, let isBigEndian) where size <= 8:

@@ -38,7 +38,10 @@ struct HDF5DatasetReader {
       let found = try attributes.attributes(of: header).first { $0.name == "dtype" }
       if case .text(let label) = found?.value { dataset.dtypeAttribute = label }
     }
-    if let shape = space.shape, type.element.dtype(label: dataset.dtypeAttribute) != nil {
+    // Opaque pairs of bytes without a label are Keras's bfloat16 in its older layout.
+    let mayBeTensor =
+      type.element.dtype(label: dataset.dtypeAttribute) != nil || type.element == .opaque(size: 2)
+    if let shape = space.shape, mayBeTensor {
       let filters = try filters(of: header, elementSize: type.size)
       let count = try byteCount(of: shape, elementSize: type.size)
       let fill = try HDF5FillValue.read(from: header, elementSize: type.size)

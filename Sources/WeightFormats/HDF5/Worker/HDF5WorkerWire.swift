@@ -99,6 +99,10 @@ enum HDF5WorkerWire {
       case .text(let text):
         writer.number(0)
         writer.text(text)
+      case .texts(let texts):
+        writer.number(2)
+        writer.number(texts.count)
+        for text in texts { writer.text(text) }
       case .other(let words):
         writer.number(1)
         writer.text(words)
@@ -164,10 +168,17 @@ enum HDF5WorkerWire {
     var group = HDF5Group(isInCreationOrder: try reader.number() != 0)
     for _ in 0..<(try reader.count()) {
       let name = try reader.name()
-      let isText = try reader.number() == 0
-      let text = try reader.text()
-      group.attributes.append(
-        HDF5Attribute(name: name, value: isText ? .text(text) : .other(text)))
+      let value: HDF5Attribute.Value
+      switch try reader.number() {
+      case 0: value = .text(try reader.text())
+      case 1: value = .other(try reader.text())
+      case 2:
+        var texts: [String] = []
+        for _ in 0..<(try reader.count()) { texts.append(try reader.text()) }
+        value = .texts(texts)
+      default: throw reader.cursor.damage("an unknown value", "a value")
+      }
+      group.attributes.append(HDF5Attribute(name: name, value: value))
     }
     return group
   }
