@@ -131,6 +131,10 @@ import Testing
       _ = try image.read(0, count: 257 << 20, "much")
     }
     #expect(error?.reason == "h5.too-many")
+    try image.charge(100 << 20)
+    try image.charge(100 << 20)
+    let shared = #expect(throws: RecurrentError.self) { try image.charge(100 << 20) }
+    #expect(shared?.reason == "h5.too-many")
     let steps = #expect(throws: RecurrentError.self) { while true { try image.step() } }
     #expect(steps?.reason == "h5.too-many")
   }

@@ -253,6 +253,7 @@ struct HDF5AttributeReader {
           expected: "at most \(HDF5Limit.attributeBytes)")
       }
       guard let address else { throw user.damage("text at no address", "a heap") }
+      try image.charge(length)
       let heap = try heaps[address] ?? HDF5GlobalHeap(at: address, in: image)
       heaps[address] = heap
       let raw = try heap.bytes(of: index, count: length, for: user)

@@ -183,7 +183,10 @@ struct HDF5ChunkIndex {
 
   private mutating func add(_ index: Int, address: Int, size: Int, mask: Int) throws {
     try image.check(address, count: size, "a chunk")
-    guard size > 0, isFiltered || (size == grid.chunkBytes && mask == 0) else {
+    // No filter makes a chunk much larger.
+    guard size > 0, size <= 2 * grid.chunkBytes + 4096,
+      isFiltered || (size == grid.chunkBytes && mask == 0)
+    else {
       throw damage("a chunk of \(size) bytes", at: address)
     }
     image.claimData(address, count: size)

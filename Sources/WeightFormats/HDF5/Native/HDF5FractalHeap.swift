@@ -152,6 +152,7 @@ struct HDF5FractalHeap {
     guard low > 0 else { throw id.damage("offset \(offset) of a heap", "an offset in a block") }
     let block = blocks[low - 1]
     var content = try block.content.moved(to: offset - block.start)
+    try image.charge(length)
     return try content.part(length)
   }
 

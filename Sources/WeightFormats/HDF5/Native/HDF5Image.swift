@@ -63,14 +63,7 @@ final class HDF5Image {
   /// Reads bytes that describe something.
   func read(_ address: Int, count: Int, _ what: String) throws -> HDF5Cursor {
     try check(address, count: count, what)
-    let (sum, overflow) = metadataBytes.addingReportingOverflow(count)
-    guard !overflow, sum <= HDF5Limit.metadataBytes else {
-      throw RecurrentError(
-        .malformed, "h5.too-many", at: "byte \(place(address))",
-        found: "more than \(HDF5Limit.metadataBytes) bytes that describe objects",
-        expected: "at most that many")
-    }
-    metadataBytes = sum
+    try charge(count)
     try step()
     let start = base + address
     return HDF5Cursor(
@@ -105,6 +98,18 @@ final class HDF5Image {
       guard extent.lowerBound >= end else { throw overlap(extent.lowerBound, "a structure") }
       end = extent.upperBound
     }
+  }
+
+  /// Counts bytes that describe something, also those that several structures point to.
+  func charge(_ count: Int) throws {
+    let (sum, overflow) = metadataBytes.addingReportingOverflow(count)
+    guard !overflow, sum <= HDF5Limit.metadataBytes else {
+      throw RecurrentError(
+        .malformed, "h5.too-many",
+        found: "more than \(HDF5Limit.metadataBytes) bytes that describe objects",
+        expected: "at most that many")
+    }
+    metadataBytes = sum
   }
 
   /// Counts one step of work.

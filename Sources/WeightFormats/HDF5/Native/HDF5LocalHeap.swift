@@ -3,8 +3,10 @@ import Tensors
 /// The names of an old group: "HEAP" · version 0 · 3 bytes · size · free list · address.
 struct HDF5LocalHeap {
   private let data: HDF5Cursor
+  private let image: HDF5Image
 
   init(at address: Int, in image: HDF5Image) throws {
+    self.image = image
     let headSize = 8 + 2 * image.lengthSize + image.offsetSize
     var head = try image.readOnce(address, count: headSize, "a local heap")
     try head.expect("HEAP")
@@ -14,11 +16,11 @@ struct HDF5LocalHeap {
     let free = try head.length()
     let start = try head.requiredAddress("the names")
     data = try image.readOnce(start, count: size, "a local heap")
-    try checkFreeList(from: free, in: image)
+    try checkFreeList(from: free)
   }
 
   // L next · L size; 1 stands for the end.
-  private func checkFreeList(from first: Int, in image: HDF5Image) throws {
+  private func checkFreeList(from first: Int) throws {
     var free = first
     while free != 1 {
       try image.step()
@@ -34,7 +36,10 @@ struct HDF5LocalHeap {
 
   func text(at offset: Int) throws -> [UInt8] {
     var cursor = try data.moved(to: offset)
-    return try cursor.text("a name")
+    let text = try cursor.text("a name")
+    // Any number of entries may share one long text.
+    try image.charge(text.count)
+    return text
   }
 }
 
