@@ -135,6 +135,9 @@ struct HDF5ObjectHeader {
   private mutating func add(
     _ message: Message, to pieces: inout [(address: Int, size: Int)]
   ) throws {
+    guard message.flags & 6 != 6 else {
+      throw message.body.damage("a message that is shared and must not be", "one or the other")
+    }
     guard message.type != 0 else { return }
     guard message.type == 0x10 else { return messages.append(message) }
     var body = message.body

@@ -21,7 +21,13 @@ struct HDF5Superblock {
         expected: "version 0 to 3",
         hint: "The file was written by a newer HDF5; rewrite it with libver=\"v110\".")
     }
-    try cursor.skip(version < 2 ? 4 : 0)
+    if version < 2 {
+      // Versions of the free space, the root group's entry and shared headers.
+      let versions = try cursor.take(4)
+      guard versions[0] == 0, versions[1] == 0, versions[3] == 0 else {
+        throw cursor.damage("versions \(versions) of the root's structures", "zeros")
+      }
+    }
     let offsetSize = try cursor.u8()
     let lengthSize = try cursor.u8()
     guard [2, 4, 8].contains(offsetSize), [2, 4, 8].contains(lengthSize) else {
