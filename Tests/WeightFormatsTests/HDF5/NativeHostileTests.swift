@@ -45,6 +45,52 @@ import Testing
     #expect(reasons.count > 3, "\(reasons)")
   }
 
+  /// The same with every checksum made right again, so that the damage reaches what lies behind it.
+  private static func reasonBehindChecksums(_ damaged: [UInt8]) throws -> String? {
+    var bytes = damaged
+    for _ in 0..<60 {
+      do {
+        for node in try HDF5Reader(source: MemorySource(bytes)).contents().nodes {
+          if case .dataset(let dataset) = node.object { _ = try dataset.source?.readAll() }
+        }
+        return nil
+      } catch let error as RecurrentError {
+        guard error.reason == "h5.checksum",
+          let offset = error.place?.components(separatedBy: "byte ").last.flatMap({ Int($0) }),
+          let digits = error.expected?.prefix(while: { $0 != " " }),
+          let sum = UInt32(digits, radix: 16)
+        else { return error.reason }
+        let repaired = withUnsafeBytes(of: sum.littleEndian, Array.init)
+        bytes.replaceSubrange(offset..<offset + 4, with: repaired)
+      }
+    }
+    return "h5.checksum"
+  }
+
+  @Test(arguments: [
+    "shrunk-latest.h5", "attributes-latest.h5", "groups-v108.h5", "groups-latest.h5",
+    "indexes-latest.h5", "many-latest.h5",
+  ])
+  func noChangeBehindAChecksumCrashes(_ name: String) throws {
+    let original = try Self.bytes(name, in: "hdf5-layouts")
+    var state: UInt64 = 7
+    func random(_ bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    var reasons: [String: Int] = [:]
+    for _ in 0..<150 {
+      var bytes = original
+      for _ in 0...random(2) {
+        let place = random(bytes.count)
+        bytes[place] = [0, 1, 0x7F, 0x80, 0xFF, bytes[place] ^ 1, bytes[place] &+ 1][random(7)]
+      }
+      reasons[try Self.reasonBehindChecksums(bytes) ?? "accepted", default: 0] += 1
+    }
+    #expect(reasons["h5.checksum"] == nil, "\(reasons)")
+    #expect(reasons.count > 2, "\(reasons)")
+  }
+
   @Test(arguments: ["indexes-latest.h5", "groups-v108.h5", "attributes-earliest.h5"])
   func everyTruncationIsRefused(_ name: String) throws {
     let original = try Self.bytes(name, in: "hdf5-layouts")

@@ -116,11 +116,12 @@ struct HDF5FractalHeap {
     var bytes = try image.source.read(image.base + address..<image.base + address + size)
     let stored = bytes[prefix..<prefix + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
     bytes.replaceSubrange(prefix..<prefix + 4, with: [0, 0, 0, 0])
-    guard hdf5Checksum(bytes[...]) == stored else {
+    let computed = hdf5Checksum(bytes[...])
+    guard stored == computed else {
       throw RecurrentError(
         .malformed, "h5.checksum", at: "byte \(image.place(address + prefix))",
         found: "a checksum of \(String(stored, radix: 16))",
-        expected: "that of the heap block",
+        expected: "\(String(computed, radix: 16)) for the block",
         hint: "The file is damaged; fetch or save it again.")
     }
   }
