@@ -22,7 +22,8 @@ let package = Package(
     .target(name: "Tensors"),
     // Bytes and mathematics never meet.
     .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CZlib"]),
-    .target(name: "RNNEngine", dependencies: ["Tensors"]),
+    .target(name: "CKernels"),
+    .target(name: "RNNEngine", dependencies: ["Tensors", "CKernels"]),
     // Meaning.
     .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
     .target(name: "Parity", dependencies: ["Conversion"]),
@@ -37,10 +38,11 @@ let package = Package(
     .executableTarget(name: "rnn-convert", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
+    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine"]),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["WeightFormats"]),
-    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine"]),
+    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
   ],

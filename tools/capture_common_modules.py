@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from capture_torch import DTYPES, SOURCE, arrays, deterministic, mover, within_a_quarter
+from torch_reference import DTYPES, SOURCE, arrays, deterministic, mover, within_a_quarter
 from fixture_file import save
 
 try:
@@ -124,7 +124,7 @@ def in_double(value, move=lambda tensor: tensor):
 
 
 def well_conditioned(module, args, upstream, result):
-    """Whether float32 decides the result: capture_torch.within_a_quarter, also of moved numbers."""
+    """Whether float32 decides the result: torch_reference.within_a_quarter, also of moved numbers."""
     exact = compute(copy.deepcopy(module).double(), in_double(args), {
         k: v.double() for k, v in upstream.items()})[1]
     results = [result]

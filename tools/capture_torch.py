@@ -3,81 +3,15 @@
 
     $(tools/peers) tools/capture_torch.py [OUTPUT_DIRECTORY]
 
-One row of a table is one fixture; a new cell is a new entry of CELLS and more rows. The bytes are
-the same on every run with the same PyTorch and processor. Every size differs from every other.
-tools/live-parity draws its own rows and captures them with the same code.
+One row of a table is one fixture (tools/torch_reference.py computes it); a new cell is a new entry of
+CELLS there and more rows here. The bytes are the same on every run with the same PyTorch and processor.
+Every size differs from every other.
 """
-import copy
 import os
 import sys
-import warnings
-import zlib
 
-import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-from fixture_file import save
-
-SOURCE = f"torch {torch.__version__}, numpy {np.__version__}"
-T, N, D, H, C = 7, 3, 4, 6, 5
-DTYPES = {"f32": torch.float32, "f64": torch.float64}
-
-
-class ResetBeforeGRU(nn.GRU):
-    """nn.GRU's parameters, with the reset gate applied before the recurrent product.
-
-    PyTorch has no such cell (Keras and ONNX do), so its gradients come from autograd over this.
-    """
-
-    def step(self, x, h, suffix):
-        weights = (getattr(self, f"weight_{side}_{suffix}").chunk(3) for side in ("ih", "hh"))
-        biases = ([0] * 3, [0] * 3) if not self.bias else (
-            getattr(self, f"bias_{side}_{suffix}").chunk(3) for side in ("ih", "hh"))
-        (w_r, w_z, w_n), (u_r, u_z, u_n) = weights
-        (b_r, b_z, b_n), (a_r, a_z, a_n) = biases
-        r = torch.sigmoid(x @ w_r.t() + b_r + h @ u_r.t() + a_r)
-        z = torch.sigmoid(x @ w_z.t() + b_z + h @ u_z.t() + a_z)
-        n = torch.tanh(x @ w_n.t() + b_n + (r * h) @ u_n.t() + a_n)
-        return (1 - z) * n + z * h
-
-    def forward(self, x, h_0, lengths=None):
-        batched, time_axis = x.dim() == 3, 1 if x.dim() == 3 and self.batch_first else 0
-        steps = x.unbind(time_axis)
-        directions, finals = 1 + self.bidirectional, []
-        for layer in range(self.num_layers):
-            halves = []
-            for direction in range(directions):
-                h, states = h_0[layer * directions + direction], [None] * len(steps)
-                suffix = f"l{layer}" + ("_reverse" if direction else "")
-                for t in (reversed if direction else iter)(range(len(steps))):
-                    new = self.step(steps[t], h, suffix)
-                    valid = (t < lengths)[:, None] if lengths is not None and batched else None
-                    h = new if valid is None else torch.where(valid, new, h)
-                    states[t] = h if valid is None else torch.where(valid, h, torch.zeros_like(h))
-                finals.append(h)
-                halves.append(states)
-            steps = [torch.cat(parts, dim=-1) for parts in zip(*halves)]
-        return torch.stack(steps, dim=time_axis), torch.stack(finals)
-
-
-CELLS = {
-    "rnn_tanh": lambda **options: nn.RNN(nonlinearity="tanh", **options),
-    "rnn_relu": lambda **options: nn.RNN(nonlinearity="relu", **options),
-    "lstm": nn.LSTM,
-    "gru": nn.GRU,
-    "gru_before": ResetBeforeGRU,
-}
-
-
-def case(name, cell="rnn_tanh", dtype="f64", layers=1, bidirectional=False, bias=True,
-         batch_first=False, batched=True, h_0=True, c_0=None, head=False, loss=None, clip=None,
-         optimizer=None, classes=C, ignored=0, steps_T=T, rows=N, features=D, hidden=H, proj=0,
-         lengths=None):
-    """c_0: as h_0, unless it says otherwise. lengths: valid steps of each row."""
-    return {**locals(), "c_0": (h_0 if c_0 is None else c_0) and cell == "lstm"}
+from torch_reference import (
+    BCE, CE, CELLS, DTYPES, MSE, SOURCE, capture, case, deterministic, draws_masks_from_its_generator)
 
 
 def grid():
@@ -157,7 +91,6 @@ def grid_name(options):
     return "-".join(words + [options.get("dtype", "f64")])
 
 
-CE, BCE, MSE = "cross_entropy", "bce_with_logits", "mse"
 SGD = {"kind": "sgd", "lr": 0.05, "steps": 10}
 WITH_HEAD = [
     case("ce-mean", loss={"kind": CE, "reduction": "mean"}),
@@ -220,211 +153,110 @@ WITH_HEAD += [
         ("adagrad-decay-lstm", dict(cell="lstm"),
          dict(kind="adagrad", lr=0.05, eps=1e-6, weight_decay=0.04)),
     )]
-OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
-              "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}
 
-
-def loss_of(logits, targets, spec, rows=N):
-    kind, reduction = spec["kind"], spec["reduction"]
-    if kind == BCE:
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction=reduction)
-    if kind == MSE:
-        return F.mse_loss(logits, targets, reduction=reduction)
-    options = {k: spec[k] for k in ("ignore_index", "label_smoothing") if k in spec}
-    total = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1),
-                            reduction="sum" if reduction == "mean_over_batch" else reduction, **options)
-    return total / rows if reduction == "mean_over_batch" else total
-
-
-class Model(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.rnn = CELLS[c["cell"]](
-            input_size=c["features"], hidden_size=c["hidden"], num_layers=c["layers"], bias=c["bias"],
-            batch_first=c["batch_first"], bidirectional=c["bidirectional"],
-            **({"proj_size": c["proj"]} if c["proj"] else {}))
-        if c["loss"]["kind"] != "vjp":
-            self.classifier = nn.Linear((c["proj"] or c["hidden"]) * (1 + c["bidirectional"]), c["classes"])
-
-    def named(self, c):
-        return list((self.rnn if c["loss"]["kind"] == "vjp" else self).named_parameters())
-
-
-def arrays(named):
-    return {key: value.detach().numpy().copy() for key, value in named}
-
-
-def targets_for(c, shape):
-    if c["loss"]["kind"] == MSE:
-        return torch.randn(*shape, c["classes"])
-    if c["loss"]["kind"] == BCE:
-        return (torch.rand(*shape, c["classes"]) < 0.5).to(torch.get_default_dtype())
-    targets = torch.randint(0, c["classes"], shape)
-    ignored = torch.randperm(targets.numel())[: c["ignored"]]
-    targets.view(-1)[ignored] = c["loss"].get("ignore_index", -100)
-    return targets
-
-
-def run(rnn, c, x, states):
-    """output, and the final states in a list."""
-    lengths = c["lengths"] and torch.tensor(c["lengths"])
-    states = tuple(states) if c["cell"] == "lstm" else states[0]
-    if c["cell"] == "gru_before":
-        output, finals = rnn(x, states, lengths)
-    elif lengths is not None:
-        packed = pack_padded_sequence(x, lengths, batch_first=c["batch_first"], enforce_sorted=False)
-        output, finals = rnn(packed, states)
-        output, _ = pad_packed_sequence(output, batch_first=c["batch_first"], total_length=c["steps_T"])
-    else:
-        output, finals = rnn(x, states)
-    return output, list(finals) if c["cell"] == "lstm" else [finals]
-
-
-def draw(c):
-    """A model and its inputs, all from the seed that the name is; absent states are zeros."""
-    torch.manual_seed(zlib.crc32(c["name"].encode()))
-    torch.set_default_dtype(DTYPES[c["dtype"]])
-    model, length, rows = Model(c), c["steps_T"], c["rows"]
-    shape = (length,) if not c["batched"] else (rows, length) if c["batch_first"] else (length, rows)
-    directions = c["layers"] * (1 + c["bidirectional"])
-    x = torch.randn(*shape, c["features"])
-    inputs, states = {"x": x}, []
-    for name, size in (("h_0", c["proj"] or c["hidden"]), ("c_0", c["hidden"]))[:1 + (c["cell"] == "lstm")]:
-        zero = torch.zeros((directions, rows, size) if c["batched"] else (directions, size))
-        states.append(torch.randn_like(zero) * 0.5 if c[name] else zero)
-        if c[name]:
-            inputs[name] = states[-1]
-    if c["lengths"]:
-        inputs["lengths"] = torch.tensor(c["lengths"])
-    if c["loss"]["kind"] == "vjp":
-        with torch.no_grad():
-            output, finals = run(model.rnn, c, x, states)
-        for name, value in zip(("grad_output", "grad_h_n", "grad_c_n"), (output, *finals)):
-            inputs[name] = torch.randn_like(value)
-    else:
-        last = c["loss"].get("steps") == "last"
-        inputs["targets"] = targets_for(c, (() if not c["batched"] else (rows,)) if last else shape)
-    return model, inputs, states
-
-
-def compute(c, model, inputs, states):
-    """outputs, grads, trained and losses, as NumPy arrays; trains the model in place."""
-    spec, x = c["loss"], inputs["x"].clone().requires_grad_()
-    states = [state.clone().requires_grad_() for state in states]
-
-    def logits_of(output):
-        time_axis = 1 if c["batch_first"] and c["batched"] else 0
-        last = spec.get("steps") == "last"
-        return model.classifier(output.select(time_axis, -1) if last else output)
-
-    output, finals = run(model.rnn, c, x, states)
-    outputs = {"output": output, **dict(zip(("h_n", "c_n"), finals))}
-    if spec["kind"] == "vjp":
-        loss = (output * inputs["grad_output"]).sum() + (finals[0] * inputs["grad_h_n"]).sum()
-        if "grad_c_n" in inputs:
-            loss = loss + (finals[1] * inputs["grad_c_n"]).sum()
-    else:
-        logits = logits_of(output)
-        loss = loss_of(logits, inputs["targets"], spec, c["rows"])
-        outputs.update(logits=logits, loss=loss)
-        if spec["kind"] == CE:
-            outputs["probabilities"] = logits.softmax(-1)
-    loss.backward()
-    named = model.named(c)
-    grads = {**{key: p.grad.numpy().copy() for key, p in named}, "x": x.grad.numpy().copy(),
-             **{key: state.grad.numpy().copy() for key, state in zip(("h_0", "c_0"), states)}}
-    trained, losses = None, None
-    if c["optimizer"]:
-        options = {k: v for k, v in c["optimizer"].items() if k not in ("kind", "steps")}
-        optimizer, losses = OPTIMIZERS[c["optimizer"]["kind"]](model.parameters(), **options), []
-        for _ in range(c["optimizer"]["steps"]):
-            optimizer.zero_grad()
-            output, _ = run(model.rnn, c, x.detach(), [state.detach() for state in states])
-            loss = loss_of(logits_of(output), inputs["targets"], spec, c["rows"])
-            losses.append(loss.item())
-            loss.backward()
-            if c["clip"] and c["clip"]["kind"] == "norm":
-                nn.utils.clip_grad_norm_(model.parameters(), c["clip"]["max"])
-            elif c["clip"]:
-                nn.utils.clip_grad_value_(model.parameters(), c["clip"]["max"])
-            optimizer.step()
-        trained, losses = arrays(named), np.array(losses, dtype=outputs["loss"].detach().numpy().dtype)
-    return dict(outputs=arrays(outputs.items()), grads=grads, trained=trained, losses=losses)
-
-
-def in_double(model, inputs, states):
-    """The same numbers with more digits to compute in."""
-    def wide(tensor):
-        return tensor.double() if tensor.is_floating_point() else tensor
-    return copy.deepcopy(model).double(), {k: wide(v) for k, v in inputs.items()}, [s.double() for s in states]
-
-
-# rnn-verify's tolerances: (relative, absolute) of outputs, and relative to the largest of gradients.
-FORWARD = {"f32": (1.3e-6, 2e-6), "f64": (1e-10, 1e-12)}
-GRADIENTS = {"f32": 1e-5, "f64": 1e-11}
-LAST_PLACE = {"f32": 2**-23, "f64": 2**-52}
-
-
-def flat(result):
-    for group, content in result.items():
-        if isinstance(content, dict):
-            yield from ((f"{group}/{key}", array) for key, array in content.items())
-        elif content is not None:
-            yield group, content
-
-
-def within_a_quarter(result, reference, dtype="f32"):
-    """Whether every number lies within a quarter of its tolerance."""
-    exact = dict(flat(reference))
-    for name, found in flat(result):
-        expected = exact[name]
-        scale = np.abs(expected)
-        relative, absolute = FORWARD[dtype]
-        bound = GRADIENTS[dtype] * scale.max() if name.startswith("grads/") else absolute + relative * scale
-        if not np.all(np.abs(found - expected) <= bound / 4):
-            return False
-    return True
-
-
-def mover(turn, dtype="f32"):
-    """A function that moves each number by up to one unit in the last place."""
-    generator = torch.Generator().manual_seed(turn)
-
-    def move(tensor):
-        step = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
-        return tensor * (1 + step * LAST_PLACE[dtype])
-    return move
-
-
-def configuration(c):
-    vjp = c["loss"]["kind"] == "vjp"
-    config = {"name": f"torch/{c['name']}", "source": SOURCE, "convention": "torch",
-              "cell": c["cell"].removesuffix("_before"),
-              "batch_first": c["batch_first"], "head": "none" if vjp else "linear", "loss": c["loss"]}
-    if c["cell"] == "gru_before":
-        config["gru_reset"] = "before"
-        config["source"] += "; hand-written cell, gradients by autograd"
-    config.update({key: c[key] for key in ("clip", "optimizer") if c[key]})
-    return config
-
-
-def capture(c, folder):
-    model, inputs, states = draw(c)
-    weights = arrays(model.named(c))
-    save(os.path.join(folder, c["name"] + ".npz"), configuration(c), weights=weights,
-         inputs=arrays(inputs.items()), **compute(c, model, inputs, states))
-
-
-def deterministic():
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
+# Token ids, so that an embedding comes first; every size differs here too.
+TOKENS = dict(SMALL, features=3, vocabulary=8, classes=7)
+UNSORTED = [4, 6, 1, 3, 5]
+VJP = {"kind": "vjp"}
+WITH_EMBEDDING = [case(f"embedding-{name}", **{**TOKENS, **options}) for name, options in (
+    ("rnn-tanh", dict(loss=MEAN)),
+    ("rnn-relu-batch-first-f32", dict(cell="rnn_relu", batch_first=True, dtype="f32", loss=MEAN)),
+    ("lstm-bidirectional", dict(cell="lstm", layers=2, bidirectional=True, bias=False, hidden=2, loss=MEAN)),
+    ("gru-unbatched", dict(cell="gru", batched=False, loss={**MEAN, "reduction": "sum"})),
+    ("gru-padding-f32", dict(cell="gru", dtype="f32", padding_idx=2, lengths=UNSORTED, padding="ignore",
+                             loss={**MEAN, "ignore_index": -1})),
+    ("gru-before-padding", dict(cell="gru_before", padding_idx=5, loss={**MEAN, "steps": "last"})),
+    ("lstm-proj-padding-last-f32", dict(cell="lstm", proj=2, padding_idx=-1, dtype="f32", batch_first=True,
+                                        lengths=UNSORTED, loss={**MEAN, "steps": "last"})),
+    ("lstm-no-head", dict(cell="lstm", padding_idx=0, lengths=UNSORTED, loss=VJP)),
+)]
+# No loss looks at what lies after a row's end: targets there are a class that does not exist, or NaN.
+SHORT = [3, 4, 1, 4, 2]
+MASKED = [case(f"masked-{name}", **{**SMALL, "classes": 3, "padding": "rubbish", **options})
+          for name, options in (
+    ("ce-mean", dict(cell="gru", lengths=UNSORTED, loss=MEAN)),
+    ("ce-sum-f32", dict(cell="lstm", lengths=SHORT, dtype="f32", loss={**MEAN, "reduction": "sum"})),
+    ("ce-mean-over-batch", dict(lengths=SHORT, batch_first=True, loss={**MEAN, "reduction": "mean_over_batch"})),
+    ("ce-ignore-index", dict(cell="gru_before", lengths=UNSORTED, padding="ignore", ignored=4, batch_first=True,
+                             loss={**MEAN, "ignore_index": -1, "label_smoothing": 0.1})),
+    ("ce-probabilities", dict(cell="lstm", lengths=UNSORTED, soft=True, loss={**MEAN, "label_smoothing": 0.2})),
+    ("ce-last-bidirectional", dict(lengths=SHORT, layers=2, bidirectional=True, loss={**MEAN, "steps": "last"})),
+    ("bce-mean-f32", dict(cell="gru", lengths=UNSORTED, dtype="f32", loss={"kind": BCE, "reduction": "mean"})),
+    ("bce-sum", dict(cell="lstm", lengths=SHORT, batch_first=True, loss={"kind": BCE, "reduction": "sum"})),
+    ("bce-mean-over-batch-last", dict(lengths=UNSORTED,
+                                      loss={"kind": BCE, "reduction": "mean_over_batch", "steps": "last"})),
+    ("mse-mean", dict(cell="rnn_relu", lengths=SHORT, bidirectional=True, loss={"kind": MSE, "reduction": "mean"})),
+    ("mse-sum-last-f32", dict(cell="lstm", lengths=UNSORTED, dtype="f32", batch_first=True,
+                              loss={"kind": MSE, "reduction": "sum", "steps": "last"})),
+    ("mse-mean-over-batch", dict(cell="gru", lengths=UNSORTED, loss={"kind": MSE, "reduction": "mean_over_batch"})),
+)]
+# In training mode the seed makes the masks; in evaluation mode dropout does nothing.
+ADAM = {"kind": "adam", "lr": 0.02, "eps": 0.01, "steps": 6}
+TRAINING = dict(SMALL, layers=2, dropout=0.4, training=True)
+WITH_DROPOUT = [case(f"dropout-{name}", **{**TRAINING, **options}) for name, options in (
+    ("off-lstm", dict(cell="lstm", training=False, loss=VJP)),
+    ("off-ce-f32", dict(cell="gru", training=False, classes=3, dtype="f32", loss=MEAN)),
+    ("rnn-tanh", dict(seed=1, layers=3, loss=VJP)),
+    ("rnn-relu-batch-first-f32", dict(cell="rnn_relu", seed=2, batch_first=True, dtype="f32", loss=VJP)),
+    ("lstm-bidirectional", dict(cell="lstm", seed=3, hidden=3, bidirectional=True, loss=VJP)),
+    ("lstm-unbatched-f32", dict(cell="lstm", seed=-4, batched=False, dtype="f32", loss=VJP)),
+    ("gru-ragged-bidirectional-f32", dict(cell="gru", seed=5, hidden=3, lengths=UNSORTED, bidirectional=True,
+                                          dtype="f32", loss=VJP)),
+    ("gru-before-ragged-batch-first", dict(cell="gru_before", seed=6, lengths=SHORT, batch_first=True, loss=VJP)),
+    ("lstm-proj-ragged", dict(cell="lstm", proj=3, seed=7, lengths=UNSORTED, batch_first=True, loss=VJP)),
+    ("everything-off", dict(cell="gru", dropout=1.0, seed=8, loss=VJP)),
+    ("ce-embedding-adam", dict(TOKENS, cell="lstm", seed=9, padding_idx=3, lengths=UNSORTED, padding="ignore",
+                               loss=MEAN, optimizer=ADAM)),
+    ("ce-gru-adam-f32", dict(cell="gru", seed=10, classes=3, dtype="f32", loss=MEAN, optimizer=ADAM)),
+)]
+# Hundred updates. Losses agree for that long, parameters only where a step is no quotient of small numbers
+# (engine.md, section E), so that only gradient descent is held to them.
+CURVE = dict(SMALL, classes=3, only=("losses",), loss=MEAN)
+CURVES = [case(f"curve-{name}-{dtype}", **{**CURVE, **options}, dtype=dtype,
+               optimizer={**optimizer, "steps": 100},
+               tolerance={"losses": {"rtol": gates[dtype == "f64"]}})
+          for name, options, optimizer, gates in (
+    ("sgd-rnn-tanh", dict(only=("losses", "trained")), dict(kind="sgd", lr=0.1), (1e-6, 1e-12)),
+    ("sgd-momentum-clip-gru", dict(cell="gru", lengths=UNSORTED, clip={"kind": "norm", "max": 0.5}),
+     dict(kind="sgd", lr=0.1, momentum=0.9), (1e-5, 1e-10)),
+    ("sgd-nesterov-lstm-proj", dict(cell="lstm", proj=3, clip={"kind": "value", "max": 0.1}),
+     dict(kind="sgd", lr=0.1, momentum=0.8, nesterov=True, weight_decay=0.01), (1e-5, 1e-10)),
+    ("adam-lstm-embedding", dict(TOKENS, cell="lstm", padding_idx=1, lengths=UNSORTED, padding="ignore"),
+     dict(kind="adam", lr=0.01), (1e-5, 1e-10)),
+    ("adamw-gru-bidirectional", dict(cell="gru", hidden=3, bidirectional=True),
+     dict(kind="adamw", lr=0.01), (1e-5, 1e-10)),
+    ("rmsprop-rnn-relu", dict(cell="rnn_relu", lengths=SHORT), dict(kind="rmsprop", lr=0.005), (1e-5, 1e-10)),
+    ("adagrad-lstm-dropout", dict(cell="lstm", layers=2, hidden=3, dropout=0.3, training=True, seed=11),
+     dict(kind="adagrad", lr=0.05), (1e-5, 1e-10)),
+) for dtype in DTYPES]
+# Where no two implementations stay together: recurrent weights so large that the network is chaotic, and
+# training that divides by small gradients. Every step is compared from the reference's state before it.
+CHAOTIC = dict(SMALL, steps_T=60, rows=2, hidden=7, states=True, only=("states",), loss=VJP)
+STEPWISE = [case(f"stepwise-{name}", **options) for name, options in (
+    ("rnn-tanh-f32", dict(CHAOTIC, gain=12.0, dtype="f32")),
+    ("rnn-tanh-bidirectional", dict(CHAOTIC, gain=12.0, layers=2, bidirectional=True)),
+    ("lstm-proj-ragged-f32", dict(CHAOTIC, cell="lstm", gain=40.0, proj=5, dtype="f32", lengths=[57, 41],
+                                  batch_first=True)),
+    ("gru-unbatched-f32", dict(CHAOTIC, cell="gru", gain=20.0, layers=2, batched=False, h_0=False, dtype="f32")),
+    ("gru-before-embedding", dict(CHAOTIC, cell="gru_before", gain=20.0, vocabulary=8)),
+    ("training-adam-lstm-f32", dict(SMALL, cell="lstm", classes=3, hidden=3, dtype="f32", loss=MEAN,
+                                    trajectory=True, only=("trajectory", "trained", "losses"),
+                                    optimizer={"kind": "adam", "lr": 0.1, "steps": 60})),
+    ("training-sgd-momentum-gru", dict(TOKENS, cell="gru", features=2, classes=3, hidden=3, vocabulary=5,
+                                       lengths=UNSORTED, padding="ignore", loss=MEAN,
+                                       trajectory=True, only=("trajectory", "trained", "losses"),
+                                       clip={"kind": "norm", "max": 0.3},
+                                       optimizer={"kind": "sgd", "lr": 0.3, "momentum": 0.9, "steps": 20})),
+)]
 
 
 if __name__ == "__main__":
     deterministic()
+    if not draws_masks_from_its_generator():
+        sys.exit("capture_torch: PyTorch takes dropout masks from MKL on this processor; use another")
     fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "torch")
-    cases = [case(grid_name(o), **o, loss={"kind": "vjp"}) for o in grid()] + WITH_HEAD
+    cases = [case(grid_name(o), **o, loss={"kind": "vjp"}) for o in grid()]
+    cases += WITH_HEAD + WITH_EMBEDDING + MASKED + WITH_DROPOUT + CURVES + STEPWISE
     assert len({c["name"] for c in cases}) == len(cases), "two cases share a name"
     for c in cases:
         capture(c, sys.argv[1] if len(sys.argv) > 1 else fixtures)

@@ -4,7 +4,8 @@
     tools/perturb.py PATH/TO/rnn-verify [FOLDER...]
 
 Of every fixture there is a copy per expected tensor with one element moved (a different element each
-time), one with a NaN, one without a parameter that the gradients name, one with a tensor too many.
+time), one with a NaN, one without a parameter that the gradients name, one with a tensor too many. Where
+there are token ids, lengths, targets, dropout or a padding index, there are copies with another of each.
 All must be reported as failing, and the untouched fixtures pass.
 """
 import glob
@@ -18,7 +19,7 @@ import zipfile
 
 import numpy as np
 
-EXPECTED = ("outputs/", "grads/", "trained/", "losses")
+EXPECTED = ("outputs/", "grads/", "trained/", "losses", "states/", "trajectory/")
 
 
 def write(path, tensors):
@@ -50,6 +51,45 @@ def damaged_copies(tensors):
     yield "missing", weights[-1], {k: v for k, v in tensors.items() if k != weights[-1]}
     for extra in ("weights/extra_l9", "grads/extra_l9", "outputs/extra"):
         yield "extra", extra, {**tensors, extra: np.ones(3)}
+    yield from other_inputs(tensors, config)
+
+
+def other_inputs(tensors, config):
+    """Element 0 of any array belongs to the first step of the first row, which every ragged row has."""
+    def changed(name, value):
+        copy = tensors[name].copy()
+        copy.flat[0] = value
+        return {**tensors, name: copy}
+
+    def configured(**keys):
+        text = json.dumps({**config, **keys}).encode()
+        return {**tensors, "config": np.frombuffer(text, dtype=np.uint8)}
+
+    x, targets, head = (tensors.get(name) for name in ("inputs/x", "inputs/targets", "weights/classifier.weight"))
+    if x.dtype.kind == "i":
+        count = len(tensors["weights/embedding.weight"])
+        yield "another id in", "inputs/x", changed("inputs/x", (x.flat[0] + 1) % count)
+        yield "an id too large in", "inputs/x", changed("inputs/x", count)
+        yield "a negative id in", "inputs/x", changed("inputs/x", -1)
+        if x.flat[0] != config.get("padding_idx") and any(n.startswith(("grads/", "losses")) for n in tensors):
+            yield "another padding_idx in", "config", configured(padding_idx=int(x.flat[0]))
+    if "inputs/lengths" in tensors:
+        lengths = tensors["inputs/lengths"].copy()
+        row = np.argmax(lengths)
+        step = (row, lengths[row] - 1) if config["batch_first"] else (lengths[row] - 1, row)
+        lengths[row] -= 1
+        # A last step where every relu is off might as well not be there.
+        if "outputs/output" not in tensors or tensors["outputs/output"][step].any():
+            yield "a shorter row in", "inputs/lengths", {**tensors, "inputs/lengths": lengths}
+        yield "a length of zero in", "inputs/lengths", changed("inputs/lengths", 0)
+    if targets is not None and head is not None and targets.flat[0] != config["loss"].get("ignore_index", -100):
+        other = targets.flat[0] + 0.5 if targets.dtype.kind == "f" else (targets.flat[0] + 1) % len(head)
+        yield "another target in", "inputs/targets", changed("inputs/targets", other)
+    if 0 < config.get("dropout", 0) < 1:
+        if config.get("training"):
+            yield "another seed in", "config", configured(seed=config["seed"] + 1)
+            yield "no seed in", "config", configured(seed=None)
+        yield "the other mode in", "config", configured(training=not config.get("training"), seed=config.get("seed", 1))
 
 
 def verify(command, *folders):

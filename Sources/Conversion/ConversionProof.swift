@@ -63,7 +63,7 @@ extension ConversionPlan {
 
   private func probe(_ written: StateDict, against network: Network) throws -> ConversionProof {
     let prefix =
-      convention?.name == Convention.torch.name
+      [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
       ? Naming.customary(for: network.architecture).recurrent : ""
     let converted = try Network(
       written,
@@ -73,6 +73,7 @@ extension ConversionPlan {
     var architecture = network.architecture
     // The target may have no place for this; it does not touch the weights.
     architecture.batchFirst = converted.architecture.batchFirst
+    architecture.embedding?.paddingIndex = converted.architecture.embedding?.paddingIndex
     guard converted.architecture == architecture else {
       throw RecurrentError(
         .fault, "proof.read-back", at: "the network",

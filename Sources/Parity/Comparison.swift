@@ -53,8 +53,12 @@ public struct Check: Sendable {
   public let expected: Double
   /// The computed value there.
   public let computed: Double
-  /// The first time step with an element out of tolerance, where the tensor has a time axis.
+  /// The first time step with an element out of tolerance, where the tensor has a time axis; of `losses`
+  /// and `trajectory/…` the first update.
   public let firstStep: Int?
+
+  /// Whether ``firstStep`` counts updates.
+  public var countsUpdates: Bool { tensor == "losses" || tensor.hasPrefix("trajectory/") }
 
   /// Whether every element is within tolerance.
   public var passes: Bool { problem == nil && toleranceUsed <= 1 }

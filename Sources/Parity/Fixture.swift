@@ -19,6 +19,10 @@ public struct Fixture: Sendable {
   public let gradients: StateDict
   /// Expected parameters after training, under their keys without `trained/`.
   public let trained: StateDict
+  /// Expected states after every step, `h` and `c`, to compare step by step.
+  public let states: StateDict
+  /// Expected parameters before every update, under their keys without `trajectory/`.
+  public let trajectory: StateDict
   /// Expected losses before each update.
   public let losses: Tensor?
 
@@ -60,9 +64,10 @@ public struct Fixture: Sendable {
       let group = String(text[..<slash])
       let key = String(text[text.index(after: slash)...])
       switch group {
-      case "weights", "grads", "trained": break
+      case "weights", "grads", "trained", "trajectory": break
       case "inputs" where Self.inputNames.contains(key): break
       case "outputs" where Self.outputNames.contains(key): break
+      case "states" where key == "h" || key == "c": break
       default: throw Self.unknown(entry.name)
       }
       try groups[group, default: StateDict()].append(Name(key), entry.tensor)
@@ -72,27 +77,35 @@ public struct Fixture: Sendable {
     outputs = groups["outputs"] ?? StateDict()
     gradients = groups["grads"] ?? StateDict()
     trained = groups["trained"] ?? StateDict()
+    states = groups["states"] ?? StateDict()
+    trajectory = groups["trajectory"] ?? StateDict()
     self.losses = losses
     guard inputs["x"] != nil else {
       throw RecurrentError(
         .malformed, "fixture.missing", at: "tensor \"inputs/x\"", found: "no such tensor",
         expected: "the input sequence")
     }
-    guard outputs.count + gradients.count + trained.count > 0 || losses != nil else {
+    let expected = [outputs, gradients, trained, states, trajectory]
+    guard expected.contains(where: { $0.count > 0 }) || losses != nil else {
       throw RecurrentError(
         .malformed, "fixture.nothing-expected", found: "no expected tensors",
-        expected: "at least one under outputs/, grads/ or trained/")
+        expected: "at least one under outputs/, grads/, trained/, states/ or trajectory/")
     }
   }
 
   private static func unknown(_ name: Name) -> RecurrentError {
     RecurrentError(
       .malformed, "fixture.extra", at: "tensor \"\(name)\"", found: "a tensor of unknown meaning",
-      expected: "config, weights/…, inputs/…, outputs/…, grads/…, trained/… or losses")
+      expected:
+        "config, weights/…, inputs/…, outputs/…, grads/…, trained/…, losses, states/h, states/c"
+        + " or trajectory/…")
   }
 
   /// The network of the fixture.
-  public func network() throws -> Network {
+  public func network() throws -> Network { try network(of: weights) }
+
+  /// The network with other parameters under the same keys.
+  func network(of weights: StateDict) throws -> Network {
     var state = weights
     state.metadata["batch_first"] = configuration.batchFirst ? "true" : "false"
     switch configuration.head {
@@ -110,7 +123,9 @@ public struct Fixture: Sendable {
       throw RecurrentError(
         .malformed, "fixture.extra", at: "tensor \"\(stray)\"",
         found: "a parameter that \(network.architecture.summary) does not have",
-        expected: "the network's parameters only")
+        expected: "the network's parameters only",
+        hint: inputs["x"]?.dtype.isFloatingPoint == false
+          ? "An embedding is found by its name, such as embedding, embed or emb, and its D." : nil)
     } catch let error as RecurrentError {
       throw error.within("weights/")
     }

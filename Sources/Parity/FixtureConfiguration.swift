@@ -19,6 +19,14 @@ public struct FixtureConfiguration: Sendable {
   public var batchFirst = false
   /// Whether a linear head follows; `nil` to recognise one.
   public var head: Bool?
+  /// The token id whose vector is not trained, of an embedding; negative counts from the end.
+  public var paddingIndex: Int?
+  /// The probability of dropout between layers.
+  public var dropout = 0.0
+  /// Whether dropout is on.
+  public var isTraining = false
+  /// What `torch.manual_seed` got before the forward pass, and again before the first update.
+  public var seed: Int?
   /// The loss whose gradients are expected.
   public var loss: LossKind?
   /// Gradient clipping before each update.
@@ -29,6 +37,8 @@ public struct FixtureConfiguration: Sendable {
   public var forwardTolerance: Tolerance?
   /// Tolerance of gradients, relative to the largest magnitude of each tensor.
   public var gradientTolerance: Tolerance?
+  /// Tolerance of `losses`, where it is not that of outputs.
+  public var lossTolerance: Tolerance?
 
   /// The loss of a fixture.
   public enum LossKind: Sendable {
@@ -85,13 +95,20 @@ public struct FixtureConfiguration: Sendable {
         case "none": head = false
         case let other: throw Self.error("head", "\"\(other)\"", "linear or none")
         }
+      case "padding_idx": paddingIndex = try Self.integer(member)
+      case "dropout": dropout = try Self.number("dropout", member.value)
+      case "training": isTraining = try Self.flag(member)
+      case "seed": seed = try Self.integer(member)
       case "loss": loss = try Self.loss(member.value)
       case "clip": clip = try Self.clip(member.value)
       case "optimizer": optimizer = try FixtureOptimizer(member.value)
       case "tolerance": try readTolerance(member.value)
-      // Other keys are the maker's notes (versions, seeds).
+      // Other keys are the maker's notes (versions, say).
       default: break
       }
+    }
+    guard !isTraining || dropout == 0 || seed != nil else {
+      throw Self.error("seed", "nothing", "the seed of the dropout masks, because training is true")
     }
   }
 
@@ -112,6 +129,14 @@ public struct FixtureConfiguration: Sendable {
       throw error(member.key, member.value.serialized(), "true or false")
     }
     return flag
+  }
+
+  private static func integer(_ member: JSON.Member) throws -> Int? {
+    if member.value == .null { return nil }
+    guard let integer = member.value.intValue else {
+      throw error(member.key, member.value.serialized(), "an integer")
+    }
+    return integer
   }
 
   static func number(_ key: String, _ value: JSON) throws -> Double {
@@ -212,7 +237,8 @@ public struct FixtureConfiguration: Sendable {
       switch member.key {
       case "forward": forwardTolerance = tolerance
       case "grads": gradientTolerance = tolerance
-      default: throw Self.error(key, "an unknown key", "forward or grads")
+      case "losses": lossTolerance = tolerance
+      default: throw Self.error(key, "an unknown key", "forward, grads or losses")
       }
     }
   }

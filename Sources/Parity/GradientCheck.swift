@@ -18,7 +18,7 @@ public struct GradientCheck: Sendable {
 
   /// The bound that `passes` uses.
   public static let bound = 1e-7
-  /// One entry per parameter tensor, then `x` and `h_0`.
+  /// One entry per parameter tensor, then `x` (the vectors, where token ids come in), `h_0` and `c_0`.
   public let entries: [Entry]
   /// Whether all deviations are within ``bound``.
   public var passes: Bool { entries.allSatisfy { $0.deviation <= Self.bound } }
@@ -28,7 +28,15 @@ public struct GradientCheck: Sendable {
     let model = try network.model(Double.self, batchFirst: false)
     let architecture = network.architecture
     var generator = ProbeGenerator()
-    let x = try generator.array([5, 3, architecture.inputSize])
+    let tokens = model.embedding.map { table in
+      // Ids that repeat, and never the padding index: its vector has no gradient by definition.
+      let ids = (0..<table.weight.shape[0]).filter { $0 != table.paddingIndex }
+      return Tokens(
+        (0..<15).map { ids.isEmpty ? 0 : ids[$0 * 4 % min(7, ids.count)] }, shape: [5, 3])
+    }
+    let x =
+      try tokens.map { try model.vectors(of: $0) }
+      ?? generator.array([5, 3, architecture.inputSize])
     let h0 = try generator.array([
       architecture.layerCount * architecture.directionCount, 3, architecture.stateSize,
     ])
@@ -63,6 +71,15 @@ public struct GradientCheck: Sendable {
           var rnn = model.rnn
           rnn.parameters[name] = changed
           return try loss(rnn, x, h0, c0)
+        })
+    }
+    if let tokens, let table = model.embedding {
+      let gradient = try table.backward(
+        tokens.ids, shape: tokens.shape, gradOutput: gradients.x)
+      entries.append(
+        try Self.check("embedding.weight", table.weight, gradient, samples) { changed in
+          let vectors = try Embedding(weight: changed)(tokens.ids, shape: tokens.shape)
+          return try loss(model.rnn, vectors, h0, c0)
         })
     }
     entries.append(

@@ -18,6 +18,8 @@ public struct FixtureResult: Sendable {
   public let name: String?
   /// Every expected tensor against what was computed.
   public let checks: [Check]
+  /// What a reader should know about how they were made, one line each.
+  public let remarks: [String]
   /// Why the fixture could not be run, if it could not.
   public let error: RecurrentError?
 
@@ -41,14 +43,16 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
     let file = try WeightFile(path: path)
     let fixture = try Fixture(file.state)
     name = fixture.configuration.name
-    let checks = try fixture.verify(options: options)
+    let (checks, remarks) = try fixture.examine(options: options)
     try file.file.checkUnchanged()
-    return FixtureResult(path: path, name: name, checks: checks, error: nil)
+    return FixtureResult(
+      path: path, name: name, checks: checks, remarks: remarks, error: nil)
   } catch let error as RecurrentError {
-    return FixtureResult(path: path, name: name, checks: [], error: error.inFile(path))
+    return FixtureResult(
+      path: path, name: name, checks: [], remarks: [], error: error.inFile(path))
   } catch {
     let fault = RecurrentError(.fault, "fault.unexpected", file: path, found: "\(error)")
-    return FixtureResult(path: path, name: name, checks: [], error: fault)
+    return FixtureResult(path: path, name: name, checks: [], remarks: [], error: fault)
   }
 }
 

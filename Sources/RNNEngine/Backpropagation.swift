@@ -16,6 +16,8 @@ extension RNN {
   /// The gradients of `sum(output · gradOutput) + sum(hN · gradHN) + sum(cN · gradCN)`.
   ///
   /// What `gradOutput` holds after the end of a ragged row does not matter.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func backward(
     _ tape: Tape<S>, gradOutput: NDArray<S>? = nil, gradHN: NDArray<S>? = nil,
     gradCN: NDArray<S>? = nil

@@ -14,7 +14,20 @@ extension Stack {
       if let mask = tape.mask {
         for index in dOutput.indices { dOutput[index] *= mask[index] }
       }
-      dOutput = try backwardLayer(layer, tape, schedule, initial, dOutput, &dStates, &gradients)
+      if let norm = tape.norm, let layerNorm = try layerNorm(after: layer) {
+        let names = NormNames(layer: layer)
+        var dWeight = try gradients.required(names.weight).elements
+        var dBias = try gradients.required(names.bias).elements
+        layerNorm.backward(norm, &dOutput, weight: &dWeight, bias: &dBias)
+        gradients.update(names.weight) { $0 = dWeight }
+        gradients.update(names.bias) { $0 = dBias }
+      }
+      var dInput = try backwardLayer(
+        layer, tape, schedule, initial, dOutput, &dStates, &gradients)
+      if configuration.addsInput(of: layer) {
+        for index in dInput.indices { dInput[index] += dOutput[index] }
+      }
+      dOutput = dInput
     }
     return dOutput
   }
@@ -28,8 +41,10 @@ extension Stack {
     guard schedule.rows > 0 else { return dInput }
     let kernels = kernels(for: S.self)
     for direction in 0..<configuration.directionCount {
-      let weights = try LayerWeights(
-        parameters, configuration, layer: layer, direction: direction)
+      let weights = try weights.backward(
+        LayerParameters(
+          parameters: parameters, configuration: configuration, layer: layer,
+          direction: direction))
       let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
       let (width, hidden) = (sweep.traceWidth, sweep.hiddenSize)
       var dTrace = [S](repeating: 0, count: schedule.rows * width)
@@ -38,8 +53,8 @@ extension Stack {
       var scratch = [S](repeating: 0, count: schedule.count(0) * hidden)
       func run(
         trace: UnsafePointer<S>, output: UnsafePointer<S>, initialState: UnsafePointer<S>,
-        initialCells: UnsafePointer<S>, dOutput: UnsafePointer<S>, hidden: UnsafePointer<S>,
-        projection: UnsafePointer<S>, dTrace: UnsafeMutablePointer<S>,
+        initialCells: UnsafePointer<S>, dOutput: UnsafePointer<S>,
+        dTrace: UnsafeMutablePointer<S>,
         dState: UnsafeMutablePointer<S>, dCells: UnsafeMutablePointer<S>,
         dProjected: UnsafeMutablePointer<S>, scratch: UnsafeMutablePointer<S>
       ) {
@@ -47,13 +62,14 @@ extension Stack {
           sweep,
           BackwardBuffers(
             trace: trace, output: output, initialState: initialState, initialCells: initialCells,
-            dOutput: dOutput, hidden: hidden, projection: projection, dTrace: dTrace,
+            dOutput: dOutput, hidden: weights.hidden, projection: weights.projection,
+            dTrace: dTrace,
             dState: dState, dCells: dCells, dProjected: dProjected, scratch: scratch))
       }
       run(
         trace: tape.traces[direction], output: tape.output, initialState: initial.h,
-        initialCells: initial.c, dOutput: dOutput, hidden: weights.hidden,
-        projection: weights.projection, dTrace: &dTrace, dState: &dStates.h, dCells: &dStates.c,
+        initialCells: initial.c, dOutput: dOutput, dTrace: &dTrace, dState: &dStates.h,
+        dCells: &dStates.c,
         dProjected: &dProjected, scratch: &scratch)
 
       // Only the recurrence is sequential: every gradient of a weight is one product over all rows.

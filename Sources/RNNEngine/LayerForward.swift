@@ -7,10 +7,12 @@ struct States<S: Scalar>: Sendable {
 
 /// What the backward pass of one layer reads.
 struct LayerTape<S: Scalar>: Sendable {
-  /// The layer's input and output, rows by time step.
+  /// What the layer read, and the states it went through, rows by time step.
   let input, output: [S]
   /// The trace of each direction; empty if the cell needs none.
   let traces: [[S]]
+  /// Of the normalisation after the layer, if there is one.
+  let norm: NormTape<S>?
   /// What the output was multiplied by before it went to the next layer.
   let mask: [S]?
 }
@@ -19,6 +21,7 @@ struct LayerTape<S: Scalar>: Sendable {
 struct Stack<S: Scalar>: Sendable {
   let configuration: RecurrentConfiguration
   let parameters: Parameters<S>
+  let weights: NetworkWeights<S>
 
   /// Runs all layers; replaces `states` by the final ones, and hands over each layer's tape.
   func forward(
@@ -30,14 +33,33 @@ struct Stack<S: Scalar>: Sendable {
     for layer in 0..<configuration.layerCount {
       let (output, traces) = try forwardLayer(
         layer, current, schedule, initial, &states, keepsTraces: keep != nil)
+      var passed = output
+      if configuration.addsInput(of: layer) {
+        for index in passed.indices { passed[index] += current[index] }
+      }
+      var norm: NormTape<S>?
+      if let layerNorm = try layerNorm(after: layer) {
+        let result = layerNorm.forward(passed)
+        (passed, norm) = (result.output, result.tape)
+      }
       var mask: [S]?
       if let dropout, configuration.dropout > 0, layer + 1 < configuration.layerCount {
         mask = try dropout.scales(count: output.count, probability: configuration.dropout)
       }
-      keep?(LayerTape(input: current, output: output, traces: traces, mask: mask))
-      current = mask.map { zip(output, $0).map { $0 * $1 } } ?? output
+      keep?(LayerTape(input: current, output: output, traces: traces, norm: norm, mask: mask))
+      if let mask {
+        for index in passed.indices { passed[index] *= mask[index] }
+      }
+      current = passed
     }
     return current
+  }
+
+  func layerNorm(after layer: Int) throws -> LayerNorm<S>? {
+    guard configuration.normalises(after: layer) else { return nil }
+    let names = NormNames(layer: layer)
+    return try LayerNorm(
+      weight: parameters.required(names.weight), bias: parameters.required(names.bias))
   }
 
   private func forwardLayer(
@@ -53,17 +75,12 @@ struct Stack<S: Scalar>: Sendable {
     let inputSize = configuration.layerInputSize(layer)
     let chunk = max(1, rowsPerChunk / schedule.count(0))
     for direction in 0..<configuration.directionCount {
-      let weights = try LayerWeights(
-        parameters, configuration, layer: layer, direction: direction)
+      let weights = try weights.forward(
+        LayerParameters(
+          parameters: parameters, configuration: configuration, layer: layer,
+          direction: direction))
       let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
       let width = sweep.traceWidth
-      let packedInput = kernels.pack(
-        weights.input[...], rows: sweep.inputWidth, columns: inputSize)
-      let packedHidden = weights.packedHidden(sweep, kernels)
-      let packedProjection =
-        sweep.hasProjection
-        ? kernels.pack(weights.projection[...], rows: sweep.stateSize, columns: sweep.hiddenSize)
-        : []
       let keepsTrace = keepsTraces && sweep.layout.keepsTrace
       let traceRows =
         keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
@@ -73,28 +90,27 @@ struct Stack<S: Scalar>: Sendable {
 
       func run(
         _ steps: Range<Int>, input: UnsafePointer<S>, trace: UnsafeMutablePointer<S>,
-        hidden: UnsafePointer<S>, projection: UnsafePointer<S>, initial: UnsafePointer<S>,
-        cells: UnsafeMutablePointer<S>, output: UnsafeMutablePointer<S>,
-        scratch: UnsafeMutablePointer<S>
+        initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
+        output: UnsafeMutablePointer<S>, scratch: UnsafeMutablePointer<S>
       ) {
         let rows = schedule.rows(of: steps)
         let part = trace + (keepsTrace ? rows.lowerBound * width : 0)
         kernels.project(
           input, Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
-          packedWeight: packedInput, bias: weights.bias, width: sweep.inputWidth, into: part,
+          weight: weights.input, bias: weights.bias, width: sweep.inputWidth, into: part,
           stride: width)
         kernels.sweepForward(
           sweep, steps: steps,
           ForwardBuffers(
-            trace: part, packedHidden: hidden, packedProjection: projection,
+            trace: part, hidden: weights.hidden, projection: weights.projection,
             initialState: initial, cells: cells, output: output, scratch: scratch))
       }
       for start in stride(from: 0, to: schedule.steps, by: chunk) {
         let end = min(start + chunk, schedule.steps)
         run(
           sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end,
-          input: input, trace: &trace, hidden: packedHidden, projection: packedProjection,
-          initial: initial.h, cells: &states.c, output: &output, scratch: &scratch)
+          input: input, trace: &trace, initial: initial.h, cells: &states.c, output: &output,
+          scratch: &scratch)
       }
       schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
         let place = row * sweep.outputStride + sweep.outputOffset

@@ -6,6 +6,11 @@ public struct Linear<S: Scalar>: Sendable {
   public let weight: NDArray<S>
   /// The bias, (C), if there is one.
   public let bias: NDArray<S>?
+  /// Wᵀ and W for products, made when first used.
+  private let forwardWeight = Once<PackedMatrix<S>>()
+  private let backwardWeight = Once<PackedMatrix<S>>()
+  /// Stands in for the bias if there is none.
+  private let zeros: [S]
 
   /// The gradients of a linear layer.
   public struct Gradients: Sendable {
@@ -33,6 +38,7 @@ public struct Linear<S: Scalar>: Sendable {
     }
     self.weight = weight
     self.bias = bias
+    zeros = bias == nil ? [S](repeating: 0, count: weight.shape[0]) : []
   }
 
   /// H.
@@ -64,19 +70,33 @@ public struct Linear<S: Scalar>: Sendable {
   }
 
   /// Maps (…, H) to (…, C).
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
     let rows = try check(x, lastAxis: inputSize, "x")
-    let kernels = kernels(for: S.self)
     var result = [S](repeating: 0, count: rows * outputSize)
-    kernels.project(
-      x.elements, Block(rows: rows, columns: inputSize),
-      packedWeight: kernels.pack(weight.elements[...], rows: outputSize, columns: inputSize),
-      bias: bias?.elements ?? [S](repeating: 0, count: outputSize), width: outputSize,
-      into: &result, stride: outputSize)
+    apply(x.elements, rows: rows, into: &result)
     return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
   }
 
+  /// Maps rows (rows, H) to (rows, C).
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  func apply(_ x: [S], rows: Int, into result: inout [S]) {
+    let kernels = kernels(for: S.self)
+    kernels.project(
+      x, Block(rows: rows, columns: inputSize),
+      weight: forwardWeight.get {
+        kernels.pack(
+          weight.elements, rowStride: 1, columnStride: inputSize, rows: inputSize,
+          columns: outputSize)
+      },
+      bias: bias?.elements ?? zeros, width: outputSize, into: &result, stride: outputSize)
+  }
+
   /// The gradients, given the input and the gradient of the output.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func backward(_ x: NDArray<S>, gradOutput: NDArray<S>) throws -> Gradients {
     let rows = try check(x, lastAxis: inputSize, "x")
     let expected = x.shape.dropLast() + [outputSize]
@@ -90,7 +110,12 @@ public struct Linear<S: Scalar>: Sendable {
     var dWeight = [S](repeating: 0, count: weight.count)
     let block = Block(rows: rows, columns: outputSize)
     kernels.addInputGradient(
-      gradOutput.elements, block, weight: weight.elements, inputSize: inputSize, into: &dx)
+      gradOutput.elements, block,
+      weight: backwardWeight.get {
+        kernels.pack(
+          weight.elements, rowStride: inputSize, columnStride: 1, rows: outputSize,
+          columns: inputSize)
+      }, inputSize: inputSize, into: &dx)
     kernels.addWeightGradient(
       gradOutput.elements, block, input: x.elements, Block(rows: rows, columns: inputSize),
       into: &dWeight)

@@ -29,15 +29,21 @@ public struct RNN<S: Scalar>: Sendable {
   public let configuration: RecurrentConfiguration
   /// The weights under PyTorch's names; replaced ones are checked at the next call.
   public var parameters: Parameters<S> {
-    didSet { isChecked = false }
+    didSet {
+      isChecked = false
+      weights = NetworkWeights(configuration)
+    }
   }
   private var isChecked = true
+  /// The same, rearranged; copies of a network share it until one of them gets other parameters.
+  private var weights: NetworkWeights<S>
 
   /// Creates a network; throws for a bad configuration, and for a missing, extra or misshapen parameter.
   public init(_ configuration: RecurrentConfiguration, parameters: Parameters<S>) throws {
     try configuration.validate()
     self.configuration = configuration
     self.parameters = try parameters.matching(configuration.parameterShapes)
+    weights = NetworkWeights(configuration)
   }
 
   /// Runs the network on (T, N, D), (N, T, D) if `batchFirst`, or (T, D); no `h0` or `c0` means zeros.
@@ -45,6 +51,8 @@ public struct RNN<S: Scalar>: Sendable {
   /// With `lengths`, each row of the batch ends after so many steps, as in a packed sequence: the reverse
   /// direction starts at its last valid step, the final states are those of its last valid step, and the
   /// output is zero after it. Throws `engine.lengths` for a length of 0 or above T.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
   ) throws -> RecurrentOutput<S> {
@@ -59,6 +67,8 @@ public struct RNN<S: Scalar>: Sendable {
   ///
   /// With `dropout` the network is in training mode; without, it is in evaluation mode, where dropout
   /// does nothing.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func record(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil
@@ -77,7 +87,7 @@ public struct RNN<S: Scalar>: Sendable {
     Stack(
       configuration: configuration,
       parameters: isChecked
-        ? parameters : try parameters.matching(configuration.parameterShapes))
+        ? parameters : try parameters.matching(configuration.parameterShapes), weights: weights)
   }
 
   func result(

@@ -26,10 +26,13 @@ public final class InputFile: ByteSource {
   }
 
   /// Opens a regular file; throws with kind `.noInput` or `.permission`.
-  public init(path: String) throws {
+  ///
+  /// A symbolic link is an error when `followsLinks` is false: users may choose links, files may not.
+  public init(path: String, followsLinks: Bool = true) throws {
     self.path = path
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = open(
+      path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW))
     guard descriptor >= 0 else {
       let code = errno
       let denied = code == EACCES || code == EPERM

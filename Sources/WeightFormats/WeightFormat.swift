@@ -21,12 +21,25 @@ public struct WeightFormat: Sendable {
   let readContents: @Sendable (InputFile, _ key: String?) throws -> StateDict
   /// Writes to a temporary file; `nil` for containers that are only read.
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
+  /// Reads weights that are spread over files beside the one that is opened, and gives those files.
+  var readSeveral: (@Sendable (InputFile) throws -> (StateDict, [InputFile]))?
+  /// Writes several files under the output protocol: path, overwrite, inputs, proof.
+  var writeSeveral:
+    (
+      @Sendable (StateDict, String, Bool, [InputFile], (StateDict) throws -> Void) throws -> Void
+    )?
 
   /// All containers, in the order in which recognition tries them.
-  public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy]
+  public static let all: [WeightFormat] = [
+    .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(), .onnx,
+  ]
+
+  /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
+  /// nothing outside it.
+  public var isFrameworkArchive: Bool { (expectedConvention ?? "torch") != "torch" }
 
   /// Whether files can be written.
-  public var isWritable: Bool { writeContents != nil }
+  public var isWritable: Bool { writeContents != nil || writeSeveral != nil }
 
   /// HDF5 with one dataset per key.
   public static let hdf5 = WeightFormat(
@@ -42,9 +55,9 @@ public struct WeightFormat: Sendable {
     recognizes: Safetensors.recognizes, readContents: { file, _ in try Safetensors.read(file) },
     writeContents: { try Safetensors.write($0, to: $1) })
 
-  /// A zip file as `torch.save` writes it.
+  /// A file of `torch.save`, `torch.jit.save` or `torch.export.save`, written as `torch.save` does.
   public static let pytorch = WeightFormat(
-    name: "pt", extensions: ["pt", "pth"], summary: "PyTorch zip checkpoint (torch.save)",
+    name: "pt", extensions: ["pt", "pth"], summary: "PyTorch file (torch.save); every kind is read",
     carriesMetadata: false, expectedConvention: "torch",
     recognizes: PyTorchFile.recognizes, readContents: { try PyTorchFile.read($0, key: $1) },
     writeContents: { try PyTorchFile.write($0, to: $1) })
@@ -67,6 +80,30 @@ public struct WeightFormat: Sendable {
       return state
     },
     writeContents: nil)
+
+  /// A model of the Open Neural Network Exchange, with its recurrent nodes.
+  public static let onnx = WeightFormat(
+    name: "onnx", extensions: ["onnx"], summary: "ONNX model with RNN, LSTM or GRU nodes",
+    carriesMetadata: true, expectedConvention: "onnx",
+    recognizes: ONNX.recognizes, readContents: { file, _ in try ONNX.read(file) },
+    writeContents: { try ONNX.write($0, to: $1) },
+    readSeveral: { try ONNX.readWithData($0) })
+
+  /// Several safetensors or PyTorch files with an index; written as safetensors of at most
+  /// `shardSize` bytes each.
+  public static func sharded(shardSize: Int = 5_000_000_000) -> WeightFormat {
+    WeightFormat(
+      name: "sharded", extensions: ["safetensors.index.json"],
+      summary: "sharded safetensors (or PyTorch files) with an index",
+      carriesMetadata: true, expectedConvention: nil,
+      recognizes: ShardedWeights.recognizes,
+      readContents: { file, _ in try ShardedWeights.read(file).0 }, writeContents: nil,
+      readSeveral: { try ShardedWeights.read($0) },
+      writeSeveral: {
+        try Safetensors.writeShards(
+          $0, to: $1, shardSize: shardSize, overwrite: $2, inputs: $3, proof: $4)
+      })
+  }
 
   /// The container with a name; throws `.usage` otherwise.
   public static func named(_ name: String) throws -> WeightFormat {
@@ -103,19 +140,32 @@ public struct WeightFile: Sendable {
   public let file: InputFile
   /// Its container.
   public let format: WeightFormat
-  /// Its tensors and metadata; tensors are windows on `file` until touched.
+  /// Its tensors and metadata; tensors are windows on the files until touched.
   public let state: StateDict
+  /// The files beside `file` that tensors lie in: the shards of an index.
+  public let otherFiles: [InputFile]
+
+  /// Every file that was opened.
+  public var files: [InputFile] { [file] + otherFiles }
 
   /// Opens a file; the container is recognised by content unless `format` is given.
   ///
   /// `key` chooses one of several state dicts in a PyTorch checkpoint; without it they are `pt.key`.
+  /// Weight normalisation is folded into the weights (see ``StateDict/foldingWeightNorm()``).
   public init(path: String, format: WeightFormat? = nil, key: String? = nil) throws {
     let file = try InputFile(path: path)
     do {
       let format = try format ?? Self.recognize(file)
       self.file = file
       self.format = format
-      state = try format.readContents(file, key)
+      if let readSeveral = format.readSeveral {
+        let (state, others) = try readSeveral(file)
+        self.state = try state.foldingWeightNorm()
+        otherFiles = others
+      } else {
+        state = try format.readContents(file, key).foldingWeightNorm()
+        otherFiles = []
+      }
     } catch let error as RecurrentError {
       throw error.inFile(path)
     }
@@ -164,14 +214,15 @@ public struct WeightFile: Sendable {
         .malformed, "file.lfs-pointer", found: "a Git LFS pointer", expected: "the file itself",
         hint: "Run git lfs pull.")
     }
-    if head.starts(with: [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]) {
-      return RecurrentError(
-        .unsupported, "pt.legacy", found: "a PyTorch file from before version 1.6",
-        expected: "a zip checkpoint", hint: "Load it in PyTorch and torch.save it again.")
-    }
-    if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
-      return RecurrentError(
-        .unsupported, "file.tar", found: "a tar archive", expected: "a weight file")
+    if TarArchive.recognizes(file) {
+      do {
+        let archive = try TarArchive(file)
+        return RecurrentError(
+          .unsupported, "file.tar", found: "a tar archive of \(archive.files.count) files",
+          expected: "a weight file")
+      } catch let error as RecurrentError {
+        return error
+      }
     }
     if head.starts(with: [0x1f, 0x8b]) {
       return RecurrentError(
@@ -197,6 +248,13 @@ extension WeightFormat {
     _ state: StateDict, to path: String, overwrite: Bool = false, inputs: [InputFile] = [],
     proof: (StateDict) throws -> Void
   ) throws {
+    if let writeSeveral {
+      do {
+        return try writeSeveral(state, path, overwrite, inputs, proof)
+      } catch let error as RecurrentError {
+        throw error.inFile(path)
+      }
+    }
     guard let writeContents else {
       throw RecurrentError(
         .usage, "usage.read-only", file: path, found: "container \(name)",

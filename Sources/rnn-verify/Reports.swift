@@ -40,6 +40,7 @@ enum FixtureReport {
       text += "  \(error.description)\n"
       if let hint = error.hint { text += "  hint: \(hint)\n" }
     }
+    for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
     for check in result.checks where all || !check.passes {
       text += "  \(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
       if let problem = check.problem {
@@ -52,7 +53,9 @@ enum FixtureReport {
           "at \(check.index) expected \(check.expected), computed \(check.computed),"
           + " deviation \(short(check.worstDeviation)),"
           + " \(short(check.toleranceUsed)) times the tolerance"
-        if let step = check.firstStep { text += ", first differing time step \(step)" }
+        if let step = check.firstStep {
+          text += ", first differing \(check.countsUpdates ? "update" : "time step") \(step)"
+        }
         text += "\n"
       }
     }
@@ -74,6 +77,7 @@ enum FixtureReport {
       .init(key: "name", value: result.name.map { .string($0) } ?? .null),
       .init(key: "passes", value: .bool(result.passes)),
       .init(key: "error", value: result.error?.json ?? .null),
+      .init(key: "remarks", value: .strings(result.remarks)),
       .init(key: "worst", value: result.worst.map(json) ?? .null),
       .init(key: "checks", value: .array(result.checks.map(json))),
     ])

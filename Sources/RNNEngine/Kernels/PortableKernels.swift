@@ -5,29 +5,28 @@
 struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  func pack(_ weight: ArraySlice<S>, rows: Int, columns: Int) -> [S] {
-    [S](unsafeUninitializedCapacity: rows * columns) { packed, count in
-      weight.withUnsafeBufferPointer { weight in
+  func pack(
+    _ matrix: UnsafePointer<S>, rowStride: Int, columnStride: Int, rows: Int, columns: Int
+  ) -> PackedMatrix<S> {
+    PackedMatrix(count: rows * columns) { packed in
+      var row = 0
+      while row < rows {
         var column = 0
         while column < columns {
-          var row = 0
-          while row < rows {
-            packed.initializeElement(
-              at: column &* rows &+ row, to: weight[row &* columns &+ column])
-            row &+= 1
-          }
+          (packed + (row &* columns &+ column)).initialize(
+            to: matrix[row &* rowStride &+ column &* columnStride])
           column &+= 1
         }
+        row &+= 1
       }
-      count = rows * columns
     }
   }
 
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func project(
-    _ input: UnsafePointer<S>, _ block: Block, packedWeight: UnsafePointer<S>,
-    bias: UnsafePointer<S>, width: Int, into result: UnsafeMutablePointer<S>, stride: Int
+    _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int
   ) {
     var row = 0
     while row < block.rows {
@@ -35,8 +34,8 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
       row &+= 1
     }
     addProduct(
-      input + block.offset, rowStride: block.stride, columnStride: 1, packedWeight,
-      into: result, stride: stride, m: block.rows, k: block.columns, n: width)
+      input + block.offset, rowStride: block.stride, columnStride: 1,
+      weight.elements, into: result, stride: stride, m: block.rows, k: block.columns, n: width)
   }
 
   @_specialize(where S == Float)
@@ -85,14 +84,14 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
       addProduct(
         phase.operand.map { UnsafePointer(trace + $0 * hidden) } ?? previous,
         rowStride: phase.operand == nil ? previousStride : width, columnStride: 1,
-        buffers.packedHidden + phase.gates.lowerBound * hidden * size,
+        buffers.hidden[index].elements,
         into: trace + phase.block * hidden, stride: width, m: count, k: size,
         n: phase.gates.count * hidden)
       sweep.cell.forward(index, rows)
     }
-    if sweep.hasProjection {
+    if let projection = buffers.projection {
       addProduct(
-        buffers.scratch, rowStride: hidden, columnStride: 1, buffers.packedProjection,
+        buffers.scratch, rowStride: hidden, columnStride: 1, projection.elements,
         into: output, stride: sweep.outputStride, m: count, k: hidden, n: size)
     }
   }
@@ -149,10 +148,10 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
         i &+= 1
       }
     }
-    if sweep.hasProjection {
+    if let projection = buffers.projection {
       buffers.scratch.update(repeating: 0, count: count * hidden)
       addProduct(
-        dState, rowStride: size, columnStride: 1, buffers.projection, into: buffers.scratch,
+        dState, rowStride: size, columnStride: 1, projection.elements, into: buffers.scratch,
         stride: hidden, m: count, k: size, n: hidden)
     }
     let rows = BackwardRows(
@@ -174,7 +173,7 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
       }
       addProduct(
         dTrace + phase.block * hidden, rowStride: width, columnStride: 1,
-        buffers.hidden + phase.gates.lowerBound * hidden * size,
+        buffers.hidden[index].elements,
         into: phase.operand.map { dTrace + $0 * hidden } ?? carry,
         stride: phase.operand == nil ? size : width, m: count, k: phase.gates.count * hidden,
         n: size)
@@ -198,11 +197,12 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func addInputGradient(
-    _ gradient: UnsafePointer<S>, _ block: Block, weight: UnsafePointer<S>, inputSize: Int,
+    _ gradient: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, inputSize: Int,
     into dInput: UnsafeMutablePointer<S>
   ) {
     addProduct(
-      gradient + block.offset, rowStride: block.stride, columnStride: 1, weight, into: dInput,
+      gradient + block.offset, rowStride: block.stride, columnStride: 1, weight.elements,
+      into: dInput,
       stride: inputSize, m: block.rows, k: block.columns, n: inputSize)
   }
 

@@ -25,10 +25,10 @@ struct Block {
 struct ForwardBuffers<S: Scalar> {
   /// The trace of the chunk's rows, holding the products of the input and all biases.
   let trace: UnsafeMutablePointer<S>
-  /// W_hh, each phase's rows packed by themselves.
-  let packedHidden: UnsafePointer<S>
-  /// W_hr, packed; unused without a projection.
-  let packedProjection: UnsafePointer<S>
+  /// W_hhᵀ, each phase's gates by themselves.
+  let hidden: [PackedMatrix<S>]
+  /// W_hrᵀ, if there is a projection.
+  let projection: PackedMatrix<S>?
   /// The initial states of all layers and directions.
   let initialState: UnsafePointer<S>
   /// c of all layers and directions: initial before the first chunk, final after the last.
@@ -46,8 +46,10 @@ struct BackwardBuffers<S: Scalar> {
   /// The initial h and c of all layers and directions.
   let initialState, initialCells: UnsafePointer<S>
   let dOutput: UnsafePointer<S>
-  /// W_hh and W_hr as they are stored.
-  let hidden, projection: UnsafePointer<S>
+  /// W_hh, each phase's gates by themselves.
+  let hidden: [PackedMatrix<S>]
+  /// W_hr, if there is a projection.
+  let projection: PackedMatrix<S>?
   /// The gradient of the trace, all rows.
   let dTrace: UnsafeMutablePointer<S>
   /// The gradients of the final h and c before, of the initial ones after.
@@ -62,15 +64,17 @@ struct BackwardBuffers<S: Scalar> {
 protocol RecurrentKernels<S>: Sendable {
   associatedtype S: Scalar
 
-  /// Rearranges a weight (rows, columns) for `project` and `sweepForward`; once per call of the network.
-  func pack(_ weight: ArraySlice<S>, rows: Int, columns: Int) -> [S]
+  /// Rearranges a matrix (rows, columns) to stand on the right of products.
+  func pack(
+    _ matrix: UnsafePointer<S>, rowStride: Int, columnStride: Int, rows: Int, columns: Int
+  ) -> PackedMatrix<S>
 
-  /// `result[r] = bias + input[r] · Wᵀ` for all rows of the block.
+  /// `result[r] = bias + input[r] · weight` for all rows of the block.
   ///
   /// The result and the bias are `stride` wide; the product adds to the first `width` columns.
   func project(
-    _ input: UnsafePointer<S>, _ block: Block, packedWeight: UnsafePointer<S>,
-    bias: UnsafePointer<S>, width: Int, into result: UnsafeMutablePointer<S>, stride: Int)
+    _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int)
 
   /// Runs a chunk of steps.
   func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>)
@@ -85,17 +89,12 @@ protocol RecurrentKernels<S>: Sendable {
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
     _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>)
 
-  /// `dInput += gradient · W` for all rows.
+  /// `dInput += gradient · weight` for all rows.
   func addInputGradient(
-    _ gradient: UnsafePointer<S>, _ block: Block, weight: UnsafePointer<S>, inputSize: Int,
+    _ gradient: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, inputSize: Int,
     into dInput: UnsafeMutablePointer<S>)
 
   /// `dBias += Σ gradient` over all rows, the last row first.
   func addBiasGradient(
     _ gradient: UnsafePointer<S>, _ block: Block, into dBias: UnsafeMutablePointer<S>)
-}
-
-/// The kernels to use on this machine.
-func kernels<S: Scalar>(for type: S.Type = S.self) -> any RecurrentKernels<S> {
-  PortableKernels<S>()
 }

@@ -61,6 +61,8 @@ struct Schedule: Sendable, Equatable {
 /// One direction of one layer, as a sweep over time sees it.
 struct Sweep: Sendable {
   let cell: any CellStep.Type
+  /// The cell's number in `CKernels`.
+  let kernel: Int32
   let layout: CellLayout
   let hiddenSize: Int
   /// The size of the state h: P with a projection, else H.
@@ -83,6 +85,7 @@ struct Sweep: Sendable {
     _ configuration: RecurrentConfiguration, _ schedule: Schedule, layer: Int, direction: Int
   ) {
     cell = configuration.cell.step(configuration.gruReset)
+    kernel = configuration.cell.kernel(configuration.gruReset)
     layout = cell.layout
     hiddenSize = configuration.hiddenSize
     stateSize = configuration.stateSize

@@ -9,8 +9,7 @@ import Tensors
 
 /// Runs one pickle and yields its graph; throws `pickle.…`.
 struct PickleMachine {
-  private let program: [UInt8]
-  private var position = 0
+  private var program: PickleProgram
   private var opcode: UInt8 = 0
   private var graph = PickleGraph()
   private var stack: [PickleValue] = []
@@ -18,32 +17,60 @@ struct PickleMachine {
   private var memo: [Int: PickleValue] = [:]
   private var copies = 0
 
+  /// Names and shapes need no more; longer pickles are refused.
+  static let maximumLength = 64 << 20
   private static let maximumNodes = 10_000_000
   private static let maximumStack = 1_000_000
   private static let maximumMemo = 4_000_000
   private static let maximumOpcodes = 20_000_000
 
+  /// Runs a program that is one pickle and nothing else.
   static func run(_ program: [UInt8]) throws -> PickleGraph {
     var machine = PickleMachine(program)
     try machine.run()
+    guard machine.program.position == program.count else {
+      throw machine.failure(
+        "\(program.count - machine.program.position) bytes after its end", "the end")
+    }
     return machine.graph
   }
 
-  private init(_ program: [UInt8]) { self.program = program }
+  /// Runs the pickle that `source` has at `offset` and says where it ends; what follows is not looked at.
+  ///
+  /// A pickle does not say how long it is, so the piece that is read grows until it fits.
+  static func run(in source: any ByteSource, at offset: Int) throws -> (PickleGraph, end: Int) {
+    let available = max(0, min(source.count - offset, maximumLength))
+    var length = min(available, 1 << 12)
+    while true {
+      var machine = PickleMachine(try source.read(offset..<offset + length))
+      do {
+        try machine.run()
+        return (machine.graph, offset + machine.program.position)
+      } catch let error as RecurrentError {
+        guard machine.program.ranOut, length < available else { throw error }
+        length = min(available, length * 4)
+      }
+    }
+  }
+
+  private init(_ program: [UInt8]) {
+    self.program = PickleProgram(program)
+    graph.program = program
+  }
 
   private mutating func run() throws {
     for _ in 0..<Self.maximumOpcodes {
-      opcode = try byte()
+      opcode = try program.byte()
       if opcode == UInt8(ascii: ".") {
         graph.root = try pop()
-        guard position == program.count, stack.isEmpty, marks.isEmpty else {
-          throw failure("\(program.count - position) bytes or values left", "the end")
+        guard stack.isEmpty, marks.isEmpty else {
+          throw failure("\(stack.count) values left", "none")
         }
         return
       }
       if try !scalar(), try !structure(), try !object() {
         throw RecurrentError(
-          .unsupported, "pickle.opcode", at: place,
+          .unsupported, "pickle.opcode", at: program.place,
           found: "opcode 0x" + String(opcode, radix: 16), expected: "one of protocols 2 to 5",
           hint: "Load the file in Python and save its state_dict() again.")
       }
@@ -62,24 +89,25 @@ struct PickleMachine {
     case 0x88: stack.append(.bool(true))
     case 0x89: stack.append(.bool(false))
     case UInt8(ascii: "J"):
-      stack.append(.int(Int(Int32(truncatingIfNeeded: try unsigned(4)))))
-    case UInt8(ascii: "K"): stack.append(.int(Int(try byte())))
-    case UInt8(ascii: "M"): stack.append(.int(Int(try unsigned(2))))
-    case 0x8A: stack.append(integer(try take(Int(try byte()))))
-    case 0x8B: stack.append(integer(try take(try length(4))))
+      stack.append(.int(Int(Int32(truncatingIfNeeded: try program.unsigned(4)))))
+    case UInt8(ascii: "K"): stack.append(.int(Int(try program.byte())))
+    case UInt8(ascii: "M"): stack.append(.int(Int(try program.unsigned(2))))
+    case 0x8A: stack.append(integer(try program.take(Int(try program.byte()))))
+    case 0x8B: stack.append(integer(try program.take(try program.length(4))))
     case UInt8(ascii: "G"):
-      let bits = try take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      let bits = try program.take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       stack.append(.float(Double(bitPattern: bits)))
-    case UInt8(ascii: "X"): stack.append(.string(Array(try take(try length(4)))))
-    case 0x8C, UInt8(ascii: "U"): stack.append(.string(Array(try take(Int(try byte())))))
-    case 0x8D: stack.append(.string(Array(try take(try length(8)))))
-    case UInt8(ascii: "T"): stack.append(.string(Array(try take(try length(4)))))
-    case UInt8(ascii: "B"): try skipBytes(4)
-    case UInt8(ascii: "C"): try skipBytes(1)
-    case 0x8E, 0x96: try skipBytes(8)
+    case UInt8(ascii: "X"): stack.append(.string(Array(try program.take(try program.length(4)))))
+    case 0x8C, UInt8(ascii: "U"):
+      stack.append(.string(Array(try program.take(Int(try program.byte())))))
+    case 0x8D: stack.append(.string(Array(try program.take(try program.length(8)))))
+    case UInt8(ascii: "T"): stack.append(.string(Array(try program.take(try program.length(4)))))
+    case UInt8(ascii: "B"): try byteString(4)
+    case UInt8(ascii: "C"): try byteString(1)
+    case 0x8E, 0x96: try byteString(8)
     case UInt8(ascii: "c"):
-      let module = try line()
-      stack.append(.global(module + " " + (try line())))
+      let module = try program.line()
+      stack.append(.global(module + " " + (try program.line())))
     case 0x93:
       guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
         throw failure("no names", "two strings")
@@ -92,9 +120,9 @@ struct PickleMachine {
     return true
   }
 
-  private mutating func skipBytes(_ width: Int) throws {
-    _ = try take(try length(width))
-    stack.append(.bytes)
+  private mutating func byteString(_ width: Int) throws {
+    let bytes = try program.take(try program.length(width))
+    stack.append(.bytes(bytes.startIndex..<bytes.endIndex))
   }
 
   // MARK: Containers, stack and memo
@@ -102,34 +130,31 @@ struct PickleMachine {
   private mutating func structure() throws -> Bool {
     switch opcode {
     case 0x80:
-      let version = try byte()
+      let version = try program.byte()
       guard (2...5).contains(version) else {
         throw failure("protocol \(version)", "2 to 5", .unsupported)
       }
     case 0x95:
-      guard try unsigned(8) <= UInt64(program.count - position) else {
-        throw failure("a frame that reaches past the end", "one inside the pickle")
-      }
+      try program.frame()
     case UInt8(ascii: "("): marks.append(stack.count)
     case UInt8(ascii: "}"): push(.dict([]))
     case UInt8(ascii: "]"): push(.list([]))
     case UInt8(ascii: ")"): push(.tuple([]))
-    case 0x8F: push(.set)
+    case 0x8F: push(.set([]))
     case UInt8(ascii: "t"): push(.tuple(try popMark()))
     case UInt8(ascii: "l"): push(.list(try popMark()))
     case UInt8(ascii: "d"): push(.dict(try pairs(try popMark())))
     case 0x91:
-      _ = try popMark()
-      push(.set)
+      push(.set(try popMark()))
     case 0x85...0x87: push(.tuple(try pop(Int(opcode) - 0x84)))
     case UInt8(ascii: "0"): _ = try pop()
     case UInt8(ascii: "1"): _ = try popMark()
     case UInt8(ascii: "2"): stack.append(try top())
-    case UInt8(ascii: "q"): memo[Int(try byte())] = try top()
-    case UInt8(ascii: "r"): memo[Int(try unsigned(4))] = try top()
+    case UInt8(ascii: "q"): memo[Int(try program.byte())] = try top()
+    case UInt8(ascii: "r"): memo[Int(try program.unsigned(4))] = try top()
     case 0x94: memo[memo.count] = try top()
-    case UInt8(ascii: "h"): try recall(Int(try byte()))
-    case UInt8(ascii: "j"): try recall(Int(try unsigned(4)))
+    case UInt8(ascii: "h"): try recall(Int(try program.byte()))
+    case UInt8(ascii: "j"): try recall(Int(try program.unsigned(4)))
     default: return false
     }
     return true
@@ -153,8 +178,13 @@ struct PickleMachine {
     case UInt8(ascii: "a"): try add(items: try pop(1))
     case UInt8(ascii: "e"): try add(items: try popMark())
     case 0x90:
-      _ = try popMark()
-      guard case .set? = graph.node(try top()) else { throw failure("no set", "a set") }
+      let added = try popMark()
+      guard case .node(let index) = try top(), case .set(var items) = graph.nodes[index] else {
+        throw failure("no set", "a set")
+      }
+      graph.nodes[index] = .set([])  // so that the array is not copied
+      items += added
+      graph.nodes[index] = .set(items)
     case UInt8(ascii: "R"), 0x81:
       let parts = try pop(2)
       try push(callee: parts[0], arguments: parts[1])
@@ -163,16 +193,30 @@ struct PickleMachine {
       try push(callee: parts[0], arguments: parts[1])
     case UInt8(ascii: "b"):
       // The state of an object: `_metadata` of an OrderedDict, attributes of a class.
-      _ = try pop()
+      let state = try pop()
       guard case .node(let index) = try top() else { throw failure("no object", "an object") }
       switch graph.nodes[index] {
-      case .object, .dict: break
+      case .object: graph.states[index] = state
+      case .dict: break
       default: throw failure("a state for a plain value", "an object")
       }
-    case UInt8(ascii: "Q"): push(.persistent(try pop()))
+    case UInt8(ascii: "Q"):
+      let id = try pop()
+      if let name = containerClass(id) { stack.append(name) } else { push(.persistent(id)) }
     default: return false
     }
     return true
+  }
+
+  /// The class in `("module", CLASS, file, source)`, or without the word before 1.0: old PyTorch kept
+  /// the source of classes so that it could warn when it had changed.
+  private func containerClass(_ id: PickleValue) -> PickleValue? {
+    guard let parts = graph.tuple(id) else { return nil }
+    if case .global? = parts.first, parts.count == 3 { return parts[0] }
+    guard parts.count == 4, case .string(let kind) = parts[0], kind.elementsEqual("module".utf8),
+      case .global = parts[1]
+    else { return nil }
+    return parts[1]
   }
 
   private mutating func push(callee: PickleValue, arguments: PickleValue) throws {
@@ -218,7 +262,9 @@ struct PickleMachine {
   /// Copies could otherwise multiply: a few bytes of program for every copy of a large dict.
   private mutating func countCopies(_ count: Int) throws {
     copies += count
-    guard copies <= program.count else { throw failure("copies of copies", "a smaller pickle") }
+    guard copies <= program.bytes.count else {
+      throw failure("copies of copies", "a smaller pickle")
+    }
   }
 
   private func pairs(_ items: [PickleValue]) throws -> [(key: PickleValue, value: PickleValue)] {
@@ -231,7 +277,7 @@ struct PickleMachine {
     guard case .node(let index) = try top() else { throw failure("no dict", "a dict") }
     switch graph.nodes[index] {
     case .dict(var pairs):
-      graph.nodes[index] = .set  // so that the array is not copied
+      graph.nodes[index] = .set([])  // so that the array is not copied
       pairs += added
       graph.nodes[index] = .dict(pairs)
     case .object: break
@@ -243,7 +289,7 @@ struct PickleMachine {
     guard case .node(let index) = try top() else { throw failure("no list", "a list") }
     switch graph.nodes[index] {
     case .list(var list):
-      graph.nodes[index] = .set
+      graph.nodes[index] = .set([])
       list += items
       graph.nodes[index] = .list(list)
     case .object: break
@@ -285,42 +331,6 @@ struct PickleMachine {
     return Array(stack[mark...])
   }
 
-  // MARK: Bytes
-
-  private mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
-    guard count >= 0, count <= program.count - position else {
-      throw failure("\(program.count - position) bytes left", "\(count)")
-    }
-    defer { position += count }
-    return program[position..<position + count]
-  }
-
-  private mutating func byte() throws -> UInt8 {
-    guard position < program.count else { throw failure("the end", "an opcode") }
-    defer { position += 1 }
-    return program[position]
-  }
-
-  private mutating func unsigned(_ count: Int) throws -> UInt64 {
-    try take(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
-  }
-
-  private mutating func length(_ width: Int) throws -> Int {
-    let value = try width == 1 ? UInt64(byte()) : unsigned(width)
-    guard value <= UInt64(program.count - position) else {
-      throw failure("a length of \(value)", "at most the bytes that are left")
-    }
-    return Int(value)
-  }
-
-  private mutating func line() throws -> String {
-    guard let end = program[position...].prefix(4096).firstIndex(of: 0x0A) else {
-      throw failure("a name without end", "a short line")
-    }
-    defer { position = end + 1 }
-    return String(decoding: program[position..<end], as: UTF8.self)
-  }
-
   private func integer(_ bytes: ArraySlice<UInt8>) -> PickleValue {
     guard let last = bytes.last else { return .int(0) }
     guard bytes.count <= 8 else { return .bigInt }
@@ -328,13 +338,9 @@ struct PickleMachine {
     return .int(bytes.reversed().reduce(start) { $0 << 8 | Int($1) })
   }
 
-  private var place: String { "data.pkl, byte \(max(0, position - 1))" }
-
   private func failure(
     _ found: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
   ) -> RecurrentError {
-    RecurrentError(
-      kind, kind == .malformed ? "pickle.malformed" : "pickle.protocol", at: place, found: found,
-      expected: expected)
+    program.failure(found, expected, kind)
   }
 }

@@ -9,7 +9,8 @@ enum PickleValue {
   case bigInt
   case float(Double)
   case string([UInt8])
-  case bytes
+  /// A byte string: where it lies in the program.
+  case bytes(Range<Int>)
   /// A name such as `torch FloatStorage`; only ever compared, never looked up.
   case global(String)
   case node(Int)
@@ -19,7 +20,7 @@ enum PickleValue {
 enum PickleNode {
   case list([PickleValue])
   case tuple([PickleValue])
-  case set
+  case set([PickleValue])
   case dict([(key: PickleValue, value: PickleValue)])
   /// What Python would get by calling `callee`; here it stays a description.
   case object(callee: PickleValue, arguments: PickleValue)
@@ -30,6 +31,10 @@ enum PickleNode {
 struct PickleGraph {
   var nodes: [PickleNode] = []
   var root = PickleValue.none
+  /// What BUILD gave to objects: node to state.
+  var states: [Int: PickleValue] = [:]
+  /// The program, for the byte strings in it.
+  var program: [UInt8] = []
 
   func node(_ value: PickleValue) -> PickleNode? {
     if case .node(let index) = value { nodes[index] } else { nil }
@@ -56,6 +61,22 @@ struct PickleGraph {
     return (name, tuple(arguments) ?? [])
   }
 
+  /// The attributes that BUILD gave to an object.
+  func attributes(_ value: PickleValue) -> [(key: PickleValue, value: PickleValue)]? {
+    guard case .node(let index) = value, case .object? = node(value), var state = states[index]
+    else { return nil }
+    // Classes with slots have a pair: the dict and the slots.
+    if let pair = tuple(state), pair.count == 2 { state = pair[0] }
+    return dict(state)
+  }
+
+  /// The attribute of an object with a name; the last one counts, as in Python.
+  func attribute(_ name: String, of value: PickleValue) -> PickleValue? {
+    attributes(value)?.last {
+      if case .string(let bytes) = $0.key { bytes.elementsEqual(name.utf8) } else { false }
+    }?.value
+  }
+
   /// A few words about a value, for `StateDict.skipped`.
   func summary(_ value: PickleValue) -> String {
     switch value {
@@ -73,7 +94,8 @@ struct PickleGraph {
       case .tuple(let items): return "a tuple of \(items.count)"
       case .set: return "a set"
       case .dict(let pairs): return "a dict of \(pairs.count)"
-      case .object(.global(let name), _): return "an object of \(name)"
+      case .object(.global(let name), _):
+        return numPyScalar(value) ?? "an object of \(name)"
       case .object, .persistent: return "an object"
       }
     }

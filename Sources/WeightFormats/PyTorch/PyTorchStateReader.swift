@@ -3,10 +3,12 @@ import Tensors
 /// Finds the state dict in what a PyTorch file holds, and reads it.
 struct PyTorchStateReader {
   private let graph: PickleGraph
+  private let code: TorchScriptCode?
   private var tensors: PyTorchTensorReader
   // Found out once per dict: pickles share nodes, so asking again and again could take for ever.
   private var withTensors: Set<Int> = []
   private var optimizers: Set<Int> = []
+  private let modules: Set<Int>
 
   /// Where checkpoints keep their weights, the likeliest first.
   private static let usualKeys = [
@@ -15,8 +17,12 @@ struct PyTorchStateReader {
   ]
   private static let maximumDepth = 4
 
-  init(graph: PickleGraph, storages: PyTorchStorages, expansionLimit: Int) {
+  init(
+    graph: PickleGraph, storages: PyTorchStorages, code: TorchScriptCode?, expansionLimit: Int
+  ) {
     self.graph = graph
+    self.code = code
+    modules = PyTorchModules.all(in: graph)
     tensors = PyTorchTensorReader(
       graph: graph, storages: storages, expansionLimit: expansionLimit)
     for (index, node) in graph.nodes.enumerated() {
@@ -32,14 +38,22 @@ struct PyTorchStateReader {
   }
 
   mutating func read(key: String?) throws -> StateDict {
-    guard graph.dict(graph.root) != nil else { throw wrongRoot() }
+    guard graph.dict(graph.root) != nil || isModule(graph.root) else { throw wrongRoot() }
     var state = StateDict()
     let chosen = try key.map { try follow($0) } ?? search(&state)
-    for pair in graph.dict(chosen) ?? [] { try add(pair, to: &state) }
-    if tensors.storages.archive.lacksChecksums {
+    if isModule(chosen) {
+      try addModule(chosen, to: &state)
+    } else {
+      for pair in graph.dict(chosen) ?? [] { try add(pair, to: &state) }
+    }
+    if tensors.storages.lacksChecksums {
       state.skipped.append("checksums: the writer left them out, damage cannot be noticed")
     }
     return state
+  }
+
+  private func isModule(_ value: PickleValue) -> Bool {
+    if case .node(let index) = value { modules.contains(index) } else { false }
   }
 
   // MARK: Choosing
@@ -47,9 +61,9 @@ struct PyTorchStateReader {
   private func follow(_ key: String) throws -> PickleValue {
     var value = graph.root
     if key.isEmpty { return value }
-    if let whole = graph.value(key, in: value), graph.dict(whole) != nil { return whole }
+    if let whole = graph.value(key, in: value), holdsNames(whole) { return whole }
     for part in key.split(separator: ".", omittingEmptySubsequences: false) {
-      guard let next = graph.value(String(part), in: value), graph.dict(next) != nil else {
+      guard let next = graph.value(String(part), in: value), holdsNames(next) else {
         throw RecurrentError(
           .malformed, "pt.key", at: "key \"\(key)\"", found: "no such dict in the file",
           expected: candidates().isEmpty
@@ -58,6 +72,10 @@ struct PyTorchStateReader {
       value = next
     }
     return value
+  }
+
+  private func holdsNames(_ value: PickleValue) -> Bool {
+    graph.dict(value) != nil || isModule(value)
   }
 
   /// The usual keys first, then the top level; anything else is for the caller to choose.
@@ -102,7 +120,11 @@ struct PyTorchStateReader {
   }
 
   private func holdsTensors(_ value: PickleValue) -> Bool {
-    if case .node(let index) = value { withTensors.contains(index) } else { false }
+    if case .node(let index) = value {
+      withTensors.contains(index) || isModule(value)
+    } else {
+      false
+    }
   }
 
   private func isOptimizer(_ value: PickleValue) -> Bool {
@@ -132,11 +154,14 @@ struct PyTorchStateReader {
   // MARK: Reading
 
   private var views: [PyTorchTensorReader.View: Name] = [:]
+  private var arrays: [Int: (Name, Tensor)] = [:]
+  private var arrayBytes = 0
 
   private mutating func add(
     _ pair: (key: PickleValue, value: PickleValue), to state: inout StateDict
   ) throws {
     guard let call = tensors.tensorCall(pair.value) else {
+      if try addArray(pair, to: &state) { return }
       try checkSkippable(pair)
       return skip(pair, in: &state)
     }
@@ -160,12 +185,54 @@ struct PyTorchStateReader {
     }
   }
 
+  /// Adds a NumPy array, decoded once however often it is named.
+  private mutating func addArray(
+    _ pair: (key: PickleValue, value: PickleValue), to state: inout StateDict
+  ) throws -> Bool {
+    guard case .node(let index) = pair.value, case .string(let key) = pair.key,
+      let name = Name(validating: key)
+    else { return false }
+    if let (first, tensor) = arrays[index] {
+      try state.append(name, tensor)
+      state.ties[name] = first
+      return true
+    }
+    guard let tensor = try graph.numPyArray(pair.value) else { return false }
+    // Many arrays may share the bytes of one string.
+    arrayBytes += tensor.byteCount
+    guard arrayBytes <= 4 * graph.program.count else {
+      throw RecurrentError(
+        .malformed, "pt.expansion", at: "tensor \"\(name)\"",
+        found: "arrays that repeat their bytes",
+        expected: "at most \(4 * graph.program.count) bytes")
+    }
+    try state.append(name, tensor)
+    arrays[index] = (name, tensor)
+    return true
+  }
+
+  private mutating func addModule(_ module: PickleValue, to state: inout StateDict) throws {
+    var walk = PyTorchModules(graph, modules: modules, code: code) { [tensors] in
+      tensors.tensorCall($0) != nil
+    }
+    try walk.walk(module)
+    for entry in walk.entries { try add((.string(entry.name), entry.value), to: &state) }
+    RecurrentFacts.describe(walk.facts, in: &state.metadata)
+    guard state.count > 0 || code == nil else {
+      throw RecurrentError(
+        .unsupported, "pt.torchscript", found: "a program without parameters",
+        expected: "parameters in its modules",
+        hint: "A frozen program has its weights inside the code; save it without torch.jit.freeze.")
+    }
+  }
+
   /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.
   private func checkSkippable(_ pair: (key: PickleValue, value: PickleValue)) throws {
     guard let name = graph.call(pair.value)?.name else { return }
     let module = name.prefix { $0 != " " && $0 != "." }
     guard module == "torch" || module == "numpy", name.hasSuffix(" scalar") == false,
-      !["torch Size", "torch device"].contains(name)
+      !["torch Size", "torch device"].contains(name), !name.hasPrefix("torch.optim."),
+      !isModule(pair.value)
     else { return }
     throw RecurrentError(
       .unsupported, module == "numpy" ? "pt.numpy" : "pt.object", at: graph.summary(pair.key),
@@ -186,6 +253,8 @@ struct PyTorchStateReader {
     var text = graph.summary(pair.value)
     if tensors.tensorCall(pair.value) != nil {
       text = "a tensor"
+    } else if isModule(pair.value) {
+      text = "a model; read it with --module \(key)"
     } else if isOptimizer(pair.value) {
       text = "the state of an optimizer"
     } else if holdsTensors(pair.value) {
@@ -195,14 +264,9 @@ struct PyTorchStateReader {
   }
 
   private func wrongRoot() -> RecurrentError {
-    if tensors.tensorCall(graph.root) == nil, let name = graph.call(graph.root)?.name {
-      return RecurrentError(
-        .unsupported, "pt.pickled-module", at: "data.pkl", found: "an object of \(name)",
-        expected: "a state dict", hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
-    }
     let what = tensors.tensorCall(graph.root) == nil ? graph.summary(graph.root) : "a tensor alone"
     return RecurrentError(
-      .unsupported, "pt.root", at: "data.pkl", found: what, expected: "a dict of names to tensors",
+      .unsupported, "pt.root", found: what, expected: "a dict of names to tensors",
       hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
   }
 }

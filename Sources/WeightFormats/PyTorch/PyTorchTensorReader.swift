@@ -29,7 +29,8 @@ struct PyTorchTensorReader {
     for _ in 0..<8 {
       guard let call = graph.call(value) else { return nil }
       switch call.name {
-      case "torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state":
+      case "torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state",
+        "torch.nn.parameter Parameter", "torch.autograd.variable Variable":
         guard let inner = call.arguments.first else { return nil }
         value = inner
       case "torch._tensor _rebuild_from_type_v2":
@@ -70,15 +71,15 @@ struct PyTorchTensorReader {
         hint: "In Python, make it dense and real and save the state_dict again.")
     }
     try checkNotLazy(parts.dropFirst(hasType ? 7 : 6).first)
-    let reference = try storages.reference(parts[0], in: graph)
+    let reference = try PyTorchStorages.reference(parts[0], in: graph)
     let declared = hasType ? try dtype(parts[6]) : nil
     guard let dtype = declared ?? reference.dtype else {
       throw RecurrentError(
         .malformed, "pt.tensor", found: "untyped bytes", expected: "an element type")
     }
-    guard case .int(let offset) = parts[1], let shape = integers(parts[2]),
-      let strides = integers(parts[3]), shape.count == strides.count, offset >= 0,
-      shape.count <= 64
+    guard case .int(let first) = parts[1], let shape = integers(parts[2]),
+      let strides = integers(parts[3]), shape.count == strides.count, first >= 0,
+      shape.count <= 64, let offset = Self.sum(first, reference.start)
     else {
       throw RecurrentError(
         .malformed, "pt.tensor", found: "no valid offset, size and stride",
@@ -114,16 +115,22 @@ struct PyTorchTensorReader {
       }
       elements = ByteSwappedSource(storage, elementSize: width)
     }
-    if Self.isContiguous(view) {
+    if Self.isContiguous(shape: view.shape, strides: view.strides) {
       return try WindowSource(elements, offset: view.offset * width, count: strided.count)
     }
     return try StridedSource(
       elements, elementSize: width, shape: view.shape, strides: view.strides, offset: view.offset)
   }
 
-  private static func isContiguous(_ view: View) -> Bool {
+  private static func sum(_ one: Int, _ other: Int) -> Int? {
+    let (sum, overflow) = one.addingReportingOverflow(other)
+    return overflow ? nil : sum
+  }
+
+  /// Whether the elements of a view follow one another in its storage.
+  static func isContiguous(shape: [Int], strides: [Int]) -> Bool {
     var step = 1
-    for (size, stride) in zip(view.shape, view.strides).reversed() where size != 1 {
+    for (size, stride) in zip(shape, strides).reversed() where size != 1 {
       guard stride == step else { return false }
       step *= size
     }

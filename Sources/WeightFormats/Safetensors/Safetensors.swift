@@ -122,19 +122,20 @@ public enum Safetensors {
   static let orderKey = "key_order"
 
   /// The order that a file declares, if it names exactly its tensors; else the canonical one.
-  private static func order(of names: [Name], declared text: String?) -> (
-    names: [Name], isDeclared: Bool
-  ) {
+  private static func order(
+    of names: [Name], declared text: String?, isOrdered: Bool
+  ) -> (names: [Name], isDeclared: Bool) {
     if let text, let json = try? JSON.parse(Array(text.utf8)), let items = json.arrayValue {
       let declared = items.compactMap { $0.stringValue.map { Name($0) } }
       if declared.count == names.count, Set(declared) == Set(names) { return (declared, true) }
     }
-    return (canonicalOrder(names), false)
+    return (isOrdered ? names : canonicalOrder(names), false)
   }
 
-  /// Puts the tensors in order and turns alias metadata into ties.
-  private static func assemble(
-    _ names: [Name], _ tensors: [Name: Tensor], _ metadata: Metadata
+  /// Puts the tensors in order and turns alias metadata into ties; names that are in a meaningful
+  /// order already keep it.
+  static func assemble(
+    _ names: [Name], _ tensors: [Name: Tensor], _ metadata: Metadata, isOrdered: Bool = false
   ) throws -> StateDict {
     var state = StateDict()
     let isAlias = metadata.pairs.map {
@@ -146,7 +147,8 @@ public enum Safetensors {
     let kept = Dictionary(uniqueKeysWithValues: aliases.map { (Name($0.key), Name($0.value)) })
     var first: [Name: Name] = [:]
     let ordered = order(
-      of: names + aliases.map { Name($0.key) }, declared: state.metadata[orderKey])
+      of: names + aliases.map { Name($0.key) }, declared: state.metadata[orderKey],
+      isOrdered: isOrdered)
     if ordered.isDeclared { state.metadata[orderKey] = nil }
     for name in ordered.names {
       let stored = kept[name] ?? name

@@ -40,7 +40,7 @@ extension Safetensors {
   /// The names that are not written, because an earlier name holds the same tensor.
   ///
   /// A tie is a claim of the source; only equal bytes make dropping one of the names lossless.
-  private static func droppedNames(_ state: StateDict) throws -> [Name: Name] {
+  static func droppedNames(_ state: StateDict) throws -> [Name: Name] {
     var dropped: [Name: Name] = [:]
     for entry in state.entries {
       guard let first = state.ties[entry.name], first != entry.name else { continue }
@@ -53,7 +53,7 @@ extension Safetensors {
     return dropped
   }
 
-  private static func metadata(
+  static func metadata(
     of state: StateDict, ties: [Name: Name], tensors: Set<Name>
   ) throws -> [JSON.Member] {
     for pair in state.metadata.pairs {

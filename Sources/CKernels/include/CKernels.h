@@ -1,0 +1,117 @@
+// The engine's inner loops, compiled once for each instruction set and chosen at run time.
+//
+// Everything is row-major. "Packed" matrices are what `pack` makes of them. Sums grow in ascending order
+// of the summed index, one fused (or, in the baseline, separate) multiplication and addition at a time,
+// whatever the number of rows: a row alone has the bits that it has in a batch.
+#pragma once
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The cells, with the blocks of their traces as in Sources/RNNEngine/Cells.
+typedef enum ck_cell {
+  CK_RNN_TANH = 0,
+  CK_RNN_RELU = 1,
+  CK_LSTM = 2,
+  CK_GRU = 3,
+  CK_GRU_RESET_BEFORE = 4
+} ck_cell;
+
+// One direction of one layer over a schedule of time steps.
+typedef struct ck_sweep {
+  int cell;
+  int reversed;
+  int has_projection;
+  long hidden;  // H
+  long state;   // P with a projection, else H
+  long steps;
+  const long *offsets;  // steps + 1: the first row of each step, and the number of rows
+  long output_stride, output_offset;
+  long state_offset, cell_offset;
+  // The batch rows to work on, so that threads can share a sweep.
+  long first_row, end_row;
+} ck_sweep;
+
+// What a forward sweep over some steps reads and writes; see ForwardBuffers in RNNEngine.
+typedef struct ck_forward {
+  void *trace;
+  const void *packed_hidden[2];  // one for each product of a step
+  const void *packed_projection;
+  const void *initial_state;
+  void *cells;
+  void *output;
+  void *scratch;  // (N, H) elements with a projection
+} ck_forward;
+
+// What a backward sweep reads and writes; see BackwardBuffers in RNNEngine.
+typedef struct ck_backward {
+  const void *trace;
+  const void *output;
+  const void *initial_state, *initial_cells;
+  const void *d_output;
+  const void *packed_hidden[2];  // not transposed: gates × state
+  const void *packed_projection;
+  void *d_trace;
+  void *d_state, *d_cells;
+  void *d_projected;
+  void *scratch;  // (N, H) elements
+} ck_backward;
+
+// The functions of one instruction set for one element type.
+typedef struct ck_kernels {
+  const char *name;
+  long element_size;
+
+  // Elements of a packed (k, n) matrix; at 64 bytes' alignment it is read fastest.
+  long (*packed_count)(long k, long n);
+
+  // Packs B (k, n) with element (i, j) at b[i * row_stride + j * column_stride].
+  void (*pack)(
+      const void *b, long row_stride, long column_stride, long k, long n, void *packed);
+
+  // C (m, n) = bias + A B, or C += A B without a bias.
+  void (*product)(
+      const void *a, long a_stride, long m, long k, const void *packed, long n, const void *bias,
+      void *c, long c_stride);
+
+  // Runs steps first..<end of a sweep.
+  void (*forward)(const ck_sweep *sweep, long first, long end, const ck_forward *buffers);
+
+  // Runs all steps of a sweep backwards.
+  void (*backward)(const ck_sweep *sweep, const ck_backward *buffers);
+
+  // C (m, n) += Gᵀ X over all rows, the last row first; `scratch` has weight_scratch elements.
+  void (*weight_gradient)(
+      const void *g, long g_stride, long m, const void *x, long x_stride, long n, long rows,
+      void *c, long c_stride, void *scratch);
+  long (*weight_scratch)(long m);
+
+  // sum (n) += the rows of G, the last row first.
+  void (*bias_gradient)(const void *g, long g_stride, long n, long rows, void *sum);
+
+  // y = f(x), for tests and for what stands outside the sweeps.
+  void (*tanh)(const void *x, void *y, long count);
+  void (*sigmoid)(const void *x, void *y, long count);
+  void (*exp)(const void *x, void *y, long count);
+} ck_kernels;
+
+// The best kernels of this processor for elements of 4 or 8 bytes, or those with the name given
+// ("avx512", "avx2", "sse2", "neon"); NULL where the processor or the build has none.
+const ck_kernels *ck_find(long element_size, const char *name);
+
+// One share of a job: index of count.
+typedef void (*ck_job)(void *context, int index, int count);
+
+// Does a job in `count` shares, the caller's among them, and returns when all are done. The job must
+// make do with fewer shares than asked, down to one.
+void ck_parallel(int count, ck_job job, void *context);
+
+// How many shares a job should have at most: RECURRENT_THREADS, or the processors that this process may
+// run on, until it is set.
+int ck_threads(void);
+void ck_set_threads(int count);
+
+#ifdef __cplusplus
+}
+#endif

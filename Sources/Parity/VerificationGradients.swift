@@ -1,0 +1,178 @@
+import RNNEngine
+import Tensors
+
+extension FixtureRun {
+  private func upstream() throws
+    -> (output: NDArray<S>?, hN: NDArray<S>?, cN: NDArray<S>?)
+  {
+    func gradient(_ name: Name) throws -> NDArray<S>? {
+      try fixture.inputs[name].map { try NDArray<S>($0) }
+    }
+    let (output, hN, cN) = try (
+      gradient("grad_output"), gradient("grad_h_n"), gradient("grad_c_n")
+    )
+    guard output != nil || hN != nil || cN != nil else {
+      throw RecurrentError(
+        .malformed, "fixture.missing", at: "tensor \"inputs/grad_output\"",
+        found: "neither it nor inputs/grad_h_n nor inputs/grad_c_n",
+        expected: "the upstream gradient of loss vjp")
+    }
+    return (output, hN, cN)
+  }
+
+  private func targets() throws -> Targets<S> {
+    guard let tensor = fixture.inputs["targets"] else {
+      throw RecurrentError(
+        .malformed, "fixture.missing", at: "tensor \"inputs/targets\"", found: "no such tensor",
+        expected: "the targets of the loss")
+    }
+    return tensor.dtype.isFloatingPoint
+      ? .values(try NDArray(tensor))
+      : .classes(try tensor.integers(), shape: tensor.shape)
+  }
+
+  /// The configuration's loss; upstream gradients without one mean `vjp`.
+  private var lossKind: FixtureConfiguration.LossKind? {
+    let hasUpstream = ["grad_output", "grad_h_n", "grad_c_n"].contains {
+      fixture.inputs[Name($0)] != nil
+    }
+    return fixture.configuration.loss ?? (hasUpstream ? .vectorJacobianProduct : nil)
+  }
+
+  func evaluateLoss(_ result: RecurrentOutput<S>, logits: NDArray<S>?) throws -> S? {
+    switch lossKind {
+    case nil: return nil
+    case .vectorJacobianProduct?:
+      let upstream = try upstream()
+      func product(_ a: NDArray<S>?, _ b: NDArray<S>?) -> S {
+        zip(a?.elements ?? [], b?.elements ?? []).reduce(0) { $0 + $1.0 * $1.1 }
+      }
+      return product(result.output, upstream.output) + product(result.hN, upstream.hN)
+        + product(result.cN, upstream.cN)
+    case .loss(let loss)?:
+      return try loss.evaluate(
+        logits: logits ?? result.output, targets: targets(),
+        batchFirst: fixture.configuration.batchFirst, lengths: lengths
+      ).value
+    }
+  }
+
+  struct Gradients {
+    var loss: S
+    /// In the order of the model's groups.
+    var groups: [Parameters<S>]
+    var x: NDArray<S>
+    var h0: NDArray<S>
+    var c0: NDArray<S>?
+  }
+
+  func gradients(of model: SequenceModel<S>, dropout: DropoutMasks?) throws -> Gradients {
+    switch lossKind {
+    case nil:
+      throw RecurrentError(
+        .malformed, "fixture.config", at: "config key \"loss\"", found: "nothing",
+        expected: "a loss, because gradients or training are expected")
+    case .vectorJacobianProduct?:
+      let vectors = try tokens.map { try model.vectors(of: $0) }
+      let (result, tape) = try model.rnn.record(
+        vectors ?? x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
+      let (output, hN, cN) = try upstream()
+      let gradients = try model.rnn.backward(
+        tape, gradOutput: output, gradHN: hN, gradCN: cN)
+      var embedding = Parameters<S>()
+      if let tokens, let table = model.embedding {
+        embedding.append(
+          "weight",
+          try table.backward(tokens.ids, shape: tokens.shape, gradOutput: gradients.x))
+      }
+      return Gradients(
+        loss: try evaluateLoss(result, logits: nil) ?? 0,
+        groups: [gradients.parameters, Parameters(), embedding], x: gradients.x,
+        h0: gradients.h0, c0: gradients.c0)
+    case .loss(let loss)?:
+      let gradients =
+        if let tokens {
+          try model.backward(
+            tokens, h0: h0, c0: c0, lengths: lengths, dropout: dropout, targets: targets(),
+            loss: loss)
+        } else {
+          try model.backward(
+            x, h0: h0, c0: c0, lengths: lengths, dropout: dropout, targets: targets(), loss: loss)
+        }
+      return Gradients(
+        loss: gradients.loss, groups: gradients.parameterGroups, x: gradients.x,
+        h0: gradients.h0, c0: gradients.c0)
+    }
+  }
+
+  func gradientChecks() throws -> [Check] {
+    let gradients = try gradients(of: model, dropout: dropoutMasks())
+    let stored = try network.stored(state(of: gradients.groups), sums: .first)
+    var checks: [Check] = []
+    for (name, computed) in [
+      ("x", tokens == nil ? gradients.x : nil), ("h_0", gradients.h0), ("c_0", gradients.c0),
+    ] {
+      guard let expected = fixture.gradients[Name(name)] else { continue }
+      guard let computed else {
+        let why = name == "x" ? "token ids have no gradient" : "the cell has no cell state"
+        checks.append(Check("grads/\(name)", problem: why))
+        continue
+      }
+      checks.append(
+        try compare(
+          "grads/\(name)", expected, computed, gradientTolerance,
+          timeAxis: name == "x" ? timeAxis : nil))
+    }
+    return checks
+      + (try parameterChecks("grads", fixture.gradients, stored, gradientTolerance))
+  }
+
+  /// Parameters are expected all or none: a key left out of `grads/` would pass unseen.
+  func parameterChecks(
+    _ group: String, _ expected: StateDict, _ computed: StateDict, _ tolerance: Tolerance
+  ) throws -> [Check] {
+    var checks: [Check] = []
+    let inputs = group == "grads" ? ["x", "h_0", "c_0"] : []
+    let own = expected.entries.filter { !inputs.contains($0.name.string) }
+    guard !own.isEmpty else { return [] }
+    for entry in own {
+      let name = "\(group)/\(entry.name)"
+      guard let tensor = computed[entry.name] else {
+        checks.append(Check(name, problem: "the network has no such parameter"))
+        continue
+      }
+      checks.append(
+        Check(
+          name, shape: squeezed(entry.tensor.shape), expected: try entry.tensor.doubles(),
+          computedShape: squeezed(tensor.shape), computed: try tensor.doubles(),
+          tolerance: tolerance))
+    }
+    for name in computed.names where expected[name] == nil {
+      if case .vectorJacobianProduct? = lossKind, group == "grads", isHead(name) { continue }
+      checks.append(Check("\(group)/\(name)", problem: "missing from the fixture"))
+    }
+    return checks
+  }
+
+  /// Biases are written (n) and (1, n) alike.
+  private func squeezed(_ shape: [Int]) -> [Int] {
+    let sizes = shape.filter { $0 != 1 }
+    return sizes.count <= 1 ? sizes : shape
+  }
+
+  private func isHead(_ name: Name) -> Bool {
+    network.recognition.tensors.first { $0.name == name }?.placements.first?.slots.first?.part
+      == .head
+  }
+
+  /// Gradients or parameters under the canonical names; a head without any becomes zeros.
+  func state(of groups: [Parameters<S>]) throws -> StateDict {
+    var groups = groups
+    if groups[1].entries.isEmpty, let head = model.head {
+      for (name, array) in head.parameters.entries {
+        groups[1].append(name, NDArray<S>(zeros: array.shape))
+      }
+    }
+    return try StateDict(canonical: groups)
+  }
+}

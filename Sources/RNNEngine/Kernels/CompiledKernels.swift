@@ -1,0 +1,155 @@
+import CKernels
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// The kernels of `CKernels`, for one instruction set.
+struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
+  /// A constant of the program.
+  private let table: UnsafePointer<ck_kernels>
+
+  /// The kernels with that name ("avx512", "avx2", "sse2", "neon"), or the best; `nil` where the
+  /// processor has none.
+  init?(named name: String? = nil) {
+    guard let table = ck_find(MemoryLayout<S>.size, name) else { return nil }
+    self.table = table
+  }
+
+  func pack(
+    _ matrix: UnsafePointer<S>, rowStride: Int, columnStride: Int, rows: Int, columns: Int
+  ) -> PackedMatrix<S> {
+    PackedMatrix(count: table.pointee.packed_count(rows, columns)) {
+      table.pointee.pack(matrix, rowStride, columnStride, rows, columns, $0)
+    }
+  }
+
+  func project(
+    _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int
+  ) {
+    inParallel(block.rows, grain: grain(block.columns * width)) { rows in
+      // Blocks beyond `width` start from the bias alone.
+      for row in stride > width ? rows : 0..<0 {
+        (result + row &* stride + width).update(from: bias + width, count: stride - width)
+      }
+      table.pointee.product(
+        input + (block.offset + rows.lowerBound * block.stride), block.stride, rows.count,
+        block.columns, weight.elements, width, bias, result + rows.lowerBound * stride, stride)
+    }
+  }
+
+  func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>) {
+    let work = sweep.hiddenSize * sweep.stateSize * sweep.layout.gateCount * steps.count
+    let hidden = buffers.hidden
+    var forward = ck_forward(
+      trace: buffers.trace,
+      packed_hidden: (
+        .init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }
+      ),
+      packed_projection: buffers.projection?.elements, initial_state: buffers.initialState,
+      cells: buffers.cells, output: buffers.output, scratch: buffers.scratch)
+    forRows(of: sweep, work: work) {
+      table.pointee.forward($0, steps.lowerBound, steps.upperBound, &forward)
+    }
+  }
+
+  func sweepBackward(_ sweep: Sweep, _ buffers: BackwardBuffers<S>) {
+    let steps = sweep.schedule.steps
+    let work = sweep.hiddenSize * sweep.stateSize * sweep.layout.gateCount * steps
+    let hidden = buffers.hidden
+    var backward = ck_backward(
+      trace: buffers.trace, output: buffers.output, initial_state: buffers.initialState,
+      initial_cells: buffers.initialCells, d_output: buffers.dOutput,
+      packed_hidden: (
+        .init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }
+      ),
+      packed_projection: buffers.projection?.elements, d_trace: buffers.dTrace,
+      d_state: buffers.dState, d_cells: buffers.dCells, d_projected: buffers.dProjected,
+      scratch: buffers.scratch)
+    forRows(of: sweep, work: work) { table.pointee.backward($0, &backward) }
+  }
+
+  func addWeightGradient(
+    _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
+  ) {
+    let (rows, columns) = (gradientBlock.rows, gradientBlock.columns)
+    inParallel(columns, grain: max(16, grain(inputBlock.columns * rows))) { range in
+      let count = table.pointee.weight_scratch(range.count)
+      let scratch = UnsafeMutableRawPointer.allocate(
+        byteCount: count * MemoryLayout<S>.stride, alignment: 64)
+      defer { scratch.deallocate() }
+      table.pointee.weight_gradient(
+        gradient + gradientBlock.offset + range.lowerBound, gradientBlock.stride, range.count,
+        input + inputBlock.offset, inputBlock.stride, inputBlock.columns, rows,
+        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, scratch)
+    }
+  }
+
+  func addInputGradient(
+    _ gradient: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, inputSize: Int,
+    into dInput: UnsafeMutablePointer<S>
+  ) {
+    inParallel(block.rows, grain: grain(block.columns * inputSize)) { rows in
+      table.pointee.product(
+        gradient + (block.offset + rows.lowerBound * block.stride), block.stride, rows.count,
+        block.columns, weight.elements, inputSize, nil, dInput + rows.lowerBound * inputSize,
+        inputSize)
+    }
+  }
+
+  func addBiasGradient(
+    _ gradient: UnsafePointer<S>, _ block: Block, into dBias: UnsafeMutablePointer<S>
+  ) {
+    table.pointee.bias_gradient(
+      gradient + block.offset, block.stride, block.columns, block.rows, dBias)
+  }
+
+  /// So many units of `work` multiplications are worth a thread.
+  private func grain(_ work: Int) -> Int { max(1, 400_000 / max(1, work)) }
+
+  private func forRows(
+    of sweep: Sweep, work: Int, _ body: (UnsafePointer<ck_sweep>) -> Void
+  ) {
+    sweep.schedule.offsets.withUnsafeBufferPointer { offsets in
+      let whole = ck_sweep(
+        cell: sweep.kernel, reversed: sweep.reversed ? 1 : 0,
+        has_projection: sweep.hasProjection ? 1 : 0, hidden: sweep.hiddenSize,
+        state: sweep.stateSize, steps: sweep.schedule.steps, offsets: offsets.baseAddress,
+        output_stride: sweep.outputStride, output_offset: sweep.outputOffset,
+        state_offset: sweep.stateOffset, cell_offset: sweep.cellOffset, first_row: 0, end_row: 0)
+      inParallel(sweep.schedule.count(0), grain: grain(work)) { rows in
+        var part = whole
+        part.first_row = rows.lowerBound
+        part.end_row = rows.upperBound
+        body(&part)
+      }
+    }
+  }
+}
+
+extension Cell {
+  /// The cell's number in `CKernels`.
+  func kernel(_ reset: GRUReset) -> Int32 {
+    switch self {
+    case .rnnTanh: Int32(CK_RNN_TANH.rawValue)
+    case .rnnRelu: Int32(CK_RNN_RELU.rawValue)
+    case .lstm: Int32(CK_LSTM.rawValue)
+    case .gru: Int32((reset == .after ? CK_GRU : CK_GRU_RESET_BEFORE).rawValue)
+    }
+  }
+}
+
+/// The best kernels of this processor, or those that the environment variable `RECURRENT_KERNELS` names;
+/// the portable ones where there is none of that name.
+func kernels<S: Scalar>(for type: S.Type = S.self) -> any RecurrentKernels<S> {
+  if let kernels = CompiledKernels<S>(named: kernelName) { return kernels }
+  return PortableKernels<S>()
+}
+
+private let kernelName: String? = getenv("RECURRENT_KERNELS").map { String(cString: $0) }

@@ -1,0 +1,198 @@
+import Tensors
+
+/// A model that reads one time step after another, without a heap allocation per step.
+///
+/// The bits are those of the whole sequence. Weights and room are prepared once; a stream belongs to one
+/// task at a time, and any number of streams may share a model.
+///
+/// ```swift
+/// let stream = try ModelStream(model)
+/// for token in text {
+///   try stream.step(tokens: [token])
+///   use(stream.logits)
+/// }
+/// ```
+public final class ModelStream<S: Scalar> {
+  /// The model, as it was when the stream began.
+  public let model: SequenceModel<S>
+  /// N, the rows that run side by side.
+  public let batch: Int
+  /// The top layer's state after the last step, (N, S) row-major; zeros before the first.
+  public private(set) var output: [S]
+  /// The head's output after the last step, (N, C) row-major; empty without a head.
+  public private(set) var logits: [S]
+
+  private let kernels: any RecurrentKernels<S>
+  private let layers: [Layer]
+  private let norms: [LayerNorm<S>?]
+  /// h of all layers (L, N, S) before a step, and after it.
+  private var states, nextStates: [S]
+  /// c of all layers (L, N, H).
+  private var cells: [S]
+  private var input, trace, scratch: [S]
+
+  private struct Layer {
+    let sweep: Sweep
+    let weights: ForwardWeights<S>
+    let inputSize: Int
+    let addsInput: Bool
+  }
+
+  /// Prepares a stream of `batch` rows that starts from zeros.
+  ///
+  /// Throws `engine.stateful` for a bidirectional model, whose second direction starts in the future.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  public init(_ model: SequenceModel<S>, batch: Int = 1) throws {
+    let configuration = model.rnn.configuration
+    guard !configuration.bidirectional else {
+      throw RecurrentError(
+        .malformed, "engine.stateful", found: "a bidirectional network",
+        expected: "one whose state goes forward in time only")
+    }
+    guard batch > 0, batch <= 1 << 24 else {
+      throw RecurrentError(
+        .malformed, "engine.batch", at: "batch", found: "\(batch) rows", expected: "at least 1")
+    }
+    self.model = model
+    self.batch = batch
+    let stack = try model.rnn.checkedStack()
+    let schedule = Schedule(steps: 1, batch: batch)
+    layers = try (0..<configuration.layerCount).map { layer in
+      Layer(
+        sweep: Sweep(configuration, schedule, layer: layer, direction: 0),
+        weights: try stack.weights.forward(
+          LayerParameters(
+            parameters: stack.parameters, configuration: configuration, layer: layer,
+            direction: 0)),
+        inputSize: configuration.layerInputSize(layer),
+        addsInput: configuration.addsInput(of: layer))
+    }
+    norms = try (0..<configuration.layerCount).map { try stack.layerNorm(after: $0) }
+    kernels = RNNEngine.kernels(for: S.self)
+    let (size, hidden) = (configuration.stateSize, configuration.hiddenSize)
+    func zeros(_ count: Int) -> [S] { [S](repeating: 0, count: count * batch) }
+    states = zeros(configuration.layerCount * size)
+    nextStates = states
+    cells = zeros(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
+    input = zeros(layers.map(\.inputSize).max() ?? 0)
+    trace = zeros(layers.map(\.sweep.traceWidth).max() ?? 0)
+    scratch = zeros(hidden)
+    output = zeros(size)
+    logits = zeros(model.head?.outputSize ?? 0)
+  }
+
+  /// Makes one step of features, x (N, D) row-major; throws `engine.input-size` for another count.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  public func step(_ x: [S]) throws {
+    guard x.count == batch * layers[0].inputSize else {
+      throw RecurrentError(
+        .malformed, "engine.input-size", at: "x", found: "\(x.count) numbers",
+        expected: "\(batch) × \(layers[0].inputSize)")
+    }
+    for index in x.indices { input[index] = x[index] }
+    try run()
+  }
+
+  /// Makes one step of token ids, one per row, through the embedding.
+  ///
+  /// Throws `engine.no-embedding` without one, `engine.index-range` for an id outside it.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  public func step(tokens: [Int]) throws {
+    guard let embedding = model.embedding else {
+      throw RecurrentError(
+        .malformed, "engine.no-embedding", at: "x", found: "token ids",
+        expected: "floating-point features: the model has no embedding")
+    }
+    let (count, width) = (embedding.weight.shape[0], embedding.weight.shape[1])
+    guard tokens.count == batch else {
+      throw RecurrentError(
+        .malformed, "engine.input-size", at: "x", found: "\(tokens.count) tokens",
+        expected: "\(batch)")
+    }
+    for token in tokens where token < 0 || token >= count {
+      throw RecurrentError(
+        .malformed, "engine.index-range", at: "x",
+        found: "index out of range in self: \(token)", expected: "0 to \(count - 1)")
+    }
+    for row in tokens.indices {
+      for i in 0..<width {
+        input[row * width + i] = embedding.weight.elements[tokens[row] * width + i]
+      }
+    }
+    try run()
+  }
+
+  /// The states of all layers, (L, N, S).
+  public var h: NDArray<S> {
+    NDArray(trusted: [layers.count, batch, layers[0].sweep.stateSize], states)
+  }
+
+  /// An LSTM's cell states, (L, N, H).
+  public var c: NDArray<S>? {
+    cells.isEmpty
+      ? nil : NDArray(trusted: [layers.count, batch, layers[0].sweep.hiddenSize], cells)
+  }
+
+  /// Goes on from other states; throws `engine.state-shape` unless they fit. No `c` means zeros.
+  public func setState(h: NDArray<S>, c: NDArray<S>? = nil) throws {
+    for (array, current, what) in [(h, self.h, "hidden size"), (c ?? h, self.c ?? h, "cell size")] {
+      guard array.shape == current.shape, array.count == current.count else {
+        throw RecurrentError(
+          .malformed, "engine.state-shape", at: what, found: "\(what) \(array.shape)",
+          expected: "\(current.shape)")
+      }
+    }
+    states = h.elements
+    if !cells.isEmpty { cells = c?.elements ?? [S](repeating: 0, count: cells.count) }
+  }
+
+  /// Goes back to zeros.
+  public func resetState() {
+    for index in states.indices { states[index] = 0 }
+    for index in cells.indices { cells[index] = 0 }
+  }
+
+  private func run() throws {
+    let size = layers[0].sweep.stateSize
+    for index in layers.indices {
+      let layer = layers[index]
+      let start = index * batch * size
+      if layer.sweep.hasProjection {
+        for i in start..<start + batch * size { nextStates[i] = 0 }
+      }
+      let (sweep, weights) = (layer.sweep, layer.weights)
+      kernels.project(
+        input, Block(rows: batch, columns: layer.inputSize), weight: weights.input,
+        bias: weights.bias, width: sweep.inputWidth, into: &trace, stride: sweep.traceWidth)
+      advance(sweep, weights, trace: &trace, cells: &cells, next: &nextStates, scratch: &scratch)
+      for i in 0..<batch * size {
+        input[i] = layer.addsInput ? nextStates[start + i] + input[i] : nextStates[start + i]
+      }
+      if let norm = norms[index] {
+        let normalised = norm.forward(Array(input[..<(batch * size)])).output
+        for i in normalised.indices { input[i] = normalised[i] }
+      }
+    }
+    swap(&states, &nextStates)
+    for i in output.indices { output[i] = input[i] }
+    if let head = model.head { head.apply(output, rows: batch, into: &logits) }
+  }
+
+  private func advance(
+    _ sweep: Sweep, _ weights: ForwardWeights<S>, trace: UnsafeMutablePointer<S>,
+    cells: UnsafeMutablePointer<S>, next: UnsafeMutablePointer<S>,
+    scratch: UnsafeMutablePointer<S>
+  ) {
+    states.withUnsafeBufferPointer { states in
+      guard let initial = states.baseAddress else { return }
+      kernels.sweepForward(
+        sweep, steps: 0..<1,
+        ForwardBuffers(
+          trace: trace, hidden: weights.hidden, projection: weights.projection,
+          initialState: initial, cells: cells, output: next + sweep.stateOffset, scratch: scratch))
+    }
+  }
+}

@@ -1,0 +1,172 @@
+// The code of a TorchScript archive: FOLDER/code/A/B.py holds the classes `A.B NAME`, as text that
+// PyTorch wrote. Of every class only these lines are looked at:
+//
+//   class GRU(Module):
+//     __parameters__ = ["weight_ih_l0", "weight_hh_l0", ]
+//     __buffers__ = []
+//     num_layers : Final[int] = 2                            (scripted)
+//       _1, _2 = torch.gru(x, hx, _0, True, 2, 0., False, True, True)      (traced)
+//
+// The arguments of the last line end in has_biases, num_layers, dropout, train, bidirectional, and
+// batch_first unless the sequence is packed.
+
+import Tensors
+
+/// What the code of a TorchScript archive says about its classes; read once, never run.
+struct TorchScriptCode {
+  /// What is known about one class.
+  struct Body {
+    var parameters: [[UInt8]]?
+    var buffers: [[UInt8]]?
+    var recurrentFacts: [(key: String, value: JSON)]?
+  }
+
+  private var bodies: [String: Body] = [:]
+  private static let maximumLength = 16 << 20
+
+  /// Reads the code that an archive has; throws `zip.…`, and `pt.torchscript` when it is too long.
+  init(_ archive: ZipArchive, folder: String) throws {
+    let start = "\(folder)/code/"
+    var length = 0
+    for entry in archive.entries {
+      let name = entry.name.string
+      guard name.hasPrefix(start), name.hasSuffix(".py") else { continue }
+      let (sum, overflow) = length.addingReportingOverflow(entry.size)
+      guard !overflow, sum <= Self.maximumLength else {
+        throw RecurrentError(
+          .malformed, "pt.torchscript", at: "entry \"\(name)\"", found: "more than 16 MiB of code",
+          expected: "less")
+      }
+      length = sum
+      let module = name.dropFirst(start.count).dropLast(3).split(separator: "/")
+        .joined(separator: ".")
+      let text = try archive.source(of: entry, acceptsMissingChecksums: true).readAll()
+      read(text, module: module)
+    }
+  }
+
+  /// What is known about `MODULE NAME`.
+  func body(of name: String) -> Body? { bodies[name] }
+
+  private mutating func read(_ text: [UInt8], module: String) {
+    var name: String?
+    var body = ClassLines()
+    var rest = text[...]
+    while !rest.isEmpty {
+      let line = rest.prefix { $0 != 0x0A }
+      rest = rest[line.endIndex...].dropFirst()
+      if line.first != 0x20 {
+        if let name { bodies["\(module) \(name)"] = body.result(className: name) }
+        name = Self.className(line)
+        body = ClassLines()
+      } else if name != nil {
+        body.add(line)
+      }
+    }
+    if let name { bodies["\(module) \(name)"] = body.result(className: name) }
+  }
+
+  private static func className(_ line: ArraySlice<UInt8>) -> String? {
+    guard line.starts(with: "class ".utf8), line.count < 4096,
+      let end = line.firstIndex(of: UInt8(ascii: "("))
+    else { return nil }
+    return String(decoding: line[(line.startIndex + 6)..<end], as: UTF8.self)
+  }
+}
+
+/// The telling lines of a class.
+private struct ClassLines {
+  private var body = TorchScriptCode.Body()
+  private var finals: [String: JSON] = [:]
+  private var call: [(key: String, value: JSON)]?
+
+  private static let functions = [
+    "torch.gru(": "GRU", "torch.lstm(": "LSTM", "torch.rnn_tanh(": "RNN_TANH",
+    "torch.rnn_relu(": "RNN_RELU",
+  ]
+
+  mutating func add(_ line: ArraySlice<UInt8>) {
+    guard line.count < 1 << 20 else { return }
+    let text = line.drop { $0 == 0x20 }
+    if text.starts(with: "__parameters__ = ".utf8) {
+      body.parameters = Self.strings(text)
+    } else if text.starts(with: "__buffers__ = ".utf8) {
+      body.buffers = Self.strings(text)
+    } else if line.count < 4096 {
+      if Self.first(" : Final[", in: text) != nil {
+        addFinal(String(decoding: text, as: UTF8.self))
+      } else if let start = Self.first("= torch.", in: text) {
+        addCall(String(decoding: text[(start + 2)...], as: UTF8.self))
+      }
+    }
+  }
+
+  func result(className: String) -> TorchScriptCode.Body {
+    var result = body
+    if case .string(let mode)? = finals["mode"], RecurrentFacts.cells[mode] != nil {
+      result.recurrentFacts = RecurrentFacts.keys.compactMap { key in
+        finals[key].map { (key, $0) }
+      }
+    } else if finals["padding_idx"]?.intValue != nil {
+      result.recurrentFacts = RecurrentFacts.embeddingKeys.compactMap { key in
+        finals[key].map { (key, $0) }
+      }
+    } else if let call {
+      result.recurrentFacts = call
+    } else if ["GRU", "LSTM"].contains(className),
+      body.parameters?.contains(Array("weight_ih_l0".utf8)) ?? false
+    {
+      result.recurrentFacts = [("mode", .string(className))]
+    }
+    return result
+  }
+
+  /// The items of `["a", "b", ]`.
+  private static func strings(_ text: ArraySlice<UInt8>) -> [[UInt8]] {
+    text.split(separator: UInt8(ascii: "\""), omittingEmptySubsequences: false).enumerated()
+      .filter { $0.offset % 2 == 1 }.map { Array($0.element) }
+  }
+
+  private mutating func addFinal(_ line: String) {
+    let parts = line.split(separator: " ", maxSplits: 4)
+    guard parts.count == 5, parts[1] == ":", parts[3] == "=" else { return }
+    finals[String(parts[0])] = Self.literal(parts[4])
+  }
+
+  private mutating func addCall(_ line: String) {
+    guard call == nil, line.utf8.last == UInt8(ascii: ")"),
+      let function = Self.functions.first(where: { line.hasPrefix($0.key) })
+    else { return }
+    var literals: [JSON] = []
+    for argument in line.dropLast().split(separator: ",").reversed() {
+      guard let value = Self.literal(argument.drop { $0 == " " }) else { break }
+      literals.insert(value, at: 0)
+    }
+    let names = ["bias", "num_layers", "dropout", "train", "bidirectional", "batch_first"]
+    guard literals.count == 5 || literals.count == 6 else { return }
+    call =
+      [("mode", .string(function.value))]
+      + zip(names, literals).filter { $0.0 != "train" }.map { ($0.0, $0.1) }
+  }
+
+  /// `True`, `2`, `0.5` or `"GRU"`.
+  private static func literal(_ text: Substring) -> JSON? {
+    if text == "True" || text == "False" { return .bool(text == "True") }
+    if let number = Int(text) { return .number(number) }
+    if let number = Double(text.hasSuffix(".") ? text + "0" : text), number.isFinite {
+      return .number(number)
+    }
+    guard text.count >= 2, text.first == "\"", text.last == "\"", !text.contains("\\") else {
+      return nil
+    }
+    return .string(String(text.dropFirst().dropLast()))
+  }
+
+  /// Where a text first occurs.
+  private static func first(_ text: String, in line: ArraySlice<UInt8>) -> Int? {
+    let wanted = Array(text.utf8)
+    return line.indices.first {
+      line[$0] == wanted[0] && line[$0...].starts(with: wanted)
+    }
+  }
+}

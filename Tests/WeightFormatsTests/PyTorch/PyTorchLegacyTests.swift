@@ -1,0 +1,82 @@
+import Foundation
+import Testing
+
+@testable import Tensors
+@testable import WeightFormats
+
+struct PyTorchLegacyTests {
+  private struct Expected: Decodable {
+    var files: [String: Golden.Expectation]
+    var refused: [String: String]
+  }
+
+  private struct Facts: Decodable {
+    struct File: Decodable { var metadata: [String: String] }
+    var files: [String: File]
+  }
+
+  @Test func filesOfEveryGenerationAreRead() throws {
+    let expected = try Golden.decode(Expected.self, "pt-legacy/expected.json")
+    let facts = try Golden.decode(Facts.self, "pt-legacy/expected.json").files
+    #expect(expected.files.count == 23)
+    for (file, expectation) in expected.files {
+      let source = MemorySource(try Golden.bytes("pt-legacy/" + file))
+      #expect(WeightFormat.all.first { $0.recognizes(source) }?.name == "pt", "\(file)")
+      let state = try PyTorchFile.read(source, key: expectation.key)
+      try Golden.check(state, expectation, file)
+      for line in expectation.skipped ?? [] { #expect(state.skipped.contains(line), "\(file)") }
+      for (key, value) in facts[file]?.metadata ?? [:] {
+        #expect(state.metadata[key] == value, "\(file)")
+      }
+    }
+  }
+
+  @Test func whatIsNotReadIsNamed() throws {
+    let expected = try Golden.decode(Expected.self, "pt-legacy/expected.json")
+    #expect(expected.refused.count == 6)
+    for (file, code) in expected.refused {
+      let source = MemorySource(try Golden.bytes("pt-legacy/.refused/" + file))
+      #expect(PyTorchFile.recognizes(source), "\(file)")
+      #expect(reason { _ = try PyTorchFile.read(source) } == code, "\(file)")
+    }
+  }
+
+  @Test func modulesSayWhatTheyAre() throws {
+    func facts(_ file: String) throws -> JSON {
+      let state = try PyTorchFile.read(MemorySource(Golden.bytes("pt-legacy/" + file)))
+      return try JSON.parse(Array((state.metadata["torch.modules"] ?? "").utf8))
+    }
+    let exported = try #require(try facts("exported.pt2").arrayValue?.first)
+    #expect(exported["prefix"]?.stringValue == "rnn.")
+    #expect(exported["bidirectional"]?.boolValue == true)
+    for file in ["embedding.pt", "embedding-script.pt"] {
+      #expect(try facts(file).arrayValue?.first?["padding_idx"]?.intValue == 1)
+      #expect(try facts(file).arrayValue?.last?["mode"] == .string("GRU"))
+    }
+    let two = try #require(try facts("traced-two.pt").arrayValue)
+    #expect(two.map { $0["prefix"]?.stringValue } == ["first.", "second."])
+    #expect(two.map { $0["mode"]?.stringValue } == ["RNN_RELU", "LSTM"])
+    #expect(two.map { $0["bias"]?.boolValue } == [true, false])
+    #expect(two.map { $0["batch_first"]?.boolValue } == [false, true])
+    #expect(try facts("data-parallel.pt").arrayValue?.first?["prefix"] == .string("module.rnn."))
+  }
+
+  @Test(arguments: [
+    "stacked-2.pt", "stacked-5.pt", "storage-view.pt", "tar-views.pt", "tar-module.pt",
+    "module.pt", "traced-two.pt", "exported.pt2", "numpy-4.pt",
+  ])
+  func damageIsRefusedOrHarmless(file: String) throws {
+    let bytes = try Golden.bytes("pt-legacy/" + file)
+    for index in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 1200)) {
+      let cut = MemorySource(Array(bytes[..<index]))
+      let isPadding = file.hasPrefix("tar") && bytes[index...].allSatisfy { $0 == 0 }
+      let result = reason { _ = try contents(PyTorchFile.read(cut)) }
+      #expect(isPadding || result != nil, "cut at \(index)")
+      #expect(result?.hasPrefix("foreign") != true)
+      var flipped = bytes
+      flipped[index] ^= UInt8(1 << (index % 8))
+      let other = reason { _ = try contents(PyTorchFile.read(MemorySource(flipped))) }
+      #expect(other?.hasPrefix("foreign") != true)
+    }
+  }
+}
