@@ -24,6 +24,7 @@ public protocol Tool: ParsableCommand {
 extension Tool {
   /// Runs the tool with the process's arguments; never returns.
   public static func launch() -> Never {
+    HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self
     do {
