@@ -130,7 +130,10 @@ public struct ConversionPlan: Sendable {
         if let network { Self.note(network, in: &state.metadata) }
         if let reset = options.reading.gruReset { state.metadata["gru_reset"] = reset.rawValue }
       } else {
-        notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
+        // Structure is no loss: it describes the container that was read.
+        notes += state.metadata.pairs.filter { pair in
+          !pair.key.hasPrefix("format") && !Convention.all.contains { $0.ownsMetadata(pair.key) }
+        }.map {
           "metadata \($0.key) = \($0.value) is not carried over: \(outputFormat.name) has no metadata"
         }
         droppedMetadata = state.metadata.pairs.map(\.key).filter { !$0.hasPrefix("format") }

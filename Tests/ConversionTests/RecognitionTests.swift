@@ -133,6 +133,25 @@ import Testing
     #expect(try Recognition(other).foreign == ["stem.weight"])
   }
 
+  @Test func wholeModulesSayWhatTheyAre() throws {
+    let architecture = Architecture(
+      inputSize: 4, hiddenSize: 5, embedding: .init(tokenCount: 7),
+      head: .init(classCount: 7, bias: true))
+    var file = try state(.torch, architecture, Naming(recurrent: "rnn.", head: "fc."))
+    file.metadata["torch.modules"] = """
+      [{"prefix":"rnn.","mode":"RNN_RELU","batch_first":true},
+       {"prefix":"embedding.","num_embeddings":7,"embedding_dim":4,"padding_idx":2}]
+      """
+    let recognition = try Recognition(file)
+    #expect(recognition.architecture.cell == .rnnRelu && recognition.architecture.batchFirst)
+    #expect(recognition.architecture.embedding?.paddingIndex == 2)
+    #expect(recognition.assumptions.isEmpty)
+    file.metadata["cell"] = "rnn_tanh"
+    #expect(reason(file) == "metadata.cell")
+    file.metadata["torch.modules"] = "rnn"
+    #expect(reason(file) == "metadata.torch.modules")
+  }
+
   @Test func gatedCellsAreKnownByTheirShapes() throws {
     for (cell, projSize) in [(Cell.gru, 0), (.lstm, 0), (.lstm, 2)] {
       let architecture = Architecture(
