@@ -137,6 +137,8 @@ struct HDF5Layout {
         state.metadata[key] = text
       case .text(let text):
         state.skipped.append("\(node.pathText), attribute \(key) = \(text)")
+      case .texts(let list):
+        state.skipped.append("\(node.pathText), attribute \(key): \(list.count) elements")
       case .other(let words):
         state.skipped.append("\(node.pathText), attribute \(key): \(words)")
       }
