@@ -29,14 +29,18 @@ public enum HDF5 {
   /// known, each with a reason that begins with `h5.`.
   public static func read(_ file: InputFile) throws -> StateDict {
     do {
-      try checkSuperblock(of: file)
-      let contents = try HDF5LibraryFile(file).contents()
-      let state = try HDF5Layout(contents).stateDict()
+      let state = try HDF5Layout(contents(of: file)).stateDict()
       try file.checkUnchanged()
       return state
     } catch let error as RecurrentError {
       throw error.inFile(file.path)
     }
+  }
+
+  /// Describes every object of a file.
+  static func contents(of file: InputFile) throws -> HDF5Contents {
+    try checkSuperblock(of: file)
+    return try HDF5LibraryFile(file).contents()
   }
 
   /// Writes the tensors and the metadata; equal input gives equal bytes.
