@@ -21,8 +21,24 @@ public struct Architecture: Sendable, Equatable {
   public var projSize: Int
   /// Where a GRU applies its reset gate; other cells ignore it.
   public var gruReset: GRUReset
+  /// The layer that turns token ids into input vectors, where there is one.
+  public var embedding: Embedding?
   /// The linear layer after the last recurrent layer.
   public var head: Head?
+
+  /// A table of D-wide vectors before the first recurrent layer, as `nn.Embedding`.
+  public struct Embedding: Sendable, Equatable {
+    /// V, the number of vectors.
+    public var tokenCount: Int
+    /// The token whose vector is not trained, if there is one; weights do not say.
+    public var paddingIndex: Int?
+
+    /// Describes a table of V = `tokenCount` vectors.
+    public init(tokenCount: Int, paddingIndex: Int? = nil) {
+      self.tokenCount = tokenCount
+      self.paddingIndex = paddingIndex
+    }
+  }
 
   /// A linear layer on top: logits = output · weightᵀ + bias.
   public struct Head: Sendable, Equatable {
@@ -42,7 +58,7 @@ public struct Architecture: Sendable, Equatable {
   public init(
     cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1,
     bidirectional: Bool = false, bias: Bool = true, batchFirst: Bool = false, projSize: Int = 0,
-    gruReset: GRUReset = .after, head: Head? = nil
+    gruReset: GRUReset = .after, embedding: Embedding? = nil, head: Head? = nil
   ) {
     self.cell = cell
     self.inputSize = inputSize
@@ -53,6 +69,7 @@ public struct Architecture: Sendable, Equatable {
     self.batchFirst = batchFirst
     self.projSize = projSize
     self.gruReset = gruReset
+    self.embedding = embedding
     self.head = head
   }
 
@@ -78,7 +95,9 @@ public struct Architecture: Sendable, Equatable {
 
   /// One line for people: `rnn_tanh, 2 layers, bidirectional, input 65, hidden 48, head 65`.
   public var summary: String {
-    var parts = [cell.rawValue, layerCount == 1 ? "1 layer" : "\(layerCount) layers"]
+    var parts: [String] = []
+    if let embedding { parts.append("embedding \(embedding.tokenCount)") }
+    parts += [cell.rawValue, layerCount == 1 ? "1 layer" : "\(layerCount) layers"]
     if bidirectional { parts.append("bidirectional") }
     parts += ["input \(inputSize)", "hidden \(hiddenSize)"]
     if projSize > 0 { parts.append("projection \(projSize)") }

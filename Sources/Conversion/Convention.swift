@@ -12,9 +12,14 @@ public struct Convention: Sendable {
   /// One line about its origin, for help texts.
   public let summary: String
   /// The architectures that the names and shapes suggest, with the prefixes found; not yet checked.
-  let candidates: @Sendable (StateDict) -> [Candidate]
+  let candidates: @Sendable (StateDict) throws -> [Candidate]
   /// The table of an architecture; throws `.malformed` where the convention has no words for it.
   let table: @Sendable (Architecture, Naming) throws -> [StoredTensor]
+  /// What the convention's own container needs beside the tensors (a graph, a configuration), as
+  /// metadata under keys that begin with the convention's name and a dot.
+  var structure: @Sendable (Architecture, Naming) throws -> [(key: String, value: String)] = {
+    _, _ in []
+  }
 
   /// All conventions, in the order in which recognition tries them.
   public static let all: [Convention] = [.torch, .textbookD0, .textbookD1, .textbookD3]
@@ -36,6 +41,16 @@ public struct Convention: Sendable {
     try table(architecture, naming)
   }
 
+  /// The metadata that the convention's own container needs beside the tensors; empty for most.
+  public func structureMetadata(of architecture: Architecture, naming: Naming = .init()) throws
+    -> [(key: String, value: String)]
+  {
+    try structure(architecture, naming)
+  }
+
+  /// Whether a metadata key describes structure in this convention and is worthless in any other.
+  func ownsMetadata(_ key: String) -> Bool { key.hasPrefix(name + ".") }
+
   /// The error of an architecture that a convention cannot hold.
   static func inexpressible(_ convention: String, _ what: String, hint: String)
     -> RecurrentError
@@ -52,21 +67,42 @@ public struct Naming: Sendable, Equatable {
   public var recurrent: String
   /// Before `weight` and `bias` of the head, dot included.
   public var head: String
+  /// Before `weight` of the embedding, dot included.
+  public var embedding: String
+  /// Before the names of each layer and direction, for conventions whose names do not follow from a
+  /// number; empty for the convention's customary names.
+  public var layers: [[String]]
 
-  /// Names prefixes; PyTorch models usually have `rnn.` and `classifier.`.
-  public init(recurrent: String = "", head: String = "classifier.") {
+  /// Names prefixes; PyTorch models usually have `embedding.`, `rnn.` and `classifier.`.
+  public init(
+    recurrent: String = "", head: String = "classifier.", embedding: String = "embedding.",
+    layers: [[String]] = []
+  ) {
     self.recurrent = recurrent
     self.head = head
+    self.embedding = embedding
+    self.layers = layers
   }
 
   /// The names that PyTorch users would give the modules of a converted network.
   public static func customary(for architecture: Architecture) -> Naming {
-    architecture.head == nil ? Naming() : Naming(recurrent: "rnn.", head: "classifier.")
+    architecture.head == nil && architecture.embedding == nil ? Naming() : Naming(recurrent: "rnn.")
   }
 }
 
-/// An architecture that names and shapes suggest.
+/// A recurrent module that names, shapes and structure metadata suggest.
 struct Candidate: Sendable {
+  /// What the file itself says, so that nothing has to be assumed.
+  enum Fact: Sendable {
+    case cell, gruReset, batchFirst
+  }
+
   var architecture: Architecture
   var naming: Naming
+  var known: Set<Fact> = []
+  /// Why the module cannot be used although it is there (an activation, a merge mode): listing shows
+  /// it, choosing it throws it.
+  var refusal: RecurrentError?
+  /// What a reader of the plan should know, one line each.
+  var remarks: [String] = []
 }

@@ -81,12 +81,17 @@ public struct ConversionPlan: Sendable {
     self.options = options
     do {
       var notes: [String] = []
-      let network = try Self.network(in: input.state, options, &notes)
+      let network = try Self.network(
+        in: input.state, options,
+        asked: (outputFormat.expectedConvention ?? Convention.torch.name) != Convention.torch.name,
+        &notes)
+      let fromArchive = input.format.isFrameworkArchive
       let target =
         try options.convention
         ?? network.flatMap { network in
           try outputFormat.expectedConvention.map(Convention.named)
-            ?? network.recognition.convention
+            // A framework's archive leaves its framework as PyTorch's; neutral files stay as they are.
+            ?? (fromArchive ? .torch : network.recognition.convention)
         }
       changesConvention =
         network != nil && target?.name != network?.recognition.convention.name
@@ -102,10 +107,7 @@ public struct ConversionPlan: Sendable {
           state.metadata["format_version"] = state.metadata["format_version"] ?? "1"
         }
         if let cell = options.reading.cell { state.metadata["cell"] = cell.rawValue }
-        if let network, network.architecture.cell.gateNames.count > 1 {
-          // Shapes settle these; nothing is assumed by writing them down.
-          state.metadata["cell"] = network.architecture.cell.rawValue
-        }
+        if let network { Self.note(network, in: &state.metadata) }
         if let reset = options.reading.gruReset { state.metadata["gru_reset"] = reset.rawValue }
       } else {
         notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
@@ -127,24 +129,39 @@ public struct ConversionPlan: Sendable {
 
   /// The network, or `nil` when nothing requires one and the tensors are merely copied.
   private static func network(
-    in state: StateDict, _ options: ConversionOptions, _ notes: inout [String]
+    in state: StateDict, _ options: ConversionOptions, asked: Bool, _ notes: inout [String]
   ) throws -> Network? {
     do {
       let network = try Network(state, options: options.reading)
-      notes += network.recognition.assumptions
+      notes += network.recognition.assumptions + network.recognition.remarks
       return network
     } catch let error as RecurrentError {
       // A network that contradicts itself is damage; no network at all is none of our business
       // unless the caller asked for meaning.
       let damage = ["weights.missing", "weights.extra", "weights.shape"]
       let asked =
-        options.convention != nil || options.reading.convention != nil
+        asked || options.convention != nil || options.reading.convention != nil
         || options.reading.module != nil || options.reading.cell != nil
       if asked || damage.contains(error.reason) || error.reason.hasPrefix("metadata.") {
         throw error
       }
       notes.append("tensors are copied without being understood: \(error.found)")
       return nil
+    }
+  }
+
+  /// Writes down what shapes or the file itself settle; nothing is assumed by that.
+  private static func note(_ network: Network, in metadata: inout Metadata) {
+    let architecture = network.architecture
+    let known = network.recognition.known
+    if architecture.cell.gateNames.count > 1 || known.contains(.cell) {
+      metadata["cell"] = architecture.cell.rawValue
+    }
+    if architecture.cell == .gru, known.contains(.gruReset) {
+      metadata["gru_reset"] = architecture.gruReset.rawValue
+    }
+    if known.contains(.batchFirst) {
+      metadata["batch_first"] = architecture.batchFirst ? "true" : "false"
     }
   }
 
@@ -160,7 +177,8 @@ public struct ConversionPlan: Sendable {
       return (state, steps)
     }
     let architecture = network.architecture
-    let tensors = try target.storedTensors(of: architecture, naming: .customary(for: architecture))
+    let naming = Naming.customary(for: architecture)
+    let tensors = try target.storedTensors(of: architecture, naming: naming)
     var result = try network.weights.encoded(as: tensors)
     var steps = tensors.map { step($0, network) }
     for name in network.recognition.foreign {
@@ -177,7 +195,13 @@ public struct ConversionPlan: Sendable {
           target: name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
           actions: ["not part of the network, carried along"]))
     }
-    result.metadata = state.metadata
+    let source = network.recognition.convention
+    for pair in state.metadata.pairs where !source.ownsMetadata(pair.key) {
+      result.metadata[pair.key] = pair.value
+    }
+    for (key, value) in try target.structureMetadata(of: architecture, naming: naming) {
+      result.metadata[key] = value
+    }
     let foreign = Set(network.recognition.foreign)
     result.ties = state.ties.filter { foreign.contains($0.key) && foreign.contains($0.value) }
     return (result, steps)

@@ -73,6 +73,7 @@ extension ConversionPlan {
     var architecture = network.architecture
     // The target may have no place for this; it does not touch the weights.
     architecture.batchFirst = converted.architecture.batchFirst
+    architecture.embedding?.paddingIndex = converted.architecture.embedding?.paddingIndex
     guard converted.architecture == architecture else {
       throw RecurrentError(
         .fault, "proof.read-back", at: "the network",

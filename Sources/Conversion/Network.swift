@@ -27,9 +27,13 @@ public struct Network: Sendable {
     let state = try weights.encoded(as: Self.parameterTensors(of: architecture))
     var parameters = Parameters<S>()
     var head: Linear<S>?
+    var embedding: Embedding<S>?
     for entry in state.entries {
       let array = try NDArray<S>(entry.tensor)
-      if entry.name == "head.weight" {
+      if entry.name == "embedding.weight" {
+        embedding = try Embedding(
+          weight: array, paddingIndex: architecture.embedding?.paddingIndex)
+      } else if entry.name == "head.weight" {
         head = try Linear(weight: array, bias: state["head.bias"].map { try NDArray<S>($0) })
       } else if entry.name != "head.bias" {
         parameters.append(entry.name.string, array)
@@ -38,19 +42,19 @@ public struct Network: Sendable {
     var configuration = architecture.configuration
     configuration.batchFirst = batchFirst ?? architecture.batchFirst
     let rnn = try RNN(configuration, parameters: parameters)
-    return try SequenceModel(rnn: rnn, head: head)
+    return try SequenceModel(rnn: rnn, head: head, embedding: embedding)
   }
 
   /// Canonical parameters or gradients as tensors under the names of this network's file.
   ///
-  /// `canonical` has bare recurrent keys and `head.weight`, `head.bias`.
+  /// `canonical` has bare recurrent keys, `head.weight`, `head.bias` and `embedding.weight`.
   public func stored(_ canonical: StateDict, sums: CanonicalWeights.SumRule) throws -> StateDict {
     try CanonicalWeights(
       canonical, architecture: architecture, tensors: Self.parameterTensors(of: architecture)
     ).encoded(as: recognition.tensors, sums: sums)
   }
 
-  /// The canonical table: bare PyTorch names, and `head.weight`, `head.bias`.
+  /// The canonical table: bare PyTorch names, and `head.weight`, `head.bias`, `embedding.weight`.
   public static func parameterTensors(of architecture: Architecture) throws -> [StoredTensor] {
     try Convention.torch.storedTensors(
       of: architecture, naming: Naming(recurrent: "", head: "head."))
@@ -58,10 +62,10 @@ public struct Network: Sendable {
 }
 
 extension StateDict {
-  /// Parameters or gradients of a model (recurrent ones, then the head's) under the canonical names.
+  /// Parameters or gradients of a model in the order of its groups, under the canonical names.
   public init<S: Scalar>(canonical groups: [Parameters<S>]) throws {
     self.init()
-    for (prefix, group) in zip(["", "head."], groups) {
+    for (prefix, group) in zip(["", "head.", "embedding."], groups) {
       for (name, array) in group.entries { try append("\(prefix)\(name)", array.tensor) }
     }
   }

@@ -47,6 +47,10 @@ public struct Probe: Sendable {
       guard let left = ga.parameters[name], let right = gb.parameters[name] else { continue }
       gradients = max(gradients, Self.deviation(left, right))
     }
+    if let left = lhs.embedding, let right = rhs.embedding {
+      // The table enters and leaves unchanged: its vectors and their gradients are its own rows.
+      forward = max(forward, Self.deviation(left.weight, right.weight))
+    }
     if let headA = lhs.head, let headB = rhs.head {
       let la = try headA(a.output)
       forward = max(forward, Self.deviation(la, try headB(b.output), floor: 1))

@@ -38,20 +38,17 @@ public struct Recognition: Sendable {
   public let foreign: [Name]
   /// What neither tensors nor metadata say and was assumed, one line each.
   public let assumptions: [String]
+  /// What else a reader should know, one line each.
+  public let remarks: [String]
+  /// What the file itself says beyond names and shapes.
+  let known: Set<Candidate.Fact>
 
   /// Finds the network in a state dict.
   ///
   /// Throws `weights.unrecognized` when there is none, `weights.ambiguous` when there are several, and
   /// `weights.missing`, `weights.extra` or `weights.shape` when tensors contradict each other.
   public init(_ state: StateDict, options: ReadOptions = .init()) throws {
-    let conventions = options.convention.map { [$0] } ?? Convention.all
-    var found: [(Convention, Candidate)] = []
-    for convention in conventions {
-      for candidate in convention.candidates(state) {
-        if let module = options.module, !Self.matches(module, candidate.naming) { continue }
-        found.append((convention, candidate))
-      }
-    }
+    let found = try Self.candidates(state, options)
     guard found.count <= 1 else {
       throw RecurrentError(
         .malformed, "weights.ambiguous",
@@ -63,12 +60,21 @@ public struct Recognition: Sendable {
     guard let (convention, candidate) = found.first else {
       throw Self.unrecognized(state, options)
     }
+    try self.init(state, convention, candidate, options)
+  }
+
+  private init(
+    _ state: StateDict, _ convention: Convention, _ candidate: Candidate, _ options: ReadOptions
+  ) throws {
+    if let refusal = candidate.refusal { throw refusal }
     self.convention = convention
     naming = candidate.naming
     let (resolved, assumptions) = try Self.resolve(
-      candidate.architecture, metadata: state.metadata, options: options)
+      candidate, metadata: state.metadata, options: options)
     architecture = resolved
     self.assumptions = assumptions
+    remarks = candidate.remarks
+    known = candidate.known
     tensors = try convention.storedTensors(of: architecture, naming: naming)
     try Self.check(state, tensors)
     let own = Set(tensors.map(\.name))
@@ -81,6 +87,49 @@ public struct Recognition: Sendable {
         found: "a parameter that \(architecture.summary) does not have",
         expected: "the parameters of PyTorch's recurrent modules")
     }
+  }
+
+  /// A recurrent module found in a file, whether or not it can be used.
+  public struct Module: Sendable {
+    /// What its tensors mean.
+    public let convention: Convention
+    /// Before its names, without the dot; what `--module` takes.
+    public let prefix: String
+    /// The network, or why it cannot be used.
+    public let network: Result<Recognition, RecurrentError>
+  }
+
+  /// All recurrent modules of a state dict, in file order; empty when there is none.
+  ///
+  /// Throws what a convention throws that cannot read its own structure metadata.
+  public static func modules(
+    in state: StateDict, options: ReadOptions = .init()
+  ) throws -> [Module] {
+    try candidates(state, options).map { convention, candidate in
+      let network: Result<Recognition, RecurrentError>
+      do {
+        network = .success(try Recognition(state, convention, candidate, options))
+      } catch let error as RecurrentError {
+        network = .failure(error)
+      }
+      let prefix = candidate.naming.recurrent
+      return Module(
+        convention: convention,
+        prefix: prefix.hasSuffix(".") ? String(prefix.dropLast()) : prefix, network: network)
+    }
+  }
+
+  private static func candidates(
+    _ state: StateDict, _ options: ReadOptions
+  ) throws -> [(Convention, Candidate)] {
+    var found: [(Convention, Candidate)] = []
+    for convention in options.convention.map({ [$0] }) ?? Convention.all {
+      for candidate in try convention.candidates(state) {
+        if let module = options.module, !matches(module, candidate.naming) { continue }
+        found.append((convention, candidate))
+      }
+    }
+    return found
   }
 
   private static func matches(_ module: String, _ naming: Naming) -> Bool {
@@ -100,9 +149,9 @@ public struct Recognition: Sendable {
 
   /// Combines shapes, metadata and options; contradictions are errors, gaps are assumptions.
   private static func resolve(
-    _ candidate: Architecture, metadata: Metadata, options: ReadOptions
+    _ candidate: Candidate, metadata: Metadata, options: ReadOptions
   ) throws -> (Architecture, [String]) {
-    var architecture = candidate
+    var architecture = candidate.architecture
     var assumptions: [String] = []
     var declared = options.cell
     if declared == nil, let text = metadata["cell"] {
@@ -114,21 +163,35 @@ public struct Recognition: Sendable {
       declared = cell
     }
     if let declared {
-      guard declared.gateNames.count == candidate.cell.gateNames.count else {
+      let gates = architecture.cell.gateNames.count
+      guard declared.gateNames.count == gates else {
         throw RecurrentError(
           .malformed, "metadata.cell", at: "metadata \"cell\"", found: declared.rawValue,
-          expected: "a cell with \(candidate.cell.gateNames.count) gates, as the shapes say")
+          expected: "a cell with \(gates) gates, as the shapes say")
+      }
+      guard !candidate.known.contains(.cell) || declared == architecture.cell else {
+        throw RecurrentError(
+          .malformed, "metadata.cell", at: "metadata \"cell\"", found: declared.rawValue,
+          expected: "\(architecture.cell.rawValue), as the file says")
       }
       architecture.cell = declared
-    } else if candidate.cell.gateNames.count == 1 {
+    } else if !candidate.known.contains(.cell), architecture.cell.gateNames.count == 1 {
       assumptions.append("assumed nonlinearity tanh; pass --cell rnn_relu if not")
     }
     if architecture.cell == .gru {
-      let text = options.gruReset?.rawValue ?? metadata["gru_reset"] ?? GRUReset.after.rawValue
+      let knows = candidate.known.contains(.gruReset)
+      let text =
+        options.gruReset?.rawValue ?? metadata["gru_reset"]
+        ?? (knows ? architecture.gruReset : .after).rawValue
       guard let reset = GRUReset(rawValue: text) else {
         throw RecurrentError(
           .malformed, "metadata.gru_reset", at: "metadata \"gru_reset\"", found: "\"\(text)\"",
           expected: "after or before")
+      }
+      guard !knows || reset == architecture.gruReset else {
+        throw RecurrentError(
+          .malformed, "metadata.gru_reset", at: "metadata \"gru_reset\"", found: "\"\(text)\"",
+          expected: "\(architecture.gruReset.rawValue), as the file says")
       }
       architecture.gruReset = reset
     }

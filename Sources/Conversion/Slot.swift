@@ -7,6 +7,8 @@ public struct Slot: Hashable, Sendable {
   public enum Part: Hashable, Sendable {
     /// A recurrent layer (0 = first) in one direction (0 = forward, 1 = reverse).
     case recurrent(layer: Int, direction: Int)
+    /// The table of vectors that token ids choose from, before the first layer.
+    case embedding
     /// The linear layer on top.
     case head
   }
@@ -23,7 +25,7 @@ public struct Slot: Hashable, Sendable {
     case biasHH = "bias_hh"
     /// Projects an LSTM's state.
     case weightHR = "weight_hr"
-    /// Multiplies the output of the last layer.
+    /// Multiplies the output of the last layer; or the vectors of an embedding.
     case weight
     /// Added to that product.
     case bias
@@ -45,6 +47,8 @@ public struct Slot: Hashable, Sendable {
     case (.recurrent, .weightHH): return (hidden, architecture.stateSize)
     case (.recurrent, .weightHR): return (architecture.projSize, hidden)
     case (.recurrent, _): return (hidden, 1)
+    case (.embedding, _):
+      return (architecture.embedding?.tokenCount ?? 0, architecture.inputSize)
     case (.head, .weight):
       return (architecture.head?.classCount ?? 0, architecture.outputSize)
     case (.head, _): return (architecture.head?.classCount ?? 0, 1)
@@ -54,6 +58,9 @@ public struct Slot: Hashable, Sendable {
   /// All slots of an architecture, in PyTorch's order of parameters.
   public static func all(in architecture: Architecture) -> [Slot] {
     var slots: [Slot] = []
+    if architecture.embedding != nil {
+      slots.append(Slot(part: .embedding, role: .weight, gate: 0))
+    }
     for layer in 0..<architecture.layerCount {
       for direction in 0..<architecture.directionCount {
         let part = Part.recurrent(layer: layer, direction: direction)
@@ -171,6 +178,7 @@ public struct StoredTensor: Sendable {
   private static func gateOrder(
     _ part: Slot.Part, _ role: Slot.Role, _ architecture: Architecture
   ) -> [Int] {
-    part == .head || role == .weightHR ? [0] : Array(architecture.cell.gateNames.indices)
+    guard case .recurrent = part, role != .weightHR else { return [0] }
+    return Array(architecture.cell.gateNames.indices)
   }
 }

@@ -26,6 +26,23 @@ public struct Embedding<S: Scalar>: Sendable {
     self.paddingIndex = paddingIndex.map { $0 < 0 ? $0 + count : $0 }
   }
 
+  /// The table under PyTorch's name, `weight`.
+  public var parameters: Parameters<S> {
+    var result = Parameters<S>()
+    result.append("weight", weight)
+    return result
+  }
+
+  /// Creates a layer from `weight`, and nothing else.
+  public init(parameters: Parameters<S>, paddingIndex: Int? = nil) throws {
+    guard let weight = parameters["weight"], parameters.names.count == 1 else {
+      throw RecurrentError(
+        .malformed, "engine.missing-parameter", at: "embedding",
+        found: "parameters \(parameters.names)", expected: "weight (V, E)")
+    }
+    try self.init(weight: weight, paddingIndex: paddingIndex)
+  }
+
   /// The vectors of the indices: `shape` + (E); throws `engine.index-range` for an index outside 0..<V.
   public func callAsFunction(_ indices: [Int], shape: [Int]) throws -> NDArray<S> {
     try check(indices, shape)

@@ -1,9 +1,12 @@
 import Tensors
 
-/// A recurrent network, with a linear layer on its output or without.
+/// A recurrent network, with an embedding before it or without, and a linear layer on its output or
+/// without.
 public struct SequenceModel<S: Scalar>: Sendable {
   /// The recurrent network.
   public var rnn: RNN<S>
+  /// The table that turns token ids into input vectors.
+  public var embedding: Embedding<S>?
   /// The linear layer, mapping every time step's output to logits.
   public var head: Linear<S>?
 
@@ -27,7 +30,9 @@ public struct SequenceModel<S: Scalar>: Sendable {
     public var recurrent: Parameters<S>
     /// Of the head, under `weight` and `bias`; empty without a head.
     public var head: Parameters<S>
-    /// Of the input.
+    /// Of the embedding, under `weight`; empty unless token ids came in.
+    public var embedding = Parameters<S>()
+    /// Of the input; with token ids, of their vectors.
     public var x: NDArray<S>
     /// Of the initial state.
     public var h0: NDArray<S>
@@ -36,27 +41,35 @@ public struct SequenceModel<S: Scalar>: Sendable {
     /// The forward results, for example to carry the state on.
     public var forward: Output
 
-    /// The gradients of the weights, recurrent ones first, for clipping and for optimisers.
+    /// The gradients of the weights in the order of the model's groups, for clipping and for
+    /// optimisers.
     public var parameterGroups: [Parameters<S>] {
-      get { [recurrent, head] }
+      get { [recurrent, head, embedding] }
       set {
-        guard newValue.count == 2 else { return }
-        recurrent = newValue[0]
-        head = newValue[1]
+        guard newValue.count == 3 else { return }
+        (recurrent, head, embedding) = (newValue[0], newValue[1], newValue[2])
       }
     }
   }
 
-  /// Creates a model; throws unless the head reads what the network writes.
-  public init(rnn: RNN<S>, head: Linear<S>? = nil) throws {
+  /// Creates a model; throws unless the network reads what the embedding writes, and the head what
+  /// the network writes.
+  public init(rnn: RNN<S>, head: Linear<S>? = nil, embedding: Embedding<S>? = nil) throws {
     let width = rnn.configuration.outputSize
     if let head, head.inputSize != width {
       throw RecurrentError(
         .malformed, "engine.head-size", at: "head", found: "a head of \(head.inputSize) inputs",
         expected: "\(width), the recurrent network's output")
     }
+    if let embedding, embedding.weight.shape[1] != rnn.configuration.inputSize {
+      throw RecurrentError(
+        .malformed, "engine.embedding-size", at: "embedding",
+        found: "vectors of \(embedding.weight.shape[1]) features",
+        expected: "\(rnn.configuration.inputSize), the recurrent network's input")
+    }
     self.rnn = rnn
     self.head = head
+    self.embedding = embedding
   }
 
   /// Runs the model; shapes as for `RNN`.
@@ -66,6 +79,44 @@ public struct SequenceModel<S: Scalar>: Sendable {
     let result = try rnn(x, h0: h0, c0: c0, lengths: lengths)
     return Output(
       output: result.output, hN: result.hN, cN: result.cN, logits: try head?(result.output))
+  }
+
+  /// The vectors of token ids (T,N), (N,T) if batch-first, or (T): their shape and (D).
+  ///
+  /// Throws `engine.no-embedding` when the model has none, `engine.index-range` for an id outside it.
+  public func vectors(of tokens: Tokens) throws -> NDArray<S> {
+    try requiredEmbedding()(tokens.ids, shape: tokens.shape)
+  }
+
+  private func requiredEmbedding() throws -> Embedding<S> {
+    guard let embedding else {
+      throw RecurrentError(
+        .malformed, "engine.no-embedding", at: "x", found: "token ids",
+        expected: "floating-point features: the model has no embedding")
+    }
+    return embedding
+  }
+
+  /// Runs the model on token ids.
+  public func callAsFunction(
+    _ tokens: Tokens, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
+  ) throws -> Output {
+    try self(vectors(of: tokens), h0: h0, c0: c0, lengths: lengths)
+  }
+
+  /// The loss and its gradients on token ids, with the gradient of the embedding.
+  public func backward(
+    _ tokens: Tokens, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
+    dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
+  ) throws -> Gradients {
+    let embedding = try requiredEmbedding()
+    var gradients = try backward(
+      embedding(tokens.ids, shape: tokens.shape), h0: h0, c0: c0, lengths: lengths,
+      dropout: dropout, targets: targets, loss: loss)
+    gradients.embedding.append(
+      "weight",
+      try embedding.backward(tokens.ids, shape: tokens.shape, gradOutput: gradients.x))
+    return gradients
   }
 
   /// The loss and its gradients; without a head the loss reads the recurrent output itself.
@@ -97,20 +148,39 @@ public struct SequenceModel<S: Scalar>: Sendable {
       forward: Output(output: result.output, hN: result.hN, cN: result.cN, logits: logits))
   }
 
-  /// The weights, recurrent ones first; the second group is empty without a head.
+  /// The weights: recurrent ones, the head's, the embedding's; the latter two may be empty.
   public var parameterGroups: [Parameters<S>] {
-    [rnn.parameters, head?.parameters ?? Parameters()]
+    [
+      rnn.parameters, head?.parameters ?? Parameters(), embedding?.parameters ?? Parameters(),
+    ]
   }
 
   /// Replaces the weights; throws, and changes nothing, if any does not fit.
   public mutating func setParameterGroups(_ groups: [Parameters<S>]) throws {
-    guard groups.count == 2 else {
+    guard groups.count == 3 else {
       throw RecurrentError(
         .malformed, "engine.parameter-groups", found: "\(groups.count) groups of parameters",
-        expected: "2, recurrent and head")
+        expected: "3: recurrent, head, embedding")
     }
     let recurrent = try RNN(rnn.configuration, parameters: groups[0])
     let newHead = head == nil && groups[1].names.isEmpty ? nil : try Linear(parameters: groups[1])
-    self = try SequenceModel(rnn: recurrent, head: newHead)
+    let newEmbedding =
+      embedding == nil && groups[2].names.isEmpty
+      ? nil : try Embedding(parameters: groups[2], paddingIndex: embedding?.paddingIndex)
+    self = try SequenceModel(rnn: recurrent, head: newHead, embedding: newEmbedding)
+  }
+}
+
+/// Token ids in an array, row-major, as `nn.Embedding` takes them.
+public struct Tokens: Sendable, Equatable {
+  /// The ids, row-major.
+  public let ids: [Int]
+  /// (T,N), (N,T) if batch-first, or (T).
+  public let shape: [Int]
+
+  /// Pairs ids with their shape, which is checked where they are used.
+  public init(_ ids: [Int], shape: [Int]) {
+    self.ids = ids
+    self.shape = shape
   }
 }

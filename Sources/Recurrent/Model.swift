@@ -57,6 +57,18 @@ public struct Model<S: Scalar>: Sendable {
     try network(x, h0: state.h, c0: state.c, lengths: lengths)
   }
 
+  /// Runs whole sequences of token ids, (T,N), (N,T) if batch-first, or (T), through the embedding.
+  public func callAsFunction(
+    _ tokens: Tokens, state: State = State(), lengths: [Int]? = nil
+  ) throws -> SequenceModel<S>.Output {
+    try network(tokens, h0: state.h, c0: state.c, lengths: lengths)
+  }
+
+  /// Runs one time step of one token id per row from `state` and replaces it.
+  public func step(tokens: [Int], state: inout State) throws -> SequenceModel<S>.Output {
+    try step(network.vectors(of: Tokens(tokens, shape: [tokens.count])), state: &state)
+  }
+
   /// Runs one time step, x (N,D), from `state` and replaces it.
   ///
   /// A sequence fed step by step gives the bits that the whole sequence gives. Throws
@@ -91,6 +103,15 @@ public struct Model<S: Scalar>: Sendable {
       x, h0: state.h, c0: state.c, lengths: lengths, targets: targets, loss: loss)
   }
 
+  /// The loss on token ids against targets, and its gradients, the embedding's among them.
+  public func backward(
+    _ tokens: Tokens, state: State = State(), lengths: [Int]? = nil, targets: Targets<S>,
+    loss: Loss
+  ) throws -> SequenceModel<S>.Gradients {
+    try network.backward(
+      tokens, h0: state.h, c0: state.c, lengths: lengths, targets: targets, loss: loss)
+  }
+
   /// Writes the parameters to any container, read back and compared before the file appears.
   ///
   /// `convention` defaults to the container's, or else the one that was read. Parameters are written
@@ -108,6 +129,9 @@ public struct Model<S: Scalar>: Sendable {
       StateDict(canonical: network.parameterGroups), architecture: architecture,
       tensors: Network.parameterTensors(of: architecture)
     ).encoded(as: target.storedTensors(of: architecture, naming: naming))
+    for (key, value) in try target.structureMetadata(of: architecture, naming: naming) {
+      state.metadata[key] = value
+    }
     if format.carriesMetadata {
       state.metadata["format"] = "rnn-state-dict"
       state.metadata["format_version"] = "1"

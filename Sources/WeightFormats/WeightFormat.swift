@@ -25,6 +25,10 @@ public struct WeightFormat: Sendable {
   /// All containers, in the order in which recognition tries them.
   public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy]
 
+  /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
+  /// nothing outside it.
+  public var isFrameworkArchive: Bool { (expectedConvention ?? "torch") != "torch" }
+
   /// Whether files can be written.
   public var isWritable: Bool { writeContents != nil }
 

@@ -12,10 +12,16 @@ let architectures: [Architecture] = {
         for bias in [true, false] {
           for head in [nil, Architecture.Head(classCount: 7, bias: bias)] {
             for projSize in cell.hasCellState ? [0, 2] : [0] {
-              list.append(
-                Architecture(
-                  cell: cell, inputSize: 3, hiddenSize: 5, layerCount: layerCount,
-                  bidirectional: bidirectional, bias: bias, projSize: projSize, head: head))
+              var architecture = Architecture(
+                cell: cell, inputSize: 3, hiddenSize: 5, layerCount: layerCount,
+                bidirectional: bidirectional, bias: bias, projSize: projSize, head: head)
+              list.append(architecture)
+              architecture.embedding = .init(tokenCount: 11)
+              list.append(architecture)
+              if cell == .gru {
+                architecture.gruReset = .before
+                list.append(architecture)
+              }
             }
           }
         }

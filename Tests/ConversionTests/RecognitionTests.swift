@@ -9,9 +9,13 @@ import Testing
     throws -> StateDict
   {
     let canonical = try Network.parameterTensors(of: architecture)
-    return try CanonicalWeights(
+    var state = try CanonicalWeights(
       canonicalState(architecture), architecture: architecture, tensors: canonical
     ).encoded(as: convention.storedTensors(of: architecture, naming: naming))
+    for pair in try convention.structureMetadata(of: architecture, naming: naming) {
+      state.metadata[pair.key] = pair.value
+    }
+    return state
   }
 
   @Test(arguments: expressible.indices)
@@ -19,7 +23,10 @@ import Testing
     let (convention, architecture) = expressible[index]
     let naming = Naming(recurrent: convention.name == "torch" ? "encoder.rnn." : "")
     let recognition = try Recognition(
-      state(convention, architecture, naming), options: ReadOptions(cell: architecture.cell))
+      state(convention, architecture, naming),
+      options: ReadOptions(
+        cell: architecture.cell,
+        gruReset: architecture.cell == .gru ? architecture.gruReset : nil))
     #expect(recognition.convention.name == convention.name)
     #expect(recognition.architecture == architecture)
     #expect(recognition.foreign.isEmpty)
@@ -94,6 +101,35 @@ import Testing
     #expect(reason(file) == "weights.ambiguous")
     #expect(reason(file, ReadOptions(module: "decoder")) == nil)
     #expect(reason(file, ReadOptions(module: "nothing")) == "weights.unrecognized")
+  }
+
+  @Test func severalModulesAreAllListed() throws {
+    var file = try plainState()
+    for entry in try state(.torch, plain, Naming(recurrent: "decoder.")).entries
+    where entry.name.string.hasPrefix("decoder.") && entry.name != "decoder.bias_hh_l1" {
+      try file.append(entry.name, entry.tensor)
+    }
+    let modules = try Recognition.modules(in: file)
+    #expect(modules.map(\.prefix) == ["rnn", "decoder"])
+    #expect(try modules[0].network.get().architecture.layerCount == 2)
+    #expect(throws: RecurrentError.self) { try modules[1].network.get() }
+    #expect(try Recognition.modules(in: StateDict()).isEmpty)
+  }
+
+  @Test(arguments: ["embedding", "model.encoder", "wte", "token_embedding"])
+  func embeddingsHaveCustomaryNames(_ name: String) throws {
+    let architecture = Architecture(
+      cell: .gru, inputSize: 5, hiddenSize: 5, embedding: .init(tokenCount: 7),
+      head: .init(classCount: 7, bias: false))
+    let file = try state(
+      .torch, architecture,
+      Naming(recurrent: "rnn.", head: "decoder.", embedding: name + "."))
+    #expect(try Recognition(file).architecture == architecture)
+    // Any other name would be a guess.
+    let other = try state(
+      .torch, architecture, Naming(recurrent: "rnn.", head: "decoder.", embedding: "stem."))
+    #expect(try Recognition(other).architecture.embedding == nil)
+    #expect(try Recognition(other).foreign == ["stem.weight"])
   }
 
   @Test func gatedCellsAreKnownByTheirShapes() throws {

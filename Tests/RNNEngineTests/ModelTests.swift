@@ -85,6 +85,43 @@ struct ModelTests {
     #expect(losses[39] < losses[0] / 2)
   }
 
+  @Test func tokensReachTheEmbedding() throws {
+    var (model, random) = try model(batchFirst: true)
+    let table: NDArray<Double> = random.array([7, 2])
+    model = try SequenceModel(
+      rnn: model.rnn, head: model.head, embedding: Embedding(weight: table, paddingIndex: 2))
+    let tokens = Tokens([4, 2, 2, 6, 0, 4, 1, 5, 3, 3, 4, 2], shape: [3, 4])
+    let targets = Targets<Double>.classes([1, 0, 4, 2, 2, 3, 3, 0, 1, 2, 4, 4], shape: [3, 4])
+    let loss = Loss.crossEntropy()
+    let found = try model.backward(tokens, targets: targets, loss: loss)
+    let gradient = try #require(found.embedding["weight"])
+    var expected = try differences(table) {
+      var changed = model
+      changed.embedding = try Embedding(weight: $0)
+      let logits = try #require(try changed(tokens).logits)
+      return try loss.evaluate(logits: logits, targets: targets, batchFirst: true).value
+    }
+    // The vector of the padding is not trained.
+    for column in 0..<2 { expected.elements[2 * 2 + column] = 0 }
+    #expect(deviation(gradient, from: expected) < 1e-7)
+    #expect(gradient.elements[4..<6].allSatisfy { $0 == 0 })
+    #expect(found.parameterGroups.count == model.parameterGroups.count)
+    try SGD(lr: 0.5).step(&model, found)
+    #expect(model.embedding?.weight.elements[8] != table.elements[8])
+    #expect(model.embedding?.paddingIndex == 2)
+  }
+
+  @Test func embeddingMustFit() throws {
+    let (model, _) = try model(batchFirst: false)
+    let wide = #expect(throws: RecurrentError.self) {
+      try SequenceModel(
+        rnn: model.rnn, head: model.head, embedding: Embedding(weight: NDArray(zeros: [5, 3])))
+    }
+    #expect(wide?.reason == "engine.embedding-size")
+    let none = #expect(throws: RecurrentError.self) { try model(Tokens([1], shape: [1, 1])) }
+    #expect(none?.reason == "engine.no-embedding")
+  }
+
   @Test func headMustFit() throws {
     let (model, _) = try model(batchFirst: false)
     let error = #expect(throws: RecurrentError.self) {

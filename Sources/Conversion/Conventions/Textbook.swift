@@ -46,6 +46,11 @@ struct TextbookNames {
         convention, "layers without biases",
         hint: "The document's classes always have biases; keep the torch convention.")
     }
+    guard architecture.embedding == nil else {
+      throw Convention.inexpressible(
+        convention, "an embedding",
+        hint: "The document multiplies one-hot vectors; keep the torch convention.")
+    }
     let part = Slot.Part.recurrent(layer: 0, direction: 0)
     var tensors: [StoredTensor] = [
       .matrix(input, part, .weightIH, in: architecture, transposed: rowVectors),

@@ -7,15 +7,21 @@ import Tensors
 //   {prefix}bias_ih_l{k}{_reverse}    (gates × H)
 //   {prefix}bias_hh_l{k}{_reverse}    (gates × H)
 //   {prefix}weight_hr_l{k}{_reverse}  (P, H), LSTMs with a projection only
+//   {embedding}weight                 (V, D)
 //   {head}weight                      (C, directions × H or P)
 //   {head}bias                        (C)
 extension Convention {
-  /// The state dict of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`, with an optional `nn.Linear` head.
+  /// The state dict of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`, with an optional `nn.Embedding`
+  /// before and an optional `nn.Linear` head after it.
   public static let torch = Convention(
     name: "torch", summary: "PyTorch state dict (weight_ih_l0, …)",
     candidates: { state in TorchKey.prefixes(in: state).compactMap { candidate($0, state) } },
     table: { architecture, naming in
       var tensors: [StoredTensor] = []
+      if architecture.embedding != nil {
+        tensors.append(
+          .matrix("\(naming.embedding)weight", .embedding, .weight, in: architecture))
+      }
       for layer in 0..<architecture.layerCount {
         for direction in 0..<architecture.directionCount {
           let part = Slot.Part.recurrent(layer: layer, direction: direction)
@@ -67,7 +73,15 @@ extension Convention {
     // A file that names layer 10 without layer 9 must not make us build a table of 2^60 layers.
     guard architecture.layerCount <= state.count else { return nil }
     var naming = Naming(recurrent: prefix)
-    if let head = headPrefix(in: state, features: architecture.outputSize) {
+    let embedding = embeddingPrefix(in: state, features: architecture.inputSize)
+    if let embedding {
+      naming.embedding = embedding
+      architecture.embedding = .init(
+        tokenCount: state["\(embedding)weight"]?.shape.first ?? 0)
+    }
+    if let head = headPrefix(
+      in: state, features: architecture.outputSize, except: embedding)
+    {
       naming.head = head
       architecture.head = .init(
         classCount: state["\(head)weight"]?.shape.first ?? 0, bias: state["\(head)bias"] != nil)
@@ -75,9 +89,9 @@ extension Convention {
     return Candidate(architecture: architecture, naming: naming)
   }
 
-  /// The prefix of the only linear layer that fits on top, or of the one with a customary name.
-  private static func headPrefix(in state: StateDict, features: Int) -> String? {
-    let prefixes = state.entries.compactMap { entry -> String? in
+  /// The prefixes of weights (n, features) that are no recurrent key, with a fitting bias or none.
+  private static func matrixPrefixes(in state: StateDict, features: Int) -> [String] {
+    state.entries.compactMap { entry -> String? in
       let name = entry.name.string
       guard TorchKey(entry.name) == nil, name == "weight" || name.hasSuffix(".weight"),
         entry.tensor.shape.count == 2, entry.tensor.shape[1] == features
@@ -86,12 +100,37 @@ extension Convention {
       guard let bias = state["\(prefix)bias"] else { return prefix }
       return bias.shape == [entry.tensor.shape[0]] ? prefix : nil
     }
-    if prefixes.count == 1 { return prefixes[0] }
-    let customary = ["classifier", "head", "fc", "linear", "decoder", "output", "out", "proj"]
-    let named = prefixes.filter { prefix in
+  }
+
+  private static func named(_ prefixes: [String], _ customary: [String]) -> [String] {
+    prefixes.filter { prefix in
       customary.contains { prefix == $0 + "." || prefix.hasSuffix("." + $0 + ".") }
     }
-    return named.count == 1 ? named[0] : nil
+  }
+
+  /// The prefix of the only linear layer that fits on top, or of the one with a customary name.
+  private static func headPrefix(
+    in state: StateDict, features: Int, except embedding: String?
+  ) -> String? {
+    let prefixes = matrixPrefixes(in: state, features: features).filter { $0 != embedding }
+    if prefixes.count == 1 { return prefixes[0] }
+    let customary = named(
+      prefixes, ["classifier", "head", "fc", "linear", "decoder", "output", "out", "proj"])
+    return customary.count == 1 ? customary[0] : nil
+  }
+
+  /// The prefix of the only fitting table with a customary name; shapes alone would be a guess.
+  private static func embeddingPrefix(in state: StateDict, features: Int) -> String? {
+    let prefixes = matrixPrefixes(in: state, features: features).filter {
+      state["\($0)bias"] == nil
+    }
+    let customary = named(
+      prefixes,
+      [
+        "embedding", "embeddings", "embed", "emb", "word_embedding", "word_embeddings",
+        "token_embedding", "embed_tokens", "char_embedding", "wte", "encoder",
+      ])
+    return customary.count == 1 ? customary[0] : nil
   }
 }
 
