@@ -22,7 +22,9 @@ public struct Convention: Sendable {
   }
 
   /// All conventions, in the order in which recognition tries them.
-  public static let all: [Convention] = [.torch, .textbookD0, .textbookD1, .textbookD3]
+  public static let all: [Convention] = [
+    .torch, .keras, .textbookD0, .textbookD1, .textbookD3,
+  ]
 
   /// The convention with a name; throws `.usage` otherwise.
   public static func named(_ name: String) throws -> Convention {

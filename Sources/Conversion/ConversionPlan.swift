@@ -68,7 +68,13 @@ public struct ConversionPlan: Sendable {
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     var options = options
     self.outputPath = outputPath
-    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    var outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    if options.outputFormat == nil, outputFormat.name == WeightFormat.hdf5.name,
+      options.convention?.name == Convention.keras.name
+    {
+      // Keras has an HDF5 layout of its own, and would not find plain datasets.
+      outputFormat = .kerasLegacy
+    }
     self.outputFormat = outputFormat
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
@@ -83,7 +89,9 @@ public struct ConversionPlan: Sendable {
       var notes: [String] = []
       let network = try Self.network(
         in: input.state, options,
-        asked: (outputFormat.expectedConvention ?? Convention.torch.name) != Convention.torch.name,
+        // Only a copy inside one framework's own container needs no meaning.
+        asked: (outputFormat.isFrameworkArchive || input.format.isFrameworkArchive)
+          && input.format.name != outputFormat.name,
         &notes)
       let fromArchive = input.format.isFrameworkArchive
       let target =
@@ -94,9 +102,18 @@ public struct ConversionPlan: Sendable {
             ?? (fromArchive ? .torch : network.recognition.convention)
         }
       changesConvention =
-        network != nil && target?.name != network?.recognition.convention.name
+        network != nil
+        && (target?.name != network?.recognition.convention.name
+          || outputFormat.lacksStructure(input.state.metadata))
+      if let network { try Self.refuseResetBefore(network, in: outputFormat) }
       var (state, steps) = try Self.rearranged(
-        input.state, network, changesConvention ? target : nil)
+        input.state, network, changesConvention ? target : nil,
+        keepsForeign: !outputFormat.isFrameworkArchive)
+      if changesConvention, outputFormat.isFrameworkArchive {
+        notes += (network?.recognition.foreign ?? []).map {
+          "tensor \($0) is left behind: \(outputFormat.name) holds the network's own only"
+        }
+      }
       var losses: [(name: Name, loss: ConversionLoss)] = []
       if let dtype = options.dtype {
         (state, steps, losses) = try Self.narrowed(state, steps, to: dtype)
@@ -121,7 +138,7 @@ public struct ConversionPlan: Sendable {
       self.steps = steps
       self.losses = losses
       self.notes = notes
-      output = state
+      output = try outputFormat.completed(state)
     } catch let error as RecurrentError {
       throw error.inFile(inputPath)
     }
@@ -150,6 +167,20 @@ public struct ConversionPlan: Sendable {
     }
   }
 
+  /// PyTorch's GRU applies the reset gate behind the product, and its files cannot say otherwise.
+  private static func refuseResetBefore(_ network: Network, in format: WeightFormat) throws {
+    let architecture = network.architecture
+    guard architecture.cell == .gru, architecture.gruReset == .before,
+      format.expectedConvention == Convention.torch.name
+    else { return }
+    throw RecurrentError(
+      .malformed, "\(network.recognition.convention.name).gru-reset-before",
+      found: "a GRU that applies its reset gate before the recurrent product",
+      expected: "one that applies it after, as PyTorch's does",
+      hint: "No weights of nn.GRU compute the same; keep it in .h5 for this toolkit,"
+        + " or train with reset_after=True.")
+  }
+
   /// Writes down what shapes or the file itself settle; nothing is assumed by that.
   private static func note(_ network: Network, in metadata: inout Metadata) {
     let architecture = network.architecture
@@ -166,7 +197,7 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func rearranged(
-    _ state: StateDict, _ network: Network?, _ target: Convention?
+    _ state: StateDict, _ network: Network?, _ target: Convention?, keepsForeign: Bool
   ) throws -> (StateDict, [Step]) {
     guard let network, let target else {
       let steps = state.entries.map {
@@ -181,7 +212,8 @@ public struct ConversionPlan: Sendable {
     let tensors = try target.storedTensors(of: architecture, naming: naming)
     var result = try network.weights.encoded(as: tensors)
     var steps = tensors.map { step($0, network) }
-    for name in network.recognition.foreign {
+    let source = network.recognition.convention
+    for name in keepsForeign ? network.recognition.foreign : [] {
       guard let tensor = state[name] else { continue }
       guard result[name] == nil else {
         throw RecurrentError(
@@ -189,13 +221,16 @@ public struct ConversionPlan: Sendable {
           found: "a tensor outside the network with a name that \(target.name) needs",
           expected: "distinct names")
       }
-      try result.append(name, tensor)
+      // Paths of an archive's objects become the dotted names that everybody else has.
+      let carried =
+        source.name == Convention.keras.name && target.name != source.name
+        ? Name(String(name.string.map { $0 == "/" ? "." : $0 })) : name
+      try result.append(carried, tensor)
       steps.append(
         Step(
-          target: name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
+          target: carried, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
           actions: ["not part of the network, carried along"]))
     }
-    let source = network.recognition.convention
     for pair in state.metadata.pairs where !source.ownsMetadata(pair.key) {
       result.metadata[pair.key] = pair.value
     }

@@ -64,7 +64,7 @@ extension ConversionPlan {
   private func probe(_ written: StateDict, against network: Network) throws -> ConversionProof {
     let prefix =
       convention?.name == Convention.torch.name
-      ? Naming.customary(for: network.architecture).recurrent : ""
+      ? Naming.customary(for: network.architecture).recurrent : nil
     let converted = try Network(
       written,
       options: ReadOptions(

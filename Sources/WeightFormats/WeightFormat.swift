@@ -21,9 +21,17 @@ public struct WeightFormat: Sendable {
   let readContents: @Sendable (InputFile, _ key: String?) throws -> StateDict
   /// Writes to a temporary file; `nil` for containers that are only read.
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
+  /// Whether metadata lacks what this container cannot be written without (a model's configuration).
+  package var lacksStructure: @Sendable (Metadata) -> Bool = { _ in false }
+  /// What the container adds to metadata because of the tensors (their type, in a configuration).
+  package var completed: @Sendable (StateDict) throws -> StateDict = { $0 }
 
   /// All containers, in the order in which recognition tries them.
-  public static let all: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz, .npy]
+  ///
+  /// `.weights.h5` and Keras's older `.h5` come before plain HDF5, which they also are.
+  public static let all: [WeightFormat] = [
+    .keras, .kerasWeights, .kerasLegacy, .hdf5, .safetensors, .pytorch, .npz, .npy,
+  ]
 
   /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
   /// nothing outside it.
@@ -38,6 +46,33 @@ public struct WeightFormat: Sendable {
     carriesMetadata: true, expectedConvention: nil,
     recognizes: HDF5.recognizes, readContents: { file, _ in try HDF5.read(file) },
     writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) })
+
+  /// Keras 3's archive of a model with its configuration.
+  public static let keras = WeightFormat(
+    name: "keras", extensions: ["keras"], summary: "Keras 3 model (model.save)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
+    writeContents: { try KerasArchive.write($0, to: $1) },
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
+
+  /// Keras 3's weights without the model.
+  public static let kerasWeights = WeightFormat(
+    name: "keras-weights", extensions: ["weights.h5"],
+    summary: "Keras 3 weights (model.save_weights)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasHDF5.recognizesObjects,
+    readContents: { file, _ in try KerasHDF5.readObjects(file) },
+    writeContents: { try KerasHDF5.writeObjects($0, toFileAt: $1.temporaryPath) },
+    completed: KerasConfiguration.typed)
+
+  /// The HDF5 layout of Keras 1 and 2; `--as keras` chooses it for `.h5`.
+  public static let kerasLegacy = WeightFormat(
+    name: "keras-h5", extensions: [], summary: "HDF5 as Keras 1 and 2 lay it out",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasHDF5.recognizesLegacy,
+    readContents: { file, _ in try KerasHDF5.readLegacy(file) },
+    writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
+    completed: KerasConfiguration.typed)
 
   /// Hugging Face safetensors.
   public static let safetensors = WeightFormat(

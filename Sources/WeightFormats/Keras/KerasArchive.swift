@@ -69,7 +69,9 @@ public enum KerasArchive {
   ///
   /// Throws `keras.config` without the configuration of a model in Keras 3's style.
   public static func write(_ state: StateDict, to output: OutputFile) throws {
-    guard let config = state.metadata[KerasMetadata.config], try KerasModel.isVersion3(config) else {
+    guard let config = state.metadata[KerasMetadata.config],
+      KerasConfiguration.isComplete(state.metadata)
+    else {
       throw RecurrentError(
         .malformed, "keras.config", found: "weights without a model that Keras 3 knows",
         expected: "a configuration in Keras 3's style",
@@ -89,13 +91,5 @@ public enum KerasArchive {
     try zip.add(Self.config, [MemorySource(Array(config.utf8))])
     try zip.add(Self.weights, [InputFile(path: inner.temporaryPath)], alignment: 64)
     try zip.finish()
-  }
-}
-
-extension KerasModel {
-  /// Whether a configuration is in the style that Keras 3 writes.
-  static func isVersion3(_ text: String) throws -> Bool {
-    let json = try JSON.parse(Array(text.utf8))
-    return json["module"] != nil && json["class_name"] != nil
   }
 }

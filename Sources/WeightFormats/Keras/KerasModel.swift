@@ -26,8 +26,6 @@ package struct KerasModel: Sendable {
 
   /// The layers.
   package private(set) var layers: [Layer] = []
-  /// The version of Keras that the configuration is written for, as far as its style shows it.
-  package let isVersion3: Bool
 
   static let layerLimit = 20_000
 
@@ -40,7 +38,6 @@ package struct KerasModel: Sendable {
       throw error.within("the model's configuration")
     }
     guard Self.layers(of: root) != nil else { return nil }
-    isVersion3 = root["module"] != nil
     try walk(root)
   }
 
