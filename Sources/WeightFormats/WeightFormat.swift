@@ -72,7 +72,8 @@ public struct WeightFormat: Sendable {
     recognizes: KerasHDF5.recognizesLegacy,
     readContents: { file, _ in try KerasHDF5.readLegacy(file) },
     writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
-    completed: KerasConfiguration.typed)
+    lacksStructure: { KerasLegacyWriter.lacksOrder($0) },
+    completed: { try KerasLegacyWriter.named(KerasConfiguration.typed($0)) })
 
   /// Hugging Face safetensors.
   public static let safetensors = WeightFormat(

@@ -9,13 +9,12 @@ extension Convention {
     let cell = architecture.cell
     var layers: [JSON] = []
     let isText = architecture.embedding != nil
+    let step: [JSON] = isText ? [] : [.number(architecture.inputSize)]
     layers.append(
       kerasObject(
         "InputLayer", name: "input_layer",
-        [
-          ("batch_input_shape", .array([.null, .null] + (isText ? [] : [.number(architecture.inputSize)]))),
-          ("dtype", .string(isText ? "int32" : "float32")),
-        ]))
+        [("batch_input_shape", .array([.null, .null] + step))]
+          + (isText ? [("dtype", .string("int32"))] : [])))
     if let embedding = architecture.embedding {
       layers.append(
         kerasObject(

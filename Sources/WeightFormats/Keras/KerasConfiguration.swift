@@ -28,9 +28,7 @@ enum KerasConfiguration {
   }
 
   private static func adding(_ type: String, to layer: JSON) -> JSON {
-    guard let config = layer["config"], config["layers"] == nil,
-      layer["class_name"]?.stringValue != "InputLayer"
-    else { return layer }
+    guard let config = layer["config"], config["layers"] == nil else { return layer }
     var result = layer
     if config["dtype"] == nil {
       result = result.setting("config", "dtype", to: .string(type))

@@ -11,7 +11,36 @@ struct KerasLegacyWriter {
 
   private struct Layer {
     var name: String
-    var weights: [(name: String, tensor: Tensor, isLate: Bool)] = []
+    var weights: [Weight] = []
+  }
+
+  private struct Weight {
+    let name: String
+    let tensor: Tensor
+    /// The position in the model of the object that it belongs to; 0 where nobody knows.
+    let rank: Int
+    /// Whether training leaves it alone; such arrays come behind all others.
+    let isLate: Bool
+  }
+
+  /// The state with the names of layers that this layout can hold: those of a model's own layers
+  /// with weights, where no configuration gives them anyway.
+  static func named(_ state: StateDict) -> StateDict {
+    var result = state
+    let names = KerasMetadata.names(state.metadata)
+    result.metadata[KerasMetadata.names] = nil
+    guard state.metadata[KerasMetadata.config] == nil else { return result }
+    let layers = Set(
+      state.names.map { $0.string.split(separator: "/").prefix(2).joined(separator: "/") })
+    KerasMetadata.set(
+      names: names.filter { layers.contains($0.path) }
+        .map { .init(key: $0.path, value: .string($0.name)) }, in: &result)
+    return result
+  }
+
+  /// Whether nothing says in which order the layers come, which is all that this layout goes by.
+  static func lacksOrder(_ metadata: Metadata) -> Bool {
+    metadata[KerasMetadata.config] == nil && metadata[KerasMetadata.version] == nil
   }
 
   func objects() throws -> [HDF5Object] {
@@ -37,7 +66,11 @@ struct KerasLegacyWriter {
     }
     for layer in layers {
       let path = try top + KerasTree.path(Name(layer.name))
-      let weights = layer.weights.filter { !$0.isLate } + layer.weights.filter(\.isLate)
+      let order = layer.weights.enumerated().sorted {
+        ($0.element.isLate ? 1 : 0, $0.element.rank, $0.offset)
+          < ($1.element.isLate ? 1 : 0, $1.element.rank, $1.offset)
+      }
+      let weights = order.map(\.element)
       try tree.addGroup(path, attributes: Self.list("weight_names", weights.map(\.name)))
       for weight in weights {
         try tree.addDataset(path + KerasTree.path(Name(weight.name)), weight.tensor)
@@ -53,9 +86,13 @@ struct KerasLegacyWriter {
       KerasMetadata.names(state.metadata).map { ($0.path, $0.name) }, uniquingKeysWith: { $1 })
     var groups: [String: String] = [:]
     var ranks: [String: Int] = [:]
+    var holders: [String: Int] = [:]
     for (rank, layer) in (model?.layers ?? []).enumerated() {
       let top = layer.path.split(separator: "/").prefix(2).joined(separator: "/")
       if groups[top] == nil { (groups[top], ranks[top]) = (layer.group, rank) }
+      for holder in KerasVariables.holders(of: layer.className, layer.config, path: layer.path) {
+        holders[holder.path] = holders.count
+      }
     }
     var order: [String] = []
     var layers: [String: Layer] = [:]
@@ -80,7 +117,10 @@ struct KerasLegacyWriter {
       let variable = Self.variable(index, holder: String(holder))
       let path = [name] + inner.map(String.init) + [variable + ":0"]
       layers[top]?.weights.append(
-        (path.joined(separator: "/"), entry.tensor, isNormalization && index >= 2))
+        Weight(
+          name: path.joined(separator: "/"), tensor: entry.tensor,
+          rank: holders[parts.dropLast(2).joined(separator: "/")] ?? 0,
+          isLate: isNormalization && index >= 2))
     }
     let positions = Dictionary(
       order.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { $1 })

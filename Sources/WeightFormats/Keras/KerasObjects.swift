@@ -64,13 +64,22 @@ enum KerasObjects {
     for (group, count) in left.sorted(by: { $0.key < $1.key }) {
       state.skipped.append("/\(group): \(count) array(s) of the training's state")
     }
-    let order = canonicalOrder(found.map(\.0)).enumerated()
-    let ranks = Dictionary(order.map { ($0.element, $0.offset) }, uniquingKeysWith: min)
-    for (name, tensor) in found.sorted(by: { (ranks[$0.0] ?? 0) < (ranks[$1.0] ?? 0) }) {
-      try state.append(name, tensor)
+    if case .group(let root)? = contents.nodes.first?.object, !root.isInCreationOrder {
+      let order = canonicalOrder(found.map { orderKey($0.0) }).enumerated()
+      let ranks = Dictionary(order.map { ($0.element, $0.offset) }, uniquingKeysWith: min)
+      found.sort { (ranks[orderKey($0.0)] ?? 0) < (ranks[orderKey($1.0)] ?? 0) }
     }
+    for (name, tensor) in found { try state.append(name, tensor) }
     KerasMetadata.set(names: names, in: &state)
     return state
+  }
+
+  /// Sorts backward layers behind their forward layers, where Keras has them.
+  private static func orderKey(_ name: Name) -> Name {
+    let parts = name.string.split(separator: "/", omittingEmptySubsequences: false)
+    return Name(
+      parts.map { $0 == "backward_layer" ? "forward_layer_backward" : String($0) }
+        .joined(separator: "/"))
   }
 
   static func objects(_ state: StateDict) throws -> [HDF5Object] {
