@@ -87,8 +87,10 @@ struct KerasLayerReader {
       let className = cell.className.hasSuffix("Cell") ? String(cell.className.dropLast(4)) : ""
       guard ["SimpleRNN", "LSTM", "GRU"].contains(className) else { return nil }
       guard
-        let one = try unit(layer.path, className, cell.config, [["\(cell.path)/vars/#"]])
+        var one = try unit(layer.path, className, cell.config, [["\(cell.path)/vars/#"]])
       else { return nil }
+      // Inside one step there are no sequences: the next cell takes what this one gives.
+      one.returnsSequences = true
       guard var whole = stack else {
         stack = one
         continue

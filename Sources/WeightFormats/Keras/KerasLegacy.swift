@@ -87,7 +87,7 @@ private struct KerasLegacyReader {
         case "model_config":
           let (plain, changed) = try Self.withoutCuDNN(text)
           state.metadata[KerasMetadata.config] = plain
-          model = try KerasModel(text)
+          model = try KerasModel(plain)
           if changed { note("cuDNN layers are now ordinary ones in the model's configuration") }
         case "training_config": state.skipped.append("the training's configuration")
         default: break
