@@ -1,4 +1,6 @@
 # Prints the golden values of GoldenTests.swift (needs torch).
+import textwrap
+
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -35,16 +37,21 @@ def run(name, module, lengths):
     sum((t * fill(t.shape, 19)).sum() for t in (y, *last)).backward()
     values = [y, *last, x.grad, h0.grad] + ([c0.grad] if is_lstm else [])
     values += [p.grad for p in module.parameters()]
-    print(f"    (.{name}, {lengths or 'nil'}, [")
-    for v in values:
-        print(f"      {weighted(v)!r},")
-    print("    ]),")
+    show(f".{name}, {lengths or 'nil'}", values)
 
 
-for lengths in (None, [2, 4, 3]):
-    arguments = dict(num_layers=2, bidirectional=True)
-    run("tanh", torch.nn.RNN(D, H, **arguments), lengths)
-    run("relu", torch.nn.RNN(D, H, nonlinearity="relu", **arguments), lengths)
-    run("lstm", torch.nn.LSTM(D, H, **arguments), lengths)
-    run("projected", torch.nn.LSTM(D, H, proj_size=H - 1, **arguments), lengths)
-    run("gru", torch.nn.GRU(D, H, **arguments), lengths)
+def show(case, values):
+    print(f"    CellGolden(\n      {case},\n      [")
+    numbers = ", ".join(f"{weighted(v)!r}" for v in values) + ","
+    print(textwrap.fill(numbers, 100, initial_indent=" " * 8, subsequent_indent=" " * 8))
+    print("      ]),")
+
+
+if __name__ == "__main__":
+    for lengths in (None, [2, 4, 3]):
+        arguments = dict(num_layers=2, bidirectional=True)
+        run("tanh", torch.nn.RNN(D, H, **arguments), lengths)
+        run("relu", torch.nn.RNN(D, H, nonlinearity="relu", **arguments), lengths)
+        run("lstm", torch.nn.LSTM(D, H, **arguments), lengths)
+        run("projected", torch.nn.LSTM(D, H, proj_size=H - 1, **arguments), lengths)
+        run("gru", torch.nn.GRU(D, H, **arguments), lengths)

@@ -14,7 +14,13 @@ for e in (0,.1):
   for red in ('mean','sum'):
     run(f'ce cls {red} {e}', lambda l:F.cross_entropy(l.reshape(-1,C),cls.reshape(-1),reduction=red,label_smoothing=e))
     run(f'ce prob {red} {e}', lambda l:F.cross_entropy(l.reshape(-1,C),p.reshape(-1,C),reduction=red,label_smoothing=e))
+w=torch.tensor([0.5,2,0.25,1.5])
+for e in (0,.1):
+  for red in ('mean','sum'):
+    run(f'ce cls weighted {red} {e}', lambda l:F.cross_entropy(l.reshape(-1,C),cls.reshape(-1),weight=w,reduction=red,label_smoothing=e))
+    run(f'ce prob weighted {red} {e}', lambda l:F.cross_entropy(l.reshape(-1,C),p.reshape(-1,C),weight=w,reduction=red,label_smoothing=e))
 for red in ('mean','sum'):
+  run(f'bce weighted {red}', lambda l:F.binary_cross_entropy_with_logits(l,y,pos_weight=w,reduction=red))
   run(f'bce {red}', lambda l:F.binary_cross_entropy_with_logits(l,y,reduction=red))
   run(f'mse {red}', lambda l:F.mse_loss(l,y,reduction=red))
 # SGD & clip in f32

@@ -32,10 +32,12 @@ extension Stack {
     return (output, Checkpoints(rows: rows, pieces: pieces, states: before))
   }
 
-  /// As `backward`, running each piece of the sequence again.
+  /// As `backward`, running each piece of the sequence again; hands over the gradient of the states
+  /// before each piece, the last one first.
   func backward(
     _ checkpoints: Checkpoints<S>, _ schedule: Schedule, dOutput: [S],
-    _ dStates: inout States<S>, _ gradients: inout Parameters<S>
+    _ dStates: inout States<S>, _ gradients: inout Parameters<S>,
+    beforePiece: ((States<S>) -> Void)? = nil
   ) throws -> [S] {
     var dInput = [S](repeating: 0, count: schedule.rows * configuration.inputSize)
     for (steps, initial) in zip(checkpoints.pieces, checkpoints.states).reversed() {
@@ -49,6 +51,7 @@ extension Stack {
         &gradients)
       let start = schedule.offsets[steps.lowerBound] * configuration.inputSize
       dInput.replaceSubrange(start..<start + piece.count, with: piece)
+      beforePiece?(dStates)
     }
     return dInput
   }

@@ -13,6 +13,14 @@ public struct DropoutMasks {
     self.draw = draw
   }
 
+  /// PyTorch's masks, bit for bit: drawn from a copy of `generator`, which goes on from mask to mask.
+  ///
+  /// Where something else draws between the masks, capture a generator in `init(_:)` instead.
+  public init(_ generator: TorchGenerator) {
+    var generator = generator
+    self.init { count, keep in (0..<count).map { _ in generator.nextDouble() < keep } }
+  }
+
   /// The factors of a mask, 0 or 1/(1 − p); nothing is drawn if p is 1, as in PyTorch.
   func scales<S: Scalar>(count: Int, probability: Double) throws -> [S] {
     if probability == 1 || count == 0 { return [S](repeating: 0, count: count) }

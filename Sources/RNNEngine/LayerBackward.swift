@@ -14,7 +14,20 @@ extension Stack {
       if let mask = tape.mask {
         for index in dOutput.indices { dOutput[index] *= mask[index] }
       }
-      dOutput = try backwardLayer(layer, tape, schedule, initial, dOutput, &dStates, &gradients)
+      if let norm = tape.norm, let layerNorm = try layerNorm(after: layer) {
+        let names = NormNames(layer: layer)
+        var dWeight = try gradients.required(names.weight).elements
+        var dBias = try gradients.required(names.bias).elements
+        layerNorm.backward(norm, &dOutput, weight: &dWeight, bias: &dBias)
+        gradients.update(names.weight) { $0 = dWeight }
+        gradients.update(names.bias) { $0 = dBias }
+      }
+      var dInput = try backwardLayer(
+        layer, tape, schedule, initial, dOutput, &dStates, &gradients)
+      if configuration.addsInput(of: layer) {
+        for index in dInput.indices { dInput[index] += dOutput[index] }
+      }
+      dOutput = dInput
     }
     return dOutput
   }

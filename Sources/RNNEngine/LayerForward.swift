@@ -7,10 +7,12 @@ struct States<S: Scalar>: Sendable {
 
 /// What the backward pass of one layer reads.
 struct LayerTape<S: Scalar>: Sendable {
-  /// The layer's input and output, rows by time step.
+  /// What the layer read, and the states it went through, rows by time step.
   let input, output: [S]
   /// The trace of each direction; empty if the cell needs none.
   let traces: [[S]]
+  /// Of the normalisation after the layer, if there is one.
+  let norm: NormTape<S>?
   /// What the output was multiplied by before it went to the next layer.
   let mask: [S]?
 }
@@ -30,14 +32,33 @@ struct Stack<S: Scalar>: Sendable {
     for layer in 0..<configuration.layerCount {
       let (output, traces) = try forwardLayer(
         layer, current, schedule, initial, &states, keepsTraces: keep != nil)
+      var passed = output
+      if configuration.addsInput(of: layer) {
+        for index in passed.indices { passed[index] += current[index] }
+      }
+      var norm: NormTape<S>?
+      if let layerNorm = try layerNorm(after: layer) {
+        let result = layerNorm.forward(passed)
+        (passed, norm) = (result.output, result.tape)
+      }
       var mask: [S]?
       if let dropout, configuration.dropout > 0, layer + 1 < configuration.layerCount {
         mask = try dropout.scales(count: output.count, probability: configuration.dropout)
       }
-      keep?(LayerTape(input: current, output: output, traces: traces, mask: mask))
-      current = mask.map { zip(output, $0).map { $0 * $1 } } ?? output
+      keep?(LayerTape(input: current, output: output, traces: traces, norm: norm, mask: mask))
+      if let mask {
+        for index in passed.indices { passed[index] *= mask[index] }
+      }
+      current = passed
     }
     return current
+  }
+
+  func layerNorm(after layer: Int) throws -> LayerNorm<S>? {
+    guard configuration.normalises(after: layer) else { return nil }
+    let names = NormNames(layer: layer)
+    return try LayerNorm(
+      weight: parameters.required(names.weight), bias: parameters.required(names.bias))
   }
 
   private func forwardLayer(

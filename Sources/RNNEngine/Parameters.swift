@@ -35,6 +35,14 @@ public struct Parameters<S: Scalar>: Sendable {
     entries = shapes.map { ($0.name, NDArray(zeros: $0.shape)) }
   }
 
+  /// The array of that name, which a checked collection has.
+  func required(_ name: String) throws -> NDArray<S> {
+    guard let array = self[name] else {
+      throw RecurrentError(.fault, "engine.missing-parameter", at: name, found: "no \(name)")
+    }
+    return array
+  }
+
   /// Changes the elements of one array in place, if there is one of that name.
   mutating func update(_ name: String, _ body: (inout [S]) throws -> Void) rethrows {
     guard let index = entries.firstIndex(where: { $0.name == name }) else { return }

@@ -39,6 +39,17 @@ public struct RecurrentCell<S: Scalar>: Sendable {
     rnn = try RNN(configuration, parameters: found.renamed { $0 + suffix })
   }
 
+  /// Creates a cell with PyTorch's initial weights, as `torch.manual_seed` and `nn.LSTMCell(…)`.
+  public init(
+    _ cell: Cell, inputSize: Int, hiddenSize: Int, bias: Bool = true, gruReset: GRUReset = .after,
+    generator: inout TorchGenerator
+  ) throws {
+    rnn = try RNN(
+      RecurrentConfiguration(
+        cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, bias: bias, gruReset: gruReset),
+      generator: &generator)
+  }
+
   /// The weights under PyTorch's names.
   public var parameters: Parameters<S> {
     rnn.parameters.renamed { String($0.dropLast(suffix.count)) }
@@ -48,14 +59,16 @@ public struct RecurrentCell<S: Scalar>: Sendable {
   public func step(
     _ x: NDArray<S>, h: NDArray<S>? = nil, c: NDArray<S>? = nil
   ) throws -> State {
-    try state(rnn(sequence(x), h0: h.map(withAxis), c0: c.map(withAxis)))
+    try check(x, h, c)
+    return try state(rnn(withAxis(x), h0: h.map(withAxis), c0: c.map(withAxis)))
   }
 
   /// Makes one step and keeps what `backward` needs.
   public func record(
     _ x: NDArray<S>, h: NDArray<S>? = nil, c: NDArray<S>? = nil
   ) throws -> (State, Tape<S>) {
-    let (result, tape) = try rnn.record(sequence(x), h0: h.map(withAxis), c0: c.map(withAxis))
+    try check(x, h, c)
+    let (result, tape) = try rnn.record(withAxis(x), h0: h.map(withAxis), c0: c.map(withAxis))
     return (state(result), tape)
   }
 
@@ -70,13 +83,51 @@ public struct RecurrentCell<S: Scalar>: Sendable {
       x: withoutAxis(gradients.x), h: withoutAxis(gradients.h0), c: gradients.c0.map(withoutAxis))
   }
 
-  private func sequence(_ x: NDArray<S>) throws -> NDArray<S> {
-    guard x.shape.count == 1 || x.shape.count == 2 else {
+  // Before the network sees the arrays: its messages would count an axis that the caller has not.
+  private func check(_ x: NDArray<S>, _ h: NDArray<S>?, _ c: NDArray<S>?) throws {
+    let (configuration, rank) = (rnn.configuration, x.shape.count)
+    func refuse(_ reason: String, _ array: NDArray<S>, _ what: String, _ expected: String) throws {
       throw RecurrentError(
-        .malformed, "engine.input-rank", at: "x", found: "\(x.shape.count)-D input",
-        expected: "1-D (unbatched) or 2-D (batched)")
+        .malformed, reason, at: what, found: "\(what) of shape \(array.shape)", expected: expected)
     }
-    return withAxis(x)
+    guard rank == 1 || rank == 2 else {
+      return try refuse(
+        "engine.input-rank", x, "x", "Expected input to be 1D or 2D, got \(rank)D instead")
+    }
+    if x.shape[rank - 1] != configuration.inputSize {
+      try refuse(
+        "engine.input-size", x, "x",
+        "input has inconsistent input_size: "
+          + "got \(x.shape[rank - 1]) expected \(configuration.inputSize)")
+    }
+    let hasCells = configuration.cell.hasCellState
+    for (index, state) in [h, hasCells ? c : nil].enumerated() {
+      guard let state else { continue }
+      let (what, stateRank) = (index == 0 ? "h" : "c", state.shape.count)
+      let name = hasCells ? "hx[\(index)]" : "hidden"
+      if stateRank != 1 && stateRank != 2 {
+        try refuse(
+          "engine.state-rank", state, what,
+          "Expected \(name) to be 1D or 2D, got \(stateRank)D instead")
+      }
+      if stateRank != rank {
+        try refuse(
+          "engine.state-rank", state, what,
+          "Expected \(name) to be \(rank)D as the input, got \(stateRank)D instead")
+      }
+      if state.shape[stateRank - 1] != configuration.hiddenSize {
+        try refuse(
+          "engine.state-shape", state, what,
+          "hidden\(index) has inconsistent hidden_size: "
+            + "got \(state.shape[stateRank - 1]), expected \(configuration.hiddenSize)")
+      }
+      if rank == 2, state.shape[0] != x.shape[0] {
+        try refuse(
+          "engine.state-shape", state, what,
+          "Input batch size \(x.shape[0]) doesn't match hidden\(index) batch size \(state.shape[0])"
+        )
+      }
+    }
   }
 
   private func state(_ result: RecurrentOutput<S>) -> State {

@@ -22,12 +22,14 @@ public struct RecurrentConfiguration: Sendable, Equatable {
   public var gruReset: GRUReset
   /// The probability of zeroing an element of the output of each layer but the last, in training only.
   public var dropout: Double
+  /// Residual connections and normalisation between layers, which PyTorch's modules do not have.
+  public var stacking: Stacking
 
   /// Creates a configuration with PyTorch's defaults; `validate()` checks it.
   public init(
     cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1, bias: Bool = true,
     batchFirst: Bool = false, bidirectional: Bool = false, projSize: Int = 0,
-    gruReset: GRUReset = .after, dropout: Double = 0
+    gruReset: GRUReset = .after, dropout: Double = 0, stacking: Stacking = .plain
   ) {
     self.cell = cell
     self.inputSize = inputSize
@@ -39,6 +41,7 @@ public struct RecurrentConfiguration: Sendable, Equatable {
     self.projSize = projSize
     self.gruReset = gruReset
     self.dropout = dropout
+    self.stacking = stacking
   }
 
   /// 2 if bidirectional, else 1.
@@ -91,7 +94,7 @@ public struct RecurrentConfiguration: Sendable, Equatable {
     }
   }
 
-  /// Names and shapes of all parameters, in PyTorch's order.
+  /// Names and shapes of all parameters, in PyTorch's order; `norm_…` behind the layer's others.
   public var parameterShapes: [(name: String, shape: [Int])] {
     var result: [(name: String, shape: [Int])] = []
     for layer in 0..<layerCount {
@@ -106,6 +109,11 @@ public struct RecurrentConfiguration: Sendable, Equatable {
         }
         if projSize > 0 { result.append((names.projection, [projSize, hiddenSize])) }
       }
+      if normalises(after: layer) {
+        let names = NormNames(layer: layer)
+        result.append((names.weight, [outputSize]))
+        result.append((names.bias, [outputSize]))
+      }
     }
     return result
   }
@@ -113,6 +121,10 @@ public struct RecurrentConfiguration: Sendable, Equatable {
   func layerInputSize(_ layer: Int) -> Int {
     layer == 0 ? inputSize : outputSize
   }
+
+  func normalises(after layer: Int) -> Bool { stacking.layerNorm && layer + 1 < layerCount }
+
+  func addsInput(of layer: Int) -> Bool { stacking.residual && layer > 0 }
 }
 
 /// The names of one layer and direction's parameters.
@@ -126,5 +138,15 @@ struct ParameterNames {
     inputBias = "bias_ih" + suffix
     hiddenBias = "bias_hh" + suffix
     projection = "weight_hr" + suffix
+  }
+}
+
+/// The names of the parameters of the normalisation after a layer.
+struct NormNames {
+  let weight, bias: String
+
+  init(layer: Int) {
+    weight = "norm_weight_l\(layer)"
+    bias = "norm_bias_l\(layer)"
   }
 }

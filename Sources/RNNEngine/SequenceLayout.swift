@@ -17,13 +17,14 @@ struct SequenceLayout: Sendable {
     guard shape.count == 2 || shape.count == 3 else {
       throw RecurrentError(
         .malformed, "engine.input-rank", at: "x", found: "\(shape.count)-D input of shape \(shape)",
-        expected: "2-D (unbatched) or 3-D (batched)")
+        expected: "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
+      )
     }
     guard shape[shape.count - 1] == configuration.inputSize else {
       throw RecurrentError(
-        .malformed, "engine.input-size", at: "x",
-        found: "input of shape \(shape), whose last axis is \(shape[shape.count - 1])",
-        expected: "input_size \(configuration.inputSize)")
+        .malformed, "engine.input-size", at: "x", found: "input of shape \(shape)",
+        expected: "input.size(-1) must be equal to input_size. "
+          + "Expected \(configuration.inputSize), got \(shape[shape.count - 1])")
     }
     isBatched = shape.count == 3
     batchFirst = isBatched && configuration.batchFirst
@@ -72,33 +73,39 @@ struct SequenceLayout: Sendable {
   /// The states in the engine's order; throws unless they fit. Zeros where there are none.
   func states<S>(
     _ h: NDArray<S>?, _ c: NDArray<S>?,
-    names: (h: String, c: String) = ("hidden size", "cell size")
+    names: (h: String, c: String) = ("h0", "c0")
   ) throws -> States<S> {
     if c != nil, !configuration.cell.hasCellState {
       throw RecurrentError(
         .malformed, "engine.cell-state", at: names.c,
         found: "a cell state for \(configuration.cell.rawValue)", expected: "none")
     }
-    func ordered(_ state: NDArray<S>?, _ width: Int, _ what: String) throws -> [S] {
+    // PyTorch's names: hidden, or hidden[0] and hidden[1], and hx and cx.
+    func ordered(
+      _ state: NDArray<S>?, _ width: Int, _ what: String, _ hidden: String, _ short: String
+    ) throws -> [S] {
       guard let state else { return [S](repeating: 0, count: statesPerRow * batch * width) }
       let shape = stateShape(width: width)
       guard state.shape.count == shape.count else {
         throw RecurrentError(
-          .malformed, "engine.state-rank", at: what, found: "\(state.shape.count)-D \(what)",
-          expected: isBatched ? "3-D for batched 3-D input" : "2-D for unbatched 2-D input")
+          .malformed, "engine.state-rank", at: what, found: "\(what) of shape \(state.shape)",
+          expected: "For \(isBatched ? "batched 3-D" : "unbatched 2-D") input, \(short) should "
+            + "also be \(shape.count)-D but got \(state.shape.count)-D")
       }
       guard state.shape == shape, state.count == statesPerRow * batch * width else {
         throw RecurrentError(
-          .malformed, "engine.state-shape", at: what, found: "\(what) \(state.shape)",
-          expected: "\(shape)")
+          .malformed, "engine.state-shape", at: what,
+          found: "\(what) of shape \(state.shape) with \(state.count) elements",
+          expected: "Expected \(hidden) size (\(shape.map(String.init).joined(separator: ", "))), "
+            + "got \(state.shape)")
       }
       guard let order else { return state.elements }
       return reorder(state.elements, width) { order[$0] }
     }
+    let hasCells = configuration.cell.hasCellState
     return States(
-      h: try ordered(h, configuration.stateSize, names.h),
-      c: configuration.cell.hasCellState
-        ? try ordered(c, configuration.hiddenSize, names.c) : [])
+      h: try ordered(h, configuration.stateSize, names.h, hasCells ? "hidden[0]" : "hidden", "hx"),
+      c: hasCells ? try ordered(c, configuration.hiddenSize, names.c, "hidden[1]", "cx") : [])
   }
 
   /// The engine's states in the caller's order and shape.

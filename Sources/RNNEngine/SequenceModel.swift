@@ -121,13 +121,23 @@ public struct SequenceModel<S: Scalar>: Sendable {
 
   /// The loss and its gradients; without a head the loss reads the recurrent output itself.
   ///
-  /// With `lengths` the loss ignores the padding; with `dropout` the network is in training mode.
+  /// With `lengths` the loss ignores the padding; with `dropout` the network is in training mode; with
+  /// `recomputing` it forgets what it can and computes it again, as `RNN.recordWithCheckpoints`: same
+  /// bits, less memory, more time. Throws `engine.checkpoint` where that cannot be.
   public func backward(
     _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
-    dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
+    dropout: DropoutMasks? = nil, recomputing: Bool = false, targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
-    let (result, tape) = try rnn.record(
-      x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
+    guard !recomputing || dropout == nil || rnn.configuration.dropout == 0 else {
+      throw RecurrentError(
+        .unsupported, "engine.checkpoint", at: "dropout",
+        found: "checkpoints with dropout, whose masks grow with the sequence",
+        expected: "one of the two")
+    }
+    let (result, tape) =
+      recomputing
+      ? try rnn.recordWithCheckpoints(x, h0: h0, c0: c0, lengths: lengths)
+      : try rnn.record(x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
     let logits = try head?(result.output)
     // A 2-D array has no batch axis to come first.
     let (value, gradLogits) = try loss.evaluate(

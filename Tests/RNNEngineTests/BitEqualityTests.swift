@@ -2,102 +2,265 @@ import Testing
 
 @testable import RNNEngine
 
-/// What the engine promises to the last bit, for every cell.
+/// A network whose bits are compared; Guarantees.md names the test of each promise.
+struct BitCase: Sendable, CustomTestStringConvertible {
+  let kind: Kind
+  let layerCount: Int
+  let bidirectional, bias: Bool
+  let stacking: Stacking
+
+  var configuration: RecurrentConfiguration {
+    var result = kind.configuration(
+      inputSize: 3, hiddenSize: 4, layerCount: layerCount, bias: bias,
+      bidirectional: bidirectional)
+    result.stacking = stacking
+    return result
+  }
+
+  var testDescription: String {
+    "\(kind), \(layerCount) layers, both ways \(bidirectional), bias \(bias), \(stacking)"
+  }
+
+  /// Every cell with one layer and three, plain and with all that stacks can have.
+  static let forwards: [BitCase] = Kind.allCases.flatMap { kind in
+    [(1, true, Stacking.plain), (3, false, .plain), (3, true, .full)].map {
+      BitCase(kind: kind, layerCount: $0, bidirectional: false, bias: $1, stacking: $2)
+    }
+  }
+  static let all =
+    forwards
+    + forwards.map {
+      BitCase(
+        kind: $0.kind, layerCount: $0.layerCount, bidirectional: true, bias: $0.bias,
+        stacking: $0.stacking)
+    }
+}
+
+extension Stacking {
+  fileprivate static let full = Stacking(residual: true, layerNorm: true)
+}
+
+/// What the engine promises to the last bit: for every cell, in single and double precision.
 struct BitEqualityTests {
-  @Test(arguments: Kind.allCases)
-  func streamingIsTheWholeSequence(_ kind: Kind) throws {
-    var random = SplitMix64(state: 4)
-    let rnn: RNN<Float> = try random.network(
-      kind.configuration(inputSize: 9, hiddenSize: 7, layerCount: 2))
-    let x: NDArray<Float> = random.array([70, 4, 9])
-    let whole = try rnn(x)
-    var (h, c): (NDArray<Float>?, NDArray<Float>?)
-    var output: [Float] = []
-    for step in 0..<70 {
-      let piece = Array(x.elements[step * 36..<(step + 1) * 36])
-      let result = try rnn(NDArray(shape: [1, 4, 9], elements: piece), h0: h, c0: c)
-      output += result.output.elements
-      (h, c) = (result.hN, result.cN)
-    }
-    #expect(output.map(\.bitPattern) == whole.output.elements.map(\.bitPattern))
-    #expect(h == whole.hN)
-    #expect(c == whole.cN)
+  @Test func everyCombinationIsCovered() {
+    #expect(BitCase.all.count == 6 * 3 * 2)
+    #expect(Set(BitCase.all.map(\.testDescription)).count == BitCase.all.count)
   }
 
-  @Test(arguments: Kind.allCases)
-  func noStateIsZeroState(_ kind: Kind) throws {
-    var random = SplitMix64(state: 9)
-    let configuration = kind.configuration(
-      inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true)
-    let rnn: RNN<Float> = try random.network(configuration)
-    let x: NDArray<Float> = random.array([5, 2, 3])
-    let h0 = NDArray<Float>(zeros: [4, 2, configuration.stateSize])
-    let c0 = configuration.cell.hasCellState ? NDArray<Float>(zeros: [4, 2, 4]) : nil
-    #expect(try rnn(x) == rnn(x, h0: h0, c0: c0))
+  @Test(arguments: BitCase.forwards)
+  func streamingIsTheWholeSequence(_ example: BitCase) throws {
+    try streaming(example, Float.self)
+    try streaming(example, Double.self)
   }
 
-  @Test(arguments: Kind.allCases)
-  func equalLengthsAreDense(_ kind: Kind) throws {
-    var random = SplitMix64(state: 19)
-    let rnn: RNN<Float> = try random.network(
-      kind.configuration(inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true))
-    let x: NDArray<Float> = random.array([6, 5, 3])
-    let (dense, denseTape) = try rnn.record(x)
-    let (ragged, raggedTape) = try rnn.record(x, lengths: [6, 6, 6, 6, 6])
-    #expect(dense == ragged)
-    let gradOutput: NDArray<Float> = random.array(dense.output.shape)
-    let expected = try rnn.backward(denseTape, gradOutput: gradOutput, gradHN: dense.hN)
-    let found = try rnn.backward(raggedTape, gradOutput: gradOutput, gradHN: dense.hN)
-    #expect(expected.x == found.x)
-    #expect(expected.h0 == found.h0)
-    for (name, array) in expected.parameters.entries {
-      #expect(found.parameters[name] == array, "\(name)")
-    }
-  }
-
-  @Test(arguments: Kind.allCases, [false, true])
-  func aRowAloneIsTheRowInABatch(_ kind: Kind, _ isRagged: Bool) throws {
-    var random = SplitMix64(state: 10)
-    let configuration = kind.configuration(
-      inputSize: 3, hiddenSize: 4, layerCount: 2, batchFirst: true, bidirectional: true)
-    let rnn: RNN<Float> = try random.network(configuration)
-    let x: NDArray<Float> = random.array([5, 6, 3])
-    let size = configuration.stateSize
-    let h0: NDArray<Float> = random.array([4, 5, size])
-    let c0: NDArray<Float>? = configuration.cell.hasCellState ? random.array([4, 5, 4]) : nil
-    let lengths = isRagged ? [4, 6, 1, 4, 3] : [6, 6, 6, 6, 6]
-    let (whole, wholeTape) = try rnn.record(x, h0: h0, c0: c0, lengths: isRagged ? lengths : nil)
-    let gradOutput: NDArray<Float> = random.array(whole.output.shape)
-    let wholeGradients = try rnn.backward(wholeTape, gradOutput: gradOutput)
-    let width = 2 * size
-    func row(_ states: NDArray<Float>?, _ row: Int) -> NDArray<Float>? {
-      guard let states else { return nil }
-      let width = states.shape[2]
-      let elements = (0..<4).flatMap { index in
-        let start = (index * 5 + row) * width
-        return states.elements[start..<start + width]
+  private func streaming<S: Scalar>(_ example: BitCase, _ type: S.Type) throws {
+    let (rnn, x, h0, c0) = try material(example, type, steps: 41, rows: 5)
+    let whole = try rnn(x, h0: h0, c0: c0)
+    for size in [1, 7] {
+      var (h, c) = (h0, c0)
+      var output: [S] = []
+      for start in stride(from: 0, to: 41, by: size) {
+        let end = min(start + size, 41)
+        let piece = NDArray(
+          trusted: [end - start, 5, 3], Array(x.elements[start * 15..<end * 15]))
+        let result = try rnn(piece, h0: h, c0: c)
+        output += result.output.elements
+        (h, c) = (result.hN, result.cN)
       }
-      return NDArray(trusted: [4, width], elements)
+      #expect(sameBits(output, whole.output.elements))
+      expectSameBits(h, whole.hN)
+      expectSameBits(c, whole.cN)
+    }
+  }
+
+  @Test(arguments: BitCase.all)
+  func noStateIsZeroState(_ example: BitCase) throws {
+    try zeroState(example, Float.self)
+    try zeroState(example, Double.self)
+  }
+
+  private func zeroState<S: Scalar>(_ example: BitCase, _ type: S.Type) throws {
+    let (rnn, x, h0, c0) = try material(example, type, steps: 5, rows: 2)
+    let without = try passes(rnn, x)
+    let zeros = try passes(
+      rnn, x, h0: h0.map { NDArray(zeros: $0.shape) }, c0: c0.map { NDArray(zeros: $0.shape) })
+    expectSameBits(without, zeros)
+  }
+
+  @Test(arguments: BitCase.all)
+  func equalLengthsAreDense(_ example: BitCase) throws {
+    try equalLengths(example, Float.self)
+    try equalLengths(example, Double.self)
+  }
+
+  private func equalLengths<S: Scalar>(_ example: BitCase, _ type: S.Type) throws {
+    let (rnn, x, h0, c0) = try material(example, type, steps: 6, rows: 4)
+    let dense = try passes(rnn, x, h0: h0, c0: c0)
+    expectSameBits(try passes(rnn, x, h0: h0, c0: c0, lengths: [6, 6, 6, 6]), dense)
+    let packed = try rnn(packPadded(x, lengths: [6, 6, 6, 6]), h0: h0, c0: c0)
+    expectSameBits(try padPacked(packed.output).padded, dense.0.output)
+    expectSameBits(packed.hN, dense.0.hN)
+    expectSameBits(packed.cN, dense.0.cN)
+  }
+
+  @Test(arguments: BitCase.all, [false, true])
+  func aRowAloneIsTheRowInABatch(_ example: BitCase, _ isRagged: Bool) throws {
+    try rowAlone(example, isRagged, Float.self)
+    try rowAlone(example, isRagged, Double.self)
+  }
+
+  private func rowAlone<S: Scalar>(_ example: BitCase, _ isRagged: Bool, _ type: S.Type) throws {
+    let (rnn, x, h0, c0) = try material(example, type, steps: 6, rows: 5)
+    let lengths = isRagged ? [4, 6, 1, 4, 3] : [6, 6, 6, 6, 6]
+    let (whole, wholeGradients) = try passes(
+      rnn, x, h0: h0, c0: c0, lengths: isRagged ? lengths : nil)
+    func row(_ array: NDArray<S>?, _ row: Int, steps: Int? = nil) -> NDArray<S>? {
+      guard let array else { return nil }
+      let (count, width) = (steps ?? array.shape[0], array.shape[2])
+      var elements: [S] = []
+      for index in 0..<count {
+        let start = (index * 5 + row) * width
+        elements += array.elements[start..<start + width]
+      }
+      return NDArray(trusted: [count, width], elements)
     }
     for n in 0..<5 {
       let steps = lengths[n]
-      let (single, tape) = try rnn.record(
-        NDArray(
-          shape: [steps, 3], elements: Array(x.elements[n * 18..<n * 18 + steps * 3])),
-        h0: row(h0, n), c0: row(c0, n))
-      #expect(single.hN == row(whole.hN, n))
-      #expect(single.cN == row(whole.cN, n))
-      let start = n * 6 * width
-      let end = start + steps * width
-      #expect(single.output.elements == Array(whole.output.elements[start..<end]))
-      #expect(whole.output.elements[end..<start + 6 * width].allSatisfy { $0 == 0 })
-      let gradients = try rnn.backward(
-        tape,
-        gradOutput: NDArray(
-          shape: [steps, width], elements: Array(gradOutput.elements[start..<end])))
-      #expect(gradients.x.elements == Array(wholeGradients.x.elements[n * 18..<n * 18 + steps * 3]))
-      #expect(gradients.h0 == row(wholeGradients.h0, n))
-      #expect(gradients.c0 == row(wholeGradients.c0, n))
+      let (single, gradients) = try passes(
+        rnn, #require(row(x, n, steps: steps)), h0: row(h0, n), c0: row(c0, n))
+      expectSameBits(single.hN, row(whole.hN, n))
+      expectSameBits(single.cN, row(whole.cN, n))
+      expectSameBits(single.output, row(whole.output, n, steps: steps))
+      expectSameBits(gradients.x, row(wholeGradients.x, n, steps: steps))
+      expectSameBits(gradients.h0, row(wholeGradients.h0, n))
+      expectSameBits(gradients.c0, row(wholeGradients.c0, n))
+      let all = try #require(row(whole.output, n))
+      #expect(all.elements[single.output.count...].allSatisfy { $0 == 0 })
     }
+  }
+
+  @Test(arguments: BitCase.forwards)
+  func checkpointsHaveThePlainGradients(_ example: BitCase) throws {
+    try checkpoints(example, Float.self)
+    try checkpoints(example, Double.self)
+  }
+
+  private func checkpoints<S: Scalar>(_ example: BitCase, _ type: S.Type) throws {
+    let (rnn, x, h0, c0) = try material(example, type, steps: 11, rows: 3)
+    for lengths in [nil, [7, 11, 2]] {
+      let plain = try passes(rnn, x, h0: h0, c0: c0, lengths: lengths)
+      for every in [nil, 1, 4, 100] {
+        let (result, tape) = try rnn.recordWithCheckpoints(
+          x, h0: h0, c0: c0, lengths: lengths, every: every)
+        expectSameBits((result, try gradients(rnn, result, tape)), plain)
+      }
+    }
+  }
+
+  @Test(arguments: BitCase.all)
+  func recordingAndRepeatingChangeNothing(_ example: BitCase) throws {
+    let (rnn, x, h0, c0) = try material(example, Float.self, steps: 6, rows: 3)
+    let first = try passes(rnn, x, h0: h0, c0: c0)
+    expectSameBits(try passes(rnn, x, h0: h0, c0: c0), first)
+    let plain = try rnn(x, h0: h0, c0: c0)
+    expectSameBits(plain.output, first.0.output)
+    expectSameBits(plain.hN, first.0.hN)
+  }
+
+  @Test(arguments: BitCase.all)
+  func batchFirstOnlyPermutes(_ example: BitCase) throws {
+    let (rnn, x, h0, c0) = try material(example, Float.self, steps: 6, rows: 3)
+    var configuration = rnn.configuration
+    configuration.batchFirst = true
+    let other = try RNN(configuration, parameters: rnn.parameters)
+    let expected = try rnn(x, h0: h0, c0: c0)
+    let found = try other(x.exchangingLeadingAxes(), h0: h0, c0: c0)
+    expectSameBits(found.output.exchangingLeadingAxes(), expected.output)
+    expectSameBits(found.hN, expected.hN)
+  }
+
+  /// One model, many tasks at once, each with forward and backward passes of its own.
+  @Test func concurrentTasksGetTheSameBits() async throws {
+    for kind in Kind.allCases {
+      let configuration = kind.configuration(
+        inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true)
+      var random = SplitMix64(state: 21)
+      let rnn: RNN<Float> = try random.network(configuration)
+      let model = try SequenceModel(
+        rnn: rnn, head: Linear(weight: random.array([5, configuration.outputSize])))
+      let inputs: [NDArray<Float>] = (0..<4).map { _ in random.array([6, 3, 3]) }
+      @Sendable func run(_ task: Int) throws -> [[Float]] {
+        let x = inputs[task % inputs.count]
+        let result = try model.backward(
+          x, targets: .classes((0..<18).map { $0 % 5 }, shape: [6, 3]), loss: .crossEntropy())
+        let plain = try passes(rnn, x, lengths: [2, 6, 4])
+        return [[result.loss], result.x.elements, plain.0.output.elements, plain.1.x.elements]
+          + result.parameterGroups.flatMap { $0.entries.map(\.array.elements) }
+      }
+      let alone = try (0..<inputs.count).map(run)
+      let found = try await withThrowingTaskGroup(of: (Int, [[Float]]).self) { group in
+        for task in 0..<32 { group.addTask { (task, try run(task)) } }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(found.count == 32)
+      for (task, arrays) in found {
+        let expected = alone[task % inputs.count]
+        #expect(arrays.count == expected.count)
+        for (a, b) in zip(arrays, expected) { #expect(sameBits(a, b)) }
+      }
+    }
+  }
+}
+
+private typealias Passes<S: Scalar> = (RecurrentOutput<S>, RecurrentGradients<S>)
+
+private func material<S: Scalar>(
+  _ example: BitCase, _ type: S.Type, steps: Int, rows: Int
+) throws -> (RNN<S>, NDArray<S>, NDArray<S>?, NDArray<S>?) {
+  var random = SplitMix64(state: 4)
+  let configuration = example.configuration
+  let rnn: RNN<S> = try random.network(configuration, scale: 0.6)
+  let count = configuration.layerCount * configuration.directionCount
+  return (
+    rnn, random.array([steps, rows, 3]), random.array([count, rows, configuration.stateSize]),
+    configuration.cell.hasCellState ? random.array([count, rows, 4]) : nil
+  )
+}
+
+/// A forward pass, and the gradients of half the square of all that it returns.
+private func passes<S: Scalar>(
+  _ rnn: RNN<S>, _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil,
+  lengths: [Int]? = nil
+) throws -> Passes<S> {
+  let (result, tape) = try rnn.record(x, h0: h0, c0: c0, lengths: lengths)
+  return (result, try gradients(rnn, result, tape))
+}
+
+private func gradients<S: Scalar>(
+  _ rnn: RNN<S>, _ result: RecurrentOutput<S>, _ tape: Tape<S>
+) throws -> RecurrentGradients<S> {
+  try rnn.backward(tape, gradOutput: result.output, gradHN: result.hN, gradCN: result.cN)
+}
+
+private func expectSameBits<S: Scalar>(
+  _ found: NDArray<S>?, _ expected: NDArray<S>?, _ name: String = "",
+  _ location: SourceLocation = #_sourceLocation
+) {
+  #expect(found?.shape == expected?.shape, "\(name)", sourceLocation: location)
+  #expect(
+    sameBits(found?.elements ?? [], expected?.elements ?? []), "\(name)", sourceLocation: location)
+}
+
+private func expectSameBits<S: Scalar>(
+  _ found: Passes<S>, _ expected: Passes<S>, _ location: SourceLocation = #_sourceLocation
+) {
+  expectSameBits(found.0.output, expected.0.output, "output", location)
+  expectSameBits(found.0.hN, expected.0.hN, "hN", location)
+  expectSameBits(found.0.cN, expected.0.cN, "cN", location)
+  expectSameBits(found.1.x, expected.1.x, "gradient of x", location)
+  expectSameBits(found.1.h0, expected.1.h0, "gradient of h0", location)
+  expectSameBits(found.1.c0, expected.1.c0, "gradient of c0", location)
+  for (name, array) in expected.1.parameters.entries {
+    expectSameBits(found.1.parameters[name], array, name, location)
   }
 }

@@ -7,15 +7,17 @@ import Testing
 struct CellGolden: Sendable, CustomTestStringConvertible {
   let kind: Kind
   let lengths: [Int]?
+  let stacking: Stacking
   let values: [Double]
 
-  init(_ kind: Kind, _ lengths: [Int]?, _ values: [Double]) {
+  init(_ kind: Kind, _ lengths: [Int]?, stacking: Stacking = .plain, _ values: [Double]) {
     self.kind = kind
     self.lengths = lengths
+    self.stacking = stacking
     self.values = values
   }
 
-  var testDescription: String { "\(kind), lengths \(lengths ?? [])" }
+  var testDescription: String { "\(kind), lengths \(lengths ?? []), \(stacking)" }
 
   static let all: [CellGolden] = [
     CellGolden(
@@ -127,10 +129,12 @@ struct GoldenTests {
     array.elements.enumerated().reduce(0) { $0 + Double($1.offset + 1) * $1.element }
   }
 
-  @Test(arguments: CellGolden.all)
+  @Test(arguments: CellGolden.all + CellGolden.stacked)
   func agreesWithPyTorch(_ golden: CellGolden) throws {
-    let configuration = golden.kind.configuration(
-      inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true)
+    let layerCount = golden.stacking == .plain ? 2 : 3
+    var configuration = golden.kind.configuration(
+      inputSize: 3, hiddenSize: 4, layerCount: layerCount, bidirectional: true)
+    configuration.stacking = golden.stacking
     var parameters = Parameters<Double>()
     for (index, (name, shape)) in configuration.parameterShapes.enumerated() {
       parameters.append(name, fill(shape, 5 + 2 * index))
@@ -138,8 +142,8 @@ struct GoldenTests {
     let rnn = try RNN(configuration, parameters: parameters)
     let hasCells = configuration.cell.hasCellState
     let (result, tape) = try rnn.record(
-      fill([4, 3, 3], 7), h0: fill([4, 3, configuration.stateSize], 13),
-      c0: hasCells ? fill([4, 3, 4], 17) : nil, lengths: golden.lengths)
+      fill([4, 3, 3], 7), h0: fill([2 * layerCount, 3, configuration.stateSize], 13),
+      c0: hasCells ? fill([2 * layerCount, 3, 4], 17) : nil, lengths: golden.lengths)
     let gradients = try rnn.backward(
       tape, gradOutput: fill(result.output.shape, 19), gradHN: fill(result.hN.shape, 19),
       gradCN: result.cN.map { fill($0.shape, 19) })

@@ -4,6 +4,17 @@ import Testing
 @testable import RNNEngine
 
 struct EmbeddingTests {
+  @Test func initialVectorsAreThoseOfTheirParameters() throws {
+    var generator = TorchGenerator(seed: 5)
+    let embedding = try Embedding<Double>(
+      count: 6, size: 4, paddingIndex: 2, generator: &generator)
+    generator = TorchGenerator(seed: 5)
+    let expected = try Parameters<Double>.torchEmbedding(
+      count: 6, size: 4, paddingIndex: 2, generator: &generator)
+    #expect(embedding.weight == expected["weight"] && embedding.paddingIndex == 2)
+    #expect(embedding.weight.elements[8..<12] == [0, 0, 0, 0])
+  }
+
   @Test func looksUpAndAddsUp() throws {
     let weight = try NDArray<Double>(shape: [3, 2], elements: [1, 2, 3, 4, 5, 6])
     let embedding = try Embedding(weight: weight, paddingIndex: -2)
@@ -71,7 +82,48 @@ struct RecurrentCellTests {
   }
 }
 
+extension RecurrentCellTests {
+  @Test func initialWeightsAreThoseOfALayer() throws {
+    for bias in [true, false] {
+      var generator = TorchGenerator(seed: 5)
+      let cell = try RecurrentCell<Float>(
+        .gru, inputSize: 3, hiddenSize: 4, bias: bias, generator: &generator)
+      generator = TorchGenerator(seed: 5)
+      let rnn = try RNN<Float>(
+        RecurrentConfiguration(cell: .gru, inputSize: 3, hiddenSize: 4, bias: bias),
+        generator: &generator)
+      #expect(cell.parameters.names.count == (bias ? 4 : 2))
+      for (name, array) in cell.parameters.entries {
+        #expect(rnn.parameters[name + "_l0"] == array, "\(name)")
+      }
+    }
+  }
+}
+
 struct CheckpointTests {
+  @Test func modelsRecomputeToTheSameBits() throws {
+    var random = SplitMix64(state: 63)
+    var configuration = Kind.lstm.configuration(inputSize: 3, hiddenSize: 5, layerCount: 2)
+    configuration.dropout = 0.5
+    let model = try SequenceModel(
+      rnn: random.network(configuration) as RNN<Float>, head: Linear(weight: random.array([4, 5])))
+    let x: NDArray<Float> = random.array([9, 2, 3])
+    let targets = Targets<Float>.classes((0..<18).map { $0 % 4 }, shape: [9, 2])
+    let plain = try model.backward(x, targets: targets, loss: .crossEntropy())
+    let again = try model.backward(
+      x, recomputing: true, targets: targets, loss: .crossEntropy())
+    #expect(again.loss == plain.loss && again.forward == plain.forward && again.x == plain.x)
+    for (found, expected) in zip(again.parameterGroups, plain.parameterGroups) {
+      for (name, array) in expected.entries { #expect(found[name] == array, "\(name)") }
+    }
+    let error = #expect(throws: RecurrentError.self) {
+      try model.backward(
+        x, dropout: DropoutMasks(TorchGenerator(seed: 1)), recomputing: true, targets: targets,
+        loss: .crossEntropy())
+    }
+    #expect(error?.reason == "engine.checkpoint")
+  }
+
   @Test(arguments: Kind.allCases, [nil, 1, 4, 100])
   func gradientsHaveTheSameBits(_ kind: Kind, _ every: Int?) throws {
     var random = SplitMix64(state: 61)

@@ -53,6 +53,31 @@ struct LossTests {
       0.35050101702316994, -0.15181143700599975)
   }
 
+  @Test func weightedLossesAgreeWithTorch() throws {
+    let weights = [0.5, 2, 0.25, 1.5]
+    try check(
+      .crossEntropy(weights: weights), classes, 1.8237007959657103, 0.03857728692450596,
+      -0.03840579081357332)
+    try check(
+      .crossEntropy(labelSmoothing: 0.1, weights: weights), classes, 1.790364905443166,
+      0.02471731067165986, -0.03488767282798466)
+    try check(
+      .crossEntropy(reduction: .sum, labelSmoothing: 0.1, weights: weights), classes,
+      11.189780659019789, 0.15448319169789126, -0.2180479551749041)
+    try check(
+      .crossEntropy(weights: weights), probabilities, 1.72980977085626, -0.20955748093414872,
+      -0.0019960858666018175)
+    try check(
+      .crossEntropy(labelSmoothing: 0.1, weights: weights), probabilities, 1.7406905505106227,
+      -0.20698110765042887, -0.002132374254700659)
+    try check(
+      .bceWithLogits(positiveWeights: weights), values, 0.8641760847574319, -0.3554719292616291,
+      0.00043174728562958217)
+    try check(
+      .bceWithLogits(reduction: .sum, positiveWeights: weights), values, 20.740226034178367,
+      -8.5313263022791, 0.010361934855109972)
+  }
+
   @Test func elementwiseLossesAgreeWithTorch() throws {
     try check(
       .bceWithLogits(), values, 0.7935093816889043, -0.1547427282637437, -0.011809204342992671)
@@ -90,6 +115,16 @@ struct LossTests {
         (.crossEntropy(reduction: reduction, steps: steps), .values(target)),
         (.bceWithLogits(reduction: reduction, steps: steps), .values(target)),
         (.mse(reduction: reduction, steps: steps), .values(target)),
+        (
+          .crossEntropy(
+            reduction: reduction, labelSmoothing: 0.2, steps: steps, weights: [0.5, 2, 0.25, 1.5]),
+          indices
+        ),
+        (
+          .bceWithLogits(
+            reduction: reduction, steps: steps, positiveWeights: [0.5, 2, 0.25, 1.5]),
+          .values(target)
+        ),
       ]
       for (loss, targets) in cases {
         let found = try loss.evaluate(logits: logits, targets: targets, batchFirst: batchFirst)
@@ -134,6 +169,8 @@ struct LossTests {
   }
 
   @Test func badTargetsAreErrors() throws {
+    var squaredWithWeights = Loss.mse()
+    squaredWithWeights.weights = [1, 2, 3, 4]
     let loss = Loss.crossEntropy()
     let cases: [(Loss, Targets<Double>, String)] = [
       (loss, .classes([0, 3, 2, 4, 1, 1], shape: [3, 2]), "engine.target-range"),
@@ -144,6 +181,9 @@ struct LossTests {
       (.mse(), classes, "engine.target-kind"),
       (.mse(), .values(NDArray(zeros: [2, 3, 4])), "engine.target-shape"),
       (.crossEntropy(labelSmoothing: 2), classes, "engine.label-smoothing"),
+      (.crossEntropy(weights: [1, 2, 3]), classes, "engine.class-weights"),
+      (.bceWithLogits(positiveWeights: [1]), values, "engine.class-weights"),
+      (squaredWithWeights, values, "engine.class-weights"),
     ]
     for (loss, targets, expected) in cases {
       let error = #expect(throws: RecurrentError.self) {

@@ -36,6 +36,23 @@ struct RaggedTests {
     }
   }
 
+  @Test func sequencesPackAndUnpack() throws {
+    // torch.nn.utils.rnn.pack_sequence of [1, 2], [3, 4, 5], [6].
+    let sequences = try [[1, 2], [3, 4, 5], [6]].map {
+      try NDArray<Float>(shape: [$0.count], elements: $0)
+    }
+    let packed = try packSequence(sequences)
+    #expect(packed.data.elements == [3, 1, 6, 4, 2, 5])
+    #expect(packed.batchSizes == [3, 2, 1] && packed.sortedIndices == [1, 0, 2])
+    #expect(try unpackSequence(packed) == sequences)
+    let error = #expect(throws: RecurrentError.self) {
+      try packSequence(sequences, enforceSorted: true)
+    }
+    #expect(error?.reason == "engine.lengths")
+    let left = try padSequence(sequences, batchFirst: true, paddingValue: -1, paddingSide: .left)
+    #expect(left.elements == [-1, 1, 2, 3, 4, 5, -1, -1, 6])
+  }
+
   @Test(arguments: Kind.allCases)
   func packedSequencesRunAsLengths(_ kind: Kind) throws {
     var random = SplitMix64(state: 32)

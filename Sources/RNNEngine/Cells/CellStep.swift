@@ -70,6 +70,52 @@ struct BackwardRows<S: Scalar> {
   let dCells: UnsafeMutablePointer<S>
 }
 
+/// Four neighbouring blocks of one row.
+typealias Blocks<P> = (P, P, P, P)
+
+extension ForwardRows {
+  /// The first blocks of a row's trace.
+  @inline(__always)
+  func blocks(_ row: Int) -> Blocks<UnsafeMutablePointer<S>> {
+    neighbours(trace, row, traceStride, hidden)
+  }
+  /// The state of a row before the step, and where the new one goes.
+  @inline(__always)
+  func states(_ row: Int) -> (previous: UnsafePointer<S>, next: UnsafeMutablePointer<S>) {
+    (previous + row &* previousStride, state + row &* stateStride)
+  }
+}
+
+extension BackwardRows {
+  /// The first blocks of a row's trace.
+  @inline(__always)
+  func blocks(_ row: Int) -> Blocks<UnsafePointer<S>> {
+    neighbours(trace, row, traceStride, hidden)
+  }
+  /// The first blocks of the gradient of a row's trace.
+  @inline(__always)
+  func gradientBlocks(_ row: Int) -> Blocks<UnsafeMutablePointer<S>> {
+    neighbours(dTrace, row, traceStride, hidden)
+  }
+  /// The state of a row before the step, dL/dh' and dL/dh.
+  @inline(__always)
+  func states(_ row: Int) -> (
+    previous: UnsafePointer<S>, gradient: UnsafePointer<S>, carry: UnsafeMutablePointer<S>
+  ) {
+    (previous + row &* previousStride, dState + row &* hidden, carry + row &* hidden)
+  }
+}
+
+@inline(__always)
+private func neighbours<P: Strideable>(_ start: P, _ row: Int, _ stride: Int, _ size: Int)
+  -> Blocks<P>
+where P.Stride == Int {
+  let first = start.advanced(by: row &* stride)
+  return (
+    first, first.advanced(by: size), first.advanced(by: 2 &* size), first.advanced(by: 3 &* size)
+  )
+}
+
 /// The part of a cell between the products.
 protocol CellStep: Sendable {
   static var layout: CellLayout { get }

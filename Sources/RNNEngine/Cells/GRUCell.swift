@@ -15,10 +15,8 @@ enum GRUStep: CellStep {
   static func forward<S: Scalar>(_ phase: Int, _ rows: ForwardRows<S>) {
     let hidden = rows.hidden
     for row in 0..<rows.count {
-      let n = rows.trace + row &* rows.traceStride
-      let (r, z, b) = (n + hidden, n + 2 &* hidden, n + 3 &* hidden)
-      let h = rows.previous + row &* rows.previousStride
-      let state = rows.state + row &* rows.stateStride
+      let (n, r, z, b) = rows.blocks(row)
+      let (h, state) = rows.states(row)
       var u = 0
       while u < hidden {
         r[u] = sigmoid(r[u])
@@ -35,12 +33,9 @@ enum GRUStep: CellStep {
   static func backward<S: Scalar>(_ phase: Int, _ rows: BackwardRows<S>) {
     let hidden = rows.hidden
     for row in 0..<rows.count {
-      let n = rows.trace + row &* rows.traceStride
-      let (r, z, b) = (n + hidden, n + 2 &* hidden, n + 3 &* hidden)
-      let h = rows.previous + row &* rows.previousStride
-      let (dState, carry) = (rows.dState + row &* hidden, rows.carry + row &* hidden)
-      let dn = rows.dTrace + row &* rows.traceStride
-      let (dr, dz, db) = (dn + hidden, dn + 2 &* hidden, dn + 3 &* hidden)
+      let (n, r, z, b) = rows.blocks(row)
+      let (dn, dr, dz, db) = rows.gradientBlocks(row)
+      let (h, dState, carry) = rows.states(row)
       var u = 0
       while u < hidden {
         dn[u] = dState[u] * (1 - z[u]) * (1 - n[u] * n[u])

@@ -18,10 +18,9 @@ enum LSTMStep: CellStep {
   static func forward<S: Scalar>(_ phase: Int, _ rows: ForwardRows<S>) {
     let hidden = rows.hidden
     for row in 0..<rows.count {
-      let i = rows.trace + row &* rows.traceStride
-      let (f, g, o) = (i + hidden, i + 2 &* hidden, i + 3 &* hidden)
-      let (cell, memory) = (rows.cells + row &* hidden, i + 4 &* hidden)
-      let state = rows.state + row &* rows.stateStride
+      let (i, f, g, o) = rows.blocks(row)
+      let (cell, memory) = (rows.cells + row &* hidden, o + hidden)
+      let state = rows.states(row).next
       var u = 0
       while u < hidden {
         i[u] = sigmoid(i[u])
@@ -41,13 +40,11 @@ enum LSTMStep: CellStep {
   static func backward<S: Scalar>(_ phase: Int, _ rows: BackwardRows<S>) {
     let hidden = rows.hidden
     for row in 0..<rows.count {
-      let i = rows.trace + row &* rows.traceStride
-      let (f, g, o) = (i + hidden, i + 2 &* hidden, i + 3 &* hidden)
-      let (before, after) = (rows.previousCells + row &* rows.previousCellsStride, i + 4 &* hidden)
-      let (dState, dCell) = (rows.dState + row &* hidden, rows.dCells + row &* hidden)
-      let di = rows.dTrace + row &* rows.traceStride
-      let (df, dg, dO) = (di + hidden, di + 2 &* hidden, di + 3 &* hidden)
-      let m = di + 4 &* hidden
+      let (i, f, g, o) = rows.blocks(row)
+      let (di, df, dg, dO) = rows.gradientBlocks(row)
+      let (before, after) = (rows.previousCells + row &* rows.previousCellsStride, o + hidden)
+      let (dState, dCell) = (rows.states(row).gradient, rows.dCells + row &* hidden)
+      let m = dO + hidden
       var u = 0
       while u < hidden {
         let squashed = S.tanh(after[u])

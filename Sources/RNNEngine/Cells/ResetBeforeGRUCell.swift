@@ -18,10 +18,8 @@ enum ResetBeforeGRUStep: CellStep {
   static func forward<S: Scalar>(_ phase: Int, _ rows: ForwardRows<S>) {
     let hidden = rows.hidden
     for row in 0..<rows.count {
-      let n = rows.trace + row &* rows.traceStride
-      let (r, z, q) = (n + hidden, n + 2 &* hidden, n + 3 &* hidden)
-      let h = rows.previous + row &* rows.previousStride
-      let state = rows.state + row &* rows.stateStride
+      let (n, r, z, q) = rows.blocks(row)
+      let (h, state) = rows.states(row)
       var u = 0
       if phase == 0 {
         while u < hidden {
@@ -45,12 +43,9 @@ enum ResetBeforeGRUStep: CellStep {
   static func backward<S: Scalar>(_ phase: Int, _ rows: BackwardRows<S>) {
     let hidden = rows.hidden
     for row in 0..<rows.count {
-      let n = rows.trace + row &* rows.traceStride
-      let (r, z) = (n + hidden, n + 2 &* hidden)
-      let h = rows.previous + row &* rows.previousStride
-      let (dState, carry) = (rows.dState + row &* hidden, rows.carry + row &* hidden)
-      let dn = rows.dTrace + row &* rows.traceStride
-      let (dr, dz, dq) = (dn + hidden, dn + 2 &* hidden, dn + 3 &* hidden)
+      let (n, r, z, _) = rows.blocks(row)
+      let (dn, dr, dz, dq) = rows.gradientBlocks(row)
+      let (h, dState, carry) = rows.states(row)
       var u = 0
       if phase == 1 {
         while u < hidden {

@@ -89,13 +89,34 @@ extension Parameters {
 
 extension RNN {
   /// Creates a network with PyTorch's initial weights, as `torch.manual_seed` and `nn.RNN(…)`.
+  ///
+  /// Normalisations start as `nn.LayerNorm` does, with weights of 1 and biases of 0, and draw nothing.
   public init(_ configuration: RecurrentConfiguration, generator: inout TorchGenerator) throws {
     try configuration.validate()
+    var plain = configuration
+    plain.stacking = .plain
+    var parameters = try Parameters<S>.torchDefault(
+      shapes: plain.parameterShapes, hiddenSize: configuration.hiddenSize, generator: &generator)
+    for layer in 0..<configuration.layerCount where configuration.normalises(after: layer) {
+      let names = NormNames(layer: layer)
+      for (name, value) in [(names.weight, 1), (names.bias, 0)] {
+        let elements = [S](repeating: S(value), count: configuration.outputSize)
+        parameters.append(name, NDArray(trusted: [configuration.outputSize], elements))
+      }
+    }
+    try self.init(configuration, parameters: parameters)
+  }
+}
+
+extension Embedding {
+  /// Creates a table with PyTorch's initial vectors, as `torch.manual_seed` and `nn.Embedding(…)`.
+  public init(
+    count: Int, size: Int, paddingIndex: Int? = nil, generator: inout TorchGenerator
+  ) throws {
     try self.init(
-      configuration,
-      parameters: try .torchDefault(
-        shapes: configuration.parameterShapes, hiddenSize: configuration.hiddenSize,
-        generator: &generator))
+      parameters: try .torchEmbedding(
+        count: count, size: size, paddingIndex: paddingIndex, generator: &generator),
+      paddingIndex: paddingIndex)
   }
 }
 

@@ -2,13 +2,14 @@ import Tensors
 
 // With logits x, p = softmax(x) and K classes, a target distribution q costs −Σ q log p, and the gradient
 // is p Σq − q. A class y is the distribution that is 1 at y. Label smoothing mixes ε/K into each:
-// q ← (1 − ε) q + ε/K.
+// q ← (1 − ε) q + ε/K. Weights w of the classes multiply q last of all.
 
 /// The terms of cross-entropy, one for each row of logits that is not ignored.
 @_specialize(where S == Float)
 @_specialize(where S == Double)
 func crossEntropyTerms<S: Scalar>(
-  _ logits: NDArray<S>, _ targets: Targets<S>, ignoreIndex: Int, labelSmoothing: Double
+  _ logits: NDArray<S>, _ targets: Targets<S>, ignoreIndex: Int, labelSmoothing: Double,
+  weights: [S]
 ) throws -> LossTerms<S> {
   guard (0...1).contains(labelSmoothing) else {
     throw RecurrentError(
@@ -26,7 +27,7 @@ func crossEntropyTerms<S: Scalar>(
 
   let keep = S(1 - labelSmoothing)
   let share = S(labelSmoothing / Double(classes))
-  var terms = LossTerms<S>(sum: 0, count: 0, gradient: [S](repeating: 0, count: logits.count))
+  var terms = LossTerms<S>(sum: 0, weight: 0, gradient: [S](repeating: 0, count: logits.count))
   var logProbabilities = [S](repeating: 0, count: classes)
   for row in 0..<rows {
     let start = row * classes
@@ -40,17 +41,18 @@ func crossEntropyTerms<S: Scalar>(
           found: "Target \(hot) is out of bounds.", expected: "0 to \(classes - 1)")
       }
     }
-    terms.count += 1
+    terms.weight += hot >= 0 && !weights.isEmpty ? Double(weights[hot]) : 1
     fillLogSoftmax(logits.elements, start, &logProbabilities)
     var cost: S = 0
     var total: S = 0
     for column in 0..<classes {
-      let target: S
+      var target: S
       if case .values(let values) = targets {
         target = keep * values.elements[start + column] + share
       } else {
         target = (column == hot ? keep : 0) + share
       }
+      if !weights.isEmpty { target *= weights[column] }
       total += target
       terms.gradient[start + column] = -target
       // An impossible class costs nothing unless it is asked for; a probability target of 0 does
@@ -58,7 +60,7 @@ func crossEntropyTerms<S: Scalar>(
       if hot < 0 || target != 0 { cost -= target * logProbabilities[column] }
     }
     // Sums to 1 by definition; adding it up would only round.
-    if hot >= 0 { total = 1 }
+    if hot >= 0 && weights.isEmpty { total = 1 }
     for column in 0..<classes {
       terms.gradient[start + column] += S.exp(logProbabilities[column]) * total
     }

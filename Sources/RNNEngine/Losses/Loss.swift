@@ -44,20 +44,27 @@ public struct Loss: Sendable, Equatable {
   public var reduction: Reduction
   /// Which time steps count.
   public var steps: Steps
+  /// A factor for each of the C classes, or none: `weight` of cross-entropy, `pos_weight` of binary
+  /// cross-entropy.
+  public var weights: [Double] = []
 
   /// `nn.CrossEntropyLoss`.
+  ///
+  /// With `weights` the mean of class targets divides by the sum of the targets' weights, as PyTorch's.
   public static func crossEntropy(
     reduction: Reduction = .mean, ignoreIndex: Int = -100, labelSmoothing: Double = 0,
-    steps: Steps = .all
+    steps: Steps = .all, weights: [Double] = []
   ) -> Loss {
     Loss(
       kind: .crossEntropy(ignoreIndex: ignoreIndex, labelSmoothing: labelSmoothing),
-      reduction: reduction, steps: steps)
+      reduction: reduction, steps: steps, weights: weights)
   }
 
-  /// `nn.BCEWithLogitsLoss`.
-  public static func bceWithLogits(reduction: Reduction = .mean, steps: Steps = .all) -> Loss {
-    Loss(kind: .bceWithLogits, reduction: reduction, steps: steps)
+  /// `nn.BCEWithLogitsLoss`; `positiveWeights` multiply the terms of positive targets, `pos_weight`.
+  public static func bceWithLogits(
+    reduction: Reduction = .mean, steps: Steps = .all, positiveWeights: [Double] = []
+  ) -> Loss {
+    Loss(kind: .bceWithLogits, reduction: reduction, steps: steps, weights: positiveWeights)
   }
 
   /// `nn.MSELoss`.
@@ -117,19 +124,27 @@ public struct Loss: Sendable, Equatable {
   private func reduce<S: Scalar>(
     _ logits: NDArray<S>, _ targets: Targets<S>, batch: Int
   ) throws -> (value: S, gradLogits: NDArray<S>) {
+    let classes = logits.shape[logits.shape.count - 1]
+    guard weights.isEmpty || weights.count == classes && kind != .mse else {
+      throw RecurrentError(
+        .malformed, "engine.class-weights", at: "weights", found: "\(weights.count) weights",
+        expected: kind == .mse ? "none for squared errors" : "\(classes), one for each class")
+    }
+    let weights = weights.map { S($0) }
     var terms: LossTerms<S>
     switch kind {
     case .crossEntropy(let ignoreIndex, let labelSmoothing):
       terms = try crossEntropyTerms(
-        logits, targets, ignoreIndex: ignoreIndex, labelSmoothing: labelSmoothing)
+        logits, targets, ignoreIndex: ignoreIndex, labelSmoothing: labelSmoothing,
+        weights: weights)
     case .bceWithLogits:
-      terms = try elementwiseTerms(logits, targets, BCEWithLogitsTerm.self)
+      terms = try elementwiseTerms(logits, targets, weights, BCEWithLogitsTerm.self)
     case .mse:
-      terms = try elementwiseTerms(logits, targets, SquaredErrorTerm.self)
+      terms = try elementwiseTerms(logits, targets, weights, SquaredErrorTerm.self)
     }
     let divisor: Double
     switch reduction {
-    case .mean: divisor = Double(terms.count)
+    case .mean: divisor = terms.weight
     case .sum: divisor = 1
     case .meanOverBatch: divisor = Double(batch)
     }
@@ -145,8 +160,8 @@ public struct Loss: Sendable, Equatable {
 struct LossTerms<S: Scalar> {
   /// The sum, in double precision for both element types.
   var sum: Double
-  /// What the mean divides by.
-  var count: Int
+  /// What the mean divides by: the number of terms, or the sum of their weights.
+  var weight: Double
   /// The gradient of the sum.
   var gradient: [S]
 }

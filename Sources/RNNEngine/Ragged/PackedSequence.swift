@@ -85,8 +85,9 @@ public func padPacked<S: Scalar>(
   let (steps, batch) = (totalLength ?? longest, packed.sortedIndices.count)
   guard steps >= longest else {
     throw RecurrentError(
-      .malformed, "engine.lengths", at: "totalLength", found: "\(steps)",
-      expected: "at least the length of the longest sequence, \(longest)")
+      .malformed, "engine.lengths", at: "totalLength", found: "total_length \(steps)",
+      expected: "Expected total_length to be at least the length of the longest sequence in input, "
+        + "but got total_length=\(steps) and max sequence length being \(longest)")
   }
   let features = packed.data.shape[1...]
   let width = features.reduce(1, *)
@@ -108,9 +109,18 @@ public func padPacked<S: Scalar>(
   return (NDArray(trusted: shape, elements), packed.lengths)
 }
 
+/// Where the padding of a batch stands.
+public enum PaddingSide: String, Sendable, CaseIterable {
+  /// After the sequences, where everything else of the engine expects it.
+  case right
+  /// Before them.
+  case left
+}
+
 /// Stacks sequences (Tᵢ, …) into one padded batch (T, N, …), or (N, T, …), as `pad_sequence`.
 public func padSequence<S: Scalar>(
-  _ sequences: [NDArray<S>], batchFirst: Bool = false, paddingValue: S = 0
+  _ sequences: [NDArray<S>], batchFirst: Bool = false, paddingValue: S = 0,
+  paddingSide: PaddingSide = .right
 ) throws -> NDArray<S> {
   guard let first = sequences.first, !first.shape.isEmpty else {
     throw RecurrentError(
@@ -130,8 +140,10 @@ public func padSequence<S: Scalar>(
   let width = features.reduce(1, *)
   var elements = [S](repeating: paddingValue, count: steps * batch * width)
   for (row, sequence) in sequences.enumerated() {
+    let start = paddingSide == .left ? steps - sequence.shape[0] : 0
     for step in 0..<sequence.shape[0] {
-      let place = (batchFirst ? row * steps + step : step * batch + row) * width
+      let target = start + step
+      let place = (batchFirst ? row * steps + target : target * batch + row) * width
       for index in 0..<width { elements[place + index] = sequence.elements[step * width + index] }
     }
   }
@@ -154,6 +166,23 @@ public func unpadSequence<S: Scalar>(
     }
     return NDArray(trusted: [lengths[row]] + features, elements)
   }
+}
+
+/// Packs sequences (Tᵢ, …) of any order, as `pack_sequence`.
+///
+/// Throws `engine.lengths` for an empty sequence, and for unsorted ones if they must be sorted.
+public func packSequence<S: Scalar>(
+  _ sequences: [NDArray<S>], enforceSorted: Bool = false
+) throws -> PackedSequence<S> {
+  let padded = try padSequence(sequences)
+  return try packPadded(
+    padded, lengths: sequences.map { $0.shape[0] }, enforceSorted: enforceSorted)
+}
+
+/// Undoes `packSequence`, as `unpack_sequence`.
+public func unpackSequence<S: Scalar>(_ packed: PackedSequence<S>) throws -> [NDArray<S>] {
+  let (padded, lengths) = try padPacked(packed)
+  return try unpadSequence(padded, lengths: lengths)
 }
 
 extension RNN {

@@ -1,10 +1,8 @@
-import Tensors
-
 /// NumPy's `default_rng(seed)`: PCG64 (O'Neill, 2014) with the ziggurat method for normal numbers; every
 /// stream is bit-equal to NumPy's.
 ///
 /// The generator is a value: a copy continues on its own, and keeping one is saving its state.
-public struct NumPyGenerator: Sendable, Equatable {
+public struct NumPyGenerator: NumPyRandom, Equatable {
   private var state: Wide
   private var increment: Wide
   // The unused upper half of a 64-bit word, for the next 32-bit draw.
@@ -95,8 +93,8 @@ public struct NumPyGenerator: Sendable, Equatable {
     }
   }
 
-  // An integer of 0...highest for shuffling: masked draws until one fits.
-  private mutating func masked(_ highest: Int) -> Int {
+  /// A place of 0...highest: masked draws until one fits.
+  public mutating func place(through highest: Int) -> Int {
     let mask = UInt64.max >> UInt64(highest.leadingZeroBitCount)
     while true {
       let word = highest > 0xFFFF_FFFF ? next64() : UInt64(next32())
@@ -104,8 +102,8 @@ public struct NumPyGenerator: Sendable, Equatable {
     }
   }
 
-  // An integer of 0...highest (Lemire, 2019).
-  private mutating func bounded(_ highest: UInt64) -> UInt64 {
+  /// A whole number of 0...highest (Lemire, 2019).
+  public mutating func integer(through highest: UInt64) -> UInt64 {
     if highest == 0 { return 0 }
     if highest == .max { return next64() }
     if highest > 0xFFFF_FFFF {
@@ -127,60 +125,5 @@ public struct NumPyGenerator: Sendable, Equatable {
       }
     }
     return product >> 32
-  }
-}
-
-extension NumPyGenerator {
-  /// Uniform numbers of `[0, 1)`, as `random(shape)`.
-  public mutating func random(shape: [Int]) throws -> NDArray<Double> {
-    NDArray(trusted: shape, try (0..<checkedCount(shape)).map { _ in random() })
-  }
-
-  /// Uniform numbers of `[low, high)`, as `uniform(low, high, shape)`.
-  public mutating func uniform(_ low: Double = 0, _ high: Double = 1, shape: [Int]) throws
-    -> NDArray<Double>
-  {
-    NDArray(
-      trusted: shape, try (0..<checkedCount(shape)).map { _ in low + (high - low) * random() })
-  }
-
-  /// Normal numbers, as `normal(mean, deviation, shape)`.
-  public mutating func normal(_ mean: Double = 0, _ deviation: Double = 1, shape: [Int]) throws
-    -> NDArray<Double>
-  {
-    guard deviation >= 0 else {
-      throw RecurrentError(
-        .usage, "random.deviation", found: "a standard deviation of \(deviation)",
-        expected: "at least 0")
-    }
-    return NDArray(
-      trusted: shape, try (0..<checkedCount(shape)).map { _ in mean + deviation * standardNormal() }
-    )
-  }
-
-  /// Integers within bounds, as `integers(low, high, count)`.
-  public mutating func integers(_ bounds: Range<Int>, count: Int) throws -> [Int] {
-    let (low, high) = (bounds.lowerBound, bounds.upperBound)
-    guard low < high, count >= 0 else {
-      throw RecurrentError(
-        .usage, "random.range", found: "\(count) integers of \(bounds)",
-        expected: "a count of at least 0 and bounds that differ")
-    }
-    let highest = UInt64(bitPattern: Int64(high)) &- UInt64(bitPattern: Int64(low)) - 1
-    return (0..<count).map { _ in low &+ Int(truncatingIfNeeded: bounded(highest)) }
-  }
-
-  /// Shuffles in place, as `shuffle`.
-  public mutating func shuffle<T>(_ items: inout [T]) {
-    for index in items.indices.dropFirst().reversed() {
-      items.swapAt(index, masked(index))
-    }
-  }
-
-  /// The numbers `0..<count` in random order, as `permutation(count)`.
-  public mutating func permutation(_ count: Int) -> [Int] {
-    var order = Array(0..<max(0, count))
-    shuffle(&order)
-    return order
   }
 }

@@ -1,9 +1,7 @@
-import Tensors
-
 /// NumPy's legacy generator, `np.random.seed(seed)` or `RandomState(seed)`; bit-equal.
 ///
 /// The generator is a value: a copy continues on its own, and keeping one is saving its state.
-public struct NumPyRandomState: Sendable, Equatable {
+public struct NumPyRandomState: NumPyRandom, Equatable {
   private var engine: MersenneTwister
   private var spareNormal: Double?
 
@@ -13,22 +11,23 @@ public struct NumPyRandomState: Sendable, Equatable {
   /// 32 random bits.
   public mutating func next32() -> UInt32 { engine.next32() }
 
-  /// A number of `[0, 1)` with 53 random bits, as `random_sample()`.
-  public mutating func randomSample() -> Double {
+  /// A number of `[0, 1)` with 53 random bits, as `random_sample()` and `random()`.
+  public mutating func random() -> Double {
     let (high, low) = (engine.next32() >> 5, engine.next32() >> 6)
     return (Double(high) * 0x1p26 + Double(low)) / 0x1p53
   }
 
-  /// A standard normal number, as `randn()`: Marsaglia's polar method, the second of the pair first.
-  public mutating func randn() -> Double {
+  /// A standard normal number, as `randn()` and `standard_normal()`: Marsaglia's polar method, the
+  /// second of the pair first.
+  public mutating func standardNormal() -> Double {
     if let spare = spareNormal {
       spareNormal = nil
       return spare
     }
     var (x, y, square) = (0.0, 0.0, 0.0)
     repeat {
-      x = 2 * randomSample() - 1
-      y = 2 * randomSample() - 1
+      x = 2 * random() - 1
+      y = 2 * random() - 1
       square = x * x + y * y
     } while square >= 1 || square == 0
     let factor = (-2 * Double.log(square) / square).squareRoot()
@@ -36,8 +35,8 @@ public struct NumPyRandomState: Sendable, Equatable {
     return factor * y
   }
 
-  // An integer of 0...highest: masked draws until one fits.
-  private mutating func bounded(_ highest: UInt64) -> UInt64 {
+  /// A whole number of 0...highest: masked draws until one fits.
+  public mutating func integer(through highest: UInt64) -> UInt64 {
     if highest == 0 { return 0 }
     let mask = UInt64.max >> UInt64(highest.leadingZeroBitCount)
     while true {
@@ -46,64 +45,23 @@ public struct NumPyRandomState: Sendable, Equatable {
       if word & mask <= highest { return word & mask }
     }
   }
+
+  /// A place of 0...highest, drawn as any integer.
+  public mutating func place(through highest: Int) -> Int { Int(integer(through: UInt64(highest))) }
 }
 
+/// The names of the legacy functions.
 extension NumPyRandomState {
   /// Uniform numbers of `[0, 1)`, as `random_sample(shape)` and `rand(…)`.
   public mutating func randomSample(shape: [Int]) throws -> NDArray<Double> {
-    NDArray(trusted: shape, try (0..<checkedCount(shape)).map { _ in randomSample() })
-  }
-
-  /// Uniform numbers of `[low, high)`, as `uniform(low, high, shape)`.
-  public mutating func uniform(_ low: Double = 0, _ high: Double = 1, shape: [Int]) throws
-    -> NDArray<Double>
-  {
-    NDArray(
-      trusted: shape, try (0..<checkedCount(shape)).map { _ in low + (high - low) * randomSample() }
-    )
+    try random(shape: shape)
   }
 
   /// Standard normal numbers, as `randn(…)`.
-  public mutating func randn(shape: [Int]) throws -> NDArray<Double> {
-    NDArray(trusted: shape, try (0..<checkedCount(shape)).map { _ in randn() })
-  }
-
-  /// Normal numbers, as `normal(mean, deviation, shape)`.
-  public mutating func normal(_ mean: Double = 0, _ deviation: Double = 1, shape: [Int]) throws
-    -> NDArray<Double>
-  {
-    guard deviation >= 0 else {
-      throw RecurrentError(
-        .usage, "random.deviation", found: "a standard deviation of \(deviation)",
-        expected: "at least 0")
-    }
-    return NDArray(
-      trusted: shape, try (0..<checkedCount(shape)).map { _ in mean + deviation * randn() })
-  }
+  public mutating func randn(shape: [Int]) throws -> NDArray<Double> { try normal(shape: shape) }
 
   /// Integers within bounds, as `randint(low, high, count)`.
   public mutating func randint(_ bounds: Range<Int>, count: Int) throws -> [Int] {
-    let (low, high) = (bounds.lowerBound, bounds.upperBound)
-    guard low < high, count >= 0 else {
-      throw RecurrentError(
-        .usage, "random.range", found: "\(count) integers of \(bounds)",
-        expected: "a count of at least 0 and bounds that differ")
-    }
-    let highest = UInt64(bitPattern: Int64(high)) &- UInt64(bitPattern: Int64(low)) - 1
-    return (0..<count).map { _ in low &+ Int(truncatingIfNeeded: bounded(highest)) }
-  }
-
-  /// Shuffles in place, as `shuffle`.
-  public mutating func shuffle<T>(_ items: inout [T]) {
-    for index in items.indices.dropFirst().reversed() {
-      items.swapAt(index, Int(bounded(UInt64(index))))
-    }
-  }
-
-  /// The numbers `0..<count` in random order, as `permutation(count)`.
-  public mutating func permutation(_ count: Int) -> [Int] {
-    var order = Array(0..<max(0, count))
-    shuffle(&order)
-    return order
+    try integers(bounds, count: count)
   }
 }

@@ -48,11 +48,30 @@ public struct StatefulModel<S: Scalar>: Sendable {
     return result
   }
 
+  /// Runs a block of token ids and keeps the state that it ends in.
+  public mutating func callAsFunction(_ tokens: Tokens) throws -> SequenceModel<S>.Output {
+    try self(model.vectors(of: tokens))
+  }
+
   /// The loss of a block and its gradients, truncated at the block's start; keeps the state it ends in.
-  public mutating func backward(_ x: NDArray<S>, targets: Targets<S>, loss: Loss) throws
-    -> SequenceModel<S>.Gradients
-  {
-    let result = try model.backward(x, h0: h, c0: c, targets: targets, loss: loss)
+  public mutating func backward(
+    _ x: NDArray<S>, dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
+  ) throws -> SequenceModel<S>.Gradients {
+    keep(
+      try model.backward(x, h0: h, c0: c, dropout: dropout, targets: targets, loss: loss))
+  }
+
+  /// The same for a block of token ids, with the gradient of the embedding.
+  public mutating func backward(
+    _ tokens: Tokens, dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
+  ) throws -> SequenceModel<S>.Gradients {
+    keep(
+      try model.backward(tokens, h0: h, c0: c, dropout: dropout, targets: targets, loss: loss))
+  }
+
+  private mutating func keep(
+    _ result: SequenceModel<S>.Gradients
+  ) -> SequenceModel<S>.Gradients {
     setState(h: result.forward.hN, c: result.forward.cN)
     dh = result.h0
     dc = result.c0

@@ -48,6 +48,37 @@ struct DiagnosisTests {
     #expect(spectrum.largestSingularValue - rate > 0.09)
   }
 
+  /// The gradient of a state is that of the initial state of what is left of the sequence.
+  @Test(arguments: Kind.allCases)
+  func gradientsOfStatesAreThoseOfTheRest(_ kind: Kind) throws {
+    var random = SplitMix64(state: 81)
+    let rnn: RNN<Float> = try random.network(
+      kind.configuration(inputSize: 2, hiddenSize: 4, layerCount: 2))
+    let x: NDArray<Float> = random.array([6, 3, 2])
+    let whole = try rnn(x)
+    let gradOutput: NDArray<Float> = random.array(whole.output.shape)
+    let gradHN: NDArray<Float> = random.array(whole.hN.shape)
+    let found = try rnn.stateGradients(x, gradOutput: gradOutput, gradHN: gradHN)
+    #expect(found.shape == [6] + whole.hN.shape)
+    func part(_ array: NDArray<Float>, _ steps: Range<Int>) throws -> NDArray<Float> {
+      let size = array.count / 6
+      return try NDArray(
+        shape: [steps.count] + array.shape.dropFirst(),
+        elements: Array(array.elements[steps.lowerBound * size..<steps.upperBound * size]))
+    }
+    for step in 0..<6 {
+      let state = step == 0 ? nil : try rnn(part(x, 0..<step))
+      let (_, tape) = try rnn.record(part(x, step..<6), h0: state?.hN, c0: state?.cN)
+      let rest = try rnn.backward(tape, gradOutput: part(gradOutput, step..<6), gradHN: gradHN)
+      #expect(try sameBits(part(found, step..<step + 1).elements, rest.h0.elements))
+    }
+    #expect(try gradientNorms(found).count == 6)
+    let both: RNN<Float> = try random.network(
+      RecurrentConfiguration(inputSize: 2, hiddenSize: 4, bidirectional: true))
+    let error = #expect(throws: RecurrentError.self) { try both.stateGradients(x) }
+    #expect(error?.reason == "engine.checkpoint")
+  }
+
   @Test func theDocumentsSpectrum() throws {
     let spectrum = try RecurrentSpectrum(NDArray(shape: [3, 3], elements: printed))
     for (mine, golden) in zip(spectrum.singularValues, [2.47456616, 1.65942702, 0.27985175]) {

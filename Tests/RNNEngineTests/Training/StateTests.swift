@@ -72,6 +72,31 @@ import Testing
     #expect(throws: RecurrentError.self) { try stateful(other) }
   }
 
+  @Test func tokensCarryTheStateToo() throws {
+    var random = SplitMix64(state: 6)
+    let network: RNN<Double> = try random.network(
+      RecurrentConfiguration(cell: .lstm, inputSize: 2, hiddenSize: 3))
+    let model = try SequenceModel(
+      rnn: network, head: Linear(weight: random.array([5, 3])),
+      embedding: Embedding(weight: random.array([5, 2])))
+    let order = try SequentialBlocks(length: 12, steps: 3, rows: 2)
+    let corpus = (0..<12).map { $0 * 7 % 5 }
+    var (byTokens, byVectors) = (try StatefulModel(model), try StatefulModel(model))
+    for block in 0..<3 {
+      let (inputs, targets) = try order.languageModelBlock(block, of: corpus)
+      let tokens = Tokens(inputs, shape: [3, 2])
+      let classes = Targets<Double>.classes(targets, shape: [3, 2])
+      let found = try byTokens.backward(tokens, targets: classes, loss: .crossEntropy())
+      let expected = try byVectors.backward(
+        model.vectors(of: tokens), targets: classes, loss: .crossEntropy())
+      #expect(found.loss == expected.loss && found.forward == expected.forward)
+      #expect(found.embedding["weight"]?.shape == [5, 2])
+      #expect(byTokens.h == byVectors.h && byTokens.dh == byVectors.dh)
+    }
+    let next = Tokens([1, 2], shape: [1, 2])
+    #expect(try byTokens(next) == byVectors(model.vectors(of: next)))
+  }
+
   @Test func twoDirectionsHaveNoStateToCarry() throws {
     var random = SplitMix64(state: 5)
     let network: RNN<Float> = try random.network(
