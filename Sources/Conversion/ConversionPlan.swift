@@ -264,6 +264,8 @@ public struct ConversionPlan: Sendable {
           note("transposed")
         }
         if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
+        let (old, new) = (gates(in: stored, like: slot), gates(in: target, like: slot))
+        if old.count == new.count, old != new { note("gates permuted") }
       }
       if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
     }
@@ -275,6 +277,13 @@ public struct ConversionPlan: Sendable {
     return Step(
       target: target.name, shape: target.shape, dtype: network.weights.dtype, sources: sources,
       actions: actions)
+  }
+
+  /// The order in which a tensor holds the gates of a slot's kind.
+  private static func gates(in stored: StoredTensor, like slot: Slot) -> [Int] {
+    stored.placements.filter { placement in
+      placement.slots.contains { $0.part == slot.part && $0.role == slot.role }
+    }.sorted { $0.offset < $1.offset }.map { $0.slots[0].gate }
   }
 
   private static func narrowed(

@@ -108,14 +108,48 @@ import WeightFormats
         found.batchFirst = false
         #expect(found == architecture)
         let back = directory + "/back.safetensors"
-        guard case .sameNetwork = try ConversionPlan(from: there, to: back, options: .init())
-          .execute()
+        guard
+          case .sameNetwork = try ConversionPlan(from: there, to: back, options: .init())
+            .execute()
         else {
           Issue.record("no proof by running")
           return
         }
       }
     }
+  }
+
+  @Test func aPlanSaysWhatHappensToEveryTensor() throws {
+    try withDirectory { directory in
+      let path = Self.directory + "/tf_keras-2.21.h5"
+      let lstm = try ConversionPlan(from: path, to: directory + "/a.pt", options: .init())
+      #expect(lstm.steps.first { $0.target == "rnn.weight_ih_l0" }?.actions == ["transposed"])
+      #expect(
+        lstm.steps.first { $0.target == "rnn.bias_hh_l1" }?.actions
+          == ["zeros (the input stores one bias for two)"])
+      let tagger = Self.directory + "/keras-3.15-tagger.keras"
+      let gru = try ConversionPlan(from: tagger, to: directory + "/b.pt", options: .init())
+      #expect(
+        gru.steps.first { $0.target == "rnn.weight_hh_l1_reverse" }?.actions
+          == ["transposed", "gates permuted"])
+    }
+  }
+
+  @Test func densesThatFeedAnotherAreNoHead() throws {
+    var state = StateDict()
+    let shapes: [(Name, [Int])] = [
+      ("layers/lstm/cell/vars/0", [3, 8]), ("layers/lstm/cell/vars/1", [2, 8]),
+      ("layers/lstm/cell/vars/2", [8]), ("layers/dense/vars/0", [2, 5]),
+      ("layers/dense/vars/1", [5]),
+    ]
+    for (name, shape) in shapes {
+      let zeros = [Double](repeating: 0, count: shape.reduce(1, *))
+      try state.append(name, Tensor.make(zeros, shape: shape))
+    }
+    #expect(try Network(state).architecture.head?.classCount == 5)
+    try state.append(
+      "layers/dense_1/vars/0", Tensor.make([Double](repeating: 0, count: 20), shape: [5, 4]))
+    #expect(try Network(state).architecture.head == nil)
   }
 
   @Test func aProjectionHasNoLayerInKeras() throws {
@@ -147,12 +181,15 @@ import WeightFormats
   }
 
   @Test func arraysThatContradictTheModelAreDamage() throws {
-    let config = #"{"class_name":"Sequential","config":[{"class_name":"LSTM","config":{"name":"a"}}]}"#
+    let config =
+      #"{"class_name":"Sequential","config":[{"class_name":"LSTM","config":{"name":"a"}}]}"#
     var empty = StateDict()
     empty.metadata["keras.config"] = config
     var wrong = empty
-    try wrong.append("layers/lstm/cell/vars/0", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
-    try wrong.append("layers/lstm/cell/vars/1", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
+    try wrong.append(
+      "layers/lstm/cell/vars/0", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
+    try wrong.append(
+      "layers/lstm/cell/vars/1", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
     for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.shape")] {
       #expect { try Network(state) } throws: { ($0 as? RecurrentError)?.reason == reason }
     }

@@ -50,7 +50,8 @@ extension Convention {
             ("use_bias", .bool(head.bias)),
           ]))
     }
-    return kerasObject("Sequential", module: "keras", name: "sequential", [("layers", .array(layers))])
+    return kerasObject(
+      "Sequential", module: "keras", name: "sequential", [("layers", .array(layers))])
   }
 
   private static func kerasObject(

@@ -137,7 +137,8 @@ struct KerasModules {
     guard ["linear", "softmax", "sigmoid", "log_softmax"].contains(activation) else { return }
     guard addHead(layer.path + "/vars/#", to: &candidate) else { return }
     if activation != "linear" {
-      candidate.remarks.append("the head's \(activation) is no weight: the network gives its logits")
+      candidate.remarks.append(
+        "the head's \(activation) is no weight: the network gives its logits")
     }
   }
 
@@ -279,7 +280,17 @@ struct KerasModules {
       var trial = candidate
       return !tables.contains(prefix) && addHead(prefix, to: &trial)
     }
-    if heads.count == 1 { addHead(heads[0], to: &candidate) }
+    if heads.count == 1 {
+      var trial = candidate
+      addHead(heads[0], to: &trial)
+      // A dense layer that feeds another one is hidden, and its function is not known.
+      let feeds = others.contains { prefix in
+        let kernel = state[Convention.kerasName(prefix, 0, "kernel")]
+        return prefix != heads[0] && !tables.contains(prefix) && kernel?.shape.count == 2
+          && kernel?.shape[0] == trial.architecture.head?.classCount
+      }
+      if !feeds { candidate = trial }
+    }
     return candidate
   }
 }

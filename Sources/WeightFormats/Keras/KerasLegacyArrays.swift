@@ -50,7 +50,8 @@ enum KerasLegacyArrays {
       try blocks(arrays[1], sizes.gates) { row, column, _, _ in (column, row) },
     ]
     if sizes.gates == 3 {
-      result.append(try Tensor(dtype: bias.dtype, shape: [2, 3 * sizes.hidden], source: bias.source))
+      result.append(
+        try Tensor(dtype: bias.dtype, shape: [2, 3 * sizes.hidden], source: bias.source))
       return (result, "cuDNN's arrays rearranged")
     }
     let count = bias.elementCount / 2

@@ -52,7 +52,9 @@ struct KerasLegacyWriter {
     ]
     var tree = KerasTree()
     tree.root = state.metadata.pairs
-      .filter { ![KerasMetadata.config, KerasMetadata.version, KerasMetadata.names].contains($0.key) }
+      .filter {
+        ![KerasMetadata.config, KerasMetadata.version, KerasMetadata.names].contains($0.key)
+      }
       .map { ($0.key, .text($0.value)) }
     tree.root += own
     let list = try Self.list("layer_names", layers.map(\.name))

@@ -35,13 +35,17 @@ package enum KerasMetadata {
 
   static func set(names members: [JSON.Member], in state: inout StateDict) {
     var seen: Set<String> = []
+    // Sorted, so that one file gives one text, whatever the order of its groups.
     let unique = members.filter { seen.insert($0.key).inserted }
+      .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
     if !unique.isEmpty { state.metadata[names] = JSON.object(unique).serialized() }
   }
 
   /// The layers' own names by object path, in file order.
   static func names(_ metadata: Metadata) -> [(path: String, name: String)] {
-    guard let text = metadata[names], let json = try? JSON.parse(Array(text.utf8)) else { return [] }
+    guard let text = metadata[names], let json = try? JSON.parse(Array(text.utf8)) else {
+      return []
+    }
     return (json.objectValue ?? []).compactMap { member in
       member.value.stringValue.map { (member.key, $0) }
     }

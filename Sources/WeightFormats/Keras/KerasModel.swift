@@ -70,7 +70,8 @@ package struct KerasModel: Sendable {
   private mutating func walk(_ root: JSON) throws {
     var scopes = [
       Scope(
-        prefix: "layers/", group: nil, isSequential: root["class_name"]?.stringValue == "Sequential",
+        prefix: "layers/", group: nil,
+        isSequential: root["class_name"]?.stringValue == "Sequential",
         outer: [], previous: [], outputName: nil)
     ]
     var pending = Self.work(Self.layers(of: root) ?? [], prefix: "layers/", scope: 0)

@@ -63,7 +63,8 @@ import Testing
       #expect(file.state.names == state.names)
       try format.write(state, to: path + "2") { _ in }
       #expect(
-        FileManager.default.contents(atPath: path) == FileManager.default.contents(atPath: path + "2"))
+        FileManager.default.contents(atPath: path)
+          == FileManager.default.contents(atPath: path + "2"))
       #expect(try FileManager.default.contentsOfDirectory(atPath: directory).count == 2)
     }
   }
