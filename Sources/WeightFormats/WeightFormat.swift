@@ -53,8 +53,7 @@ public struct WeightFormat: Sendable {
     carriesMetadata: true, expectedConvention: "keras",
     recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
     writeContents: { try KerasArchive.write($0, to: $1) },
-    lacksStructure: { !KerasConfiguration.isComplete($0) },
-    completed: KerasConfiguration.completed)
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
 
   /// Keras 3's weights without the model.
   public static let kerasWeights = WeightFormat(

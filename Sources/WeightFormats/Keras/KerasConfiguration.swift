@@ -4,31 +4,12 @@ import Tensors
 enum KerasConfiguration {
   /// Whether there is a configuration in the style that Keras 3 reads back.
   ///
-  /// In the older layout Keras 3 names the modules of the layers, but not that of the model.
+  /// The older layout names no modules, even where Keras 3 writes it.
   static func isComplete(_ metadata: Metadata) -> Bool {
     guard let text = metadata[KerasMetadata.config],
       let json = try? JSON.parse(Array(text.utf8))
     else { return false }
-    guard json["class_name"] != nil else { return false }
-    return json["module"] != nil || namesModules(json)
-  }
-
-  private static func namesModules(_ model: JSON) -> Bool {
-    let layers = model["config"]?["layers"]?.arrayValue ?? []
-    return !layers.isEmpty && layers.allSatisfy { $0["module"] != nil }
-  }
-
-  /// The state with what Keras 3 wants to know of a model in its configuration.
-  static func completed(_ state: StateDict) throws -> StateDict {
-    var result = try typed(state)
-    if let text = result.metadata[KerasMetadata.config] {
-      let json = try JSON.parse(Array(text.utf8))
-      if json["module"] == nil, namesModules(json), case .object(let members) = json {
-        let named = [JSON.Member(key: "module", value: .string("keras"))] + members
-        result.metadata[KerasMetadata.config] = JSON.object(named).serialized()
-      }
-    }
-    return result
+    return json["class_name"] != nil && json["module"] != nil
   }
 
   /// The state with the type of its tensors written into the layers that name none.
