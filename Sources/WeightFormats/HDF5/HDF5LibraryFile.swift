@@ -43,6 +43,9 @@ final class HDF5LibraryFile: Sendable {
     try Self.checkIdentity(input)
   }
 
+  // Guarded by the library's lock.
+  private nonisolated(unsafe) static var imageCount = 0
+
   /// Opens an HDF5 file that lies inside another one, through a copy of it in memory.
   init(image: any ByteSource) throws {
     input = nil
@@ -56,7 +59,10 @@ final class HDF5LibraryFile: Sendable {
       try HDF5Library.check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), "set its close degree")
       try HDF5Library.check(H5Pset_file_image(access, &bytes, bytes.count), "hand the image over")
       let readOnly: UInt32 = 0
-      return try HDF5Library.check(H5Fopen("image", readOnly, access), "open the file")
+      // libhdf5 takes two open images of one name for one file.
+      Self.imageCount += 1
+      return try HDF5Library.check(
+        H5Fopen("image-\(Self.imageCount)", readOnly, access), "open the file")
     }
   }
 
