@@ -27,8 +27,9 @@ let package = Package(
     // Meaning.
     .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
     .target(name: "Parity", dependencies: ["Conversion"]),
+    .target(name: "Plots", dependencies: ["Parity"]),
     // The door.
-    .target(name: "Recurrent", dependencies: ["Conversion", "Parity"]),
+    .target(name: "Recurrent", dependencies: ["Conversion", "Parity", "Plots"]),
     // Words.
     .target(
       name: "CommandSupport",
@@ -39,12 +40,26 @@ let package = Package(
     .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine"]),
+    // Programs to begin with; tests run them.
+    .executableTarget(
+      name: "example-stream", dependencies: ["Recurrent"], path: "Sources/Examples/Stream"),
+    .executableTarget(
+      name: "example-fine-tune", dependencies: ["Recurrent"], path: "Sources/Examples/FineTune"),
+    .executableTarget(
+      name: "example-port", dependencies: ["Recurrent"], path: "Sources/Examples/Port"),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["WeightFormats"]),
     .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
+    .testTarget(name: "PlotsTests", dependencies: ["Recurrent"]),
+    .testTarget(
+      name: "ToolTests",
+      dependencies: [
+        "Recurrent", "example-stream", "example-fine-tune", "example-port", "rnn-verify",
+        "rnn-inspect", "rnn-convert",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

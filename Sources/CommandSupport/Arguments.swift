@@ -6,7 +6,8 @@ extension Cell {
     guard let cell = Cell(rawValue: text) else {
       throw RecurrentError(
         .usage, "usage.cell", found: "cell \"\(text)\"",
-        expected: "one of " + Cell.allCases.map(\.rawValue).joined(separator: ", "))
+        expected: "one of " + Cell.allCases.map(\.rawValue).joined(separator: ", "),
+        hint: nearest(to: text, among: Cell.allCases.map(\.rawValue)).map { "Did you mean \($0)?" })
     }
     return cell
   }
@@ -28,7 +29,8 @@ extension DType {
   public static func argument(_ text: String) throws -> DType {
     guard let dtype = DType(rawValue: text), dtype.isFloatingPoint else {
       throw RecurrentError(
-        .usage, "usage.dtype", found: "dtype \"\(text)\"", expected: "f64, f32, f16 or bf16")
+        .usage, "usage.dtype", found: "dtype \"\(text)\"", expected: "f64, f32, f16 or bf16",
+        hint: nearest(to: text, among: ["f64", "f32", "f16", "bf16"]).map { "Did you mean \($0)?" })
     }
     return dtype
   }

@@ -72,7 +72,8 @@ extension Tool {
   /// The line or two that standard error gets.
   public static func message(for error: RecurrentError, consequence: String?) -> String {
     let end = consequence.map { " " + $0 } ?? ""
-    var text = "\(toolName): error[\(error.reason)]: \(error.description)."
+    let word = Output.coloured("error[\(error.reason)]", 31, STDERR_FILENO)
+    var text = "\(toolName): \(word): \(error.description)."
     if text.hasSuffix("..") { text.removeLast() }
     text += end + "\n"
     if let hint = error.hint { text += "hint: \(escapedForTerminal(hint, limit: 1000))\n" }
@@ -109,6 +110,22 @@ public enum Output {
 
   /// Whether standard output is a terminal.
   public static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+  /// Whether text on a descriptor may be coloured: on terminals, never with `NO_COLOR` (no-color.org).
+  public static func usesColour(_ descriptor: Int32) -> Bool {
+    func variable(_ name: String) -> String { getenv(name).map { String(cString: $0) } ?? "" }
+    return isatty(descriptor) == 1 && variable("NO_COLOR").isEmpty && variable("TERM") != "dumb"
+  }
+
+  /// Green on a standard output that takes colours.
+  public static func good(_ text: String) -> String { coloured(text, 32, STDOUT_FILENO) }
+
+  /// Red on a standard output that takes colours.
+  public static func bad(_ text: String) -> String { coloured(text, 31, STDOUT_FILENO) }
+
+  static func coloured(_ text: String, _ colour: Int, _ descriptor: Int32) -> String {
+    usesColour(descriptor) ? "\u{1B}[\(colour)m\(text)\u{1B}[0m" : text
+  }
 
   /// Whether the locale says that terminals understand UTF-8.
   public static var drawsUnicode: Bool {

@@ -32,7 +32,8 @@ public struct Convention: Sendable {
     guard let convention = all.first(where: { $0.name == name }) else {
       throw RecurrentError(
         .usage, "usage.convention", found: "convention \"\(name)\"",
-        expected: "one of " + all.map(\.name).joined(separator: ", "))
+        expected: "one of " + all.map(\.name).joined(separator: ", "),
+        hint: nearest(to: name, among: all.map(\.name)).map { "Did you mean \($0)?" })
     }
     return convention
   }

@@ -56,6 +56,8 @@ public struct Check: Sendable {
   /// The first time step with an element out of tolerance, where the tensor has a time axis; of `losses`
   /// and `trajectory/…` the first update.
   public let firstStep: Int?
+  /// The largest |computed − expected| at every time step; empty where the tensor has no time axis.
+  public let deviationByStep: [Double]
 
   /// Whether ``firstStep`` counts updates.
   public var countsUpdates: Bool { tensor == "losses" || tensor.hasPrefix("trajectory/") }
@@ -63,16 +65,29 @@ public struct Check: Sendable {
   /// Whether every element is within tolerance.
   public var passes: Bool { problem == nil && toleranceUsed <= 1 }
 
+  /// What differs in a sentence: the problem, or the worst element with its index and both values.
+  public var summary: String {
+    if let problem { return problem }
+    guard !passes else {
+      return "worst deviation \(worstDeviation), \(toleranceUsed) of the tolerance"
+    }
+    let step = firstStep.map {
+      ", first differing \(countsUpdates ? "update" : "time step") \($0)"
+    }
+    return "at \(index) expected \(expected), computed \(computed), deviation \(worstDeviation),"
+      + " \(toleranceUsed) times the tolerance" + (step ?? "")
+  }
+
   /// A check that fails as a whole.
   init(_ tensor: String, problem: String) {
     self.init(
       tensor: tensor, problem: problem, worstDeviation: .infinity, toleranceUsed: .infinity,
-      index: [], expected: .nan, computed: .nan, firstStep: nil)
+      index: [], expected: .nan, computed: .nan, firstStep: nil, deviationByStep: [])
   }
 
   private init(
     tensor: String, problem: String?, worstDeviation: Double, toleranceUsed: Double,
-    index: [Int], expected: Double, computed: Double, firstStep: Int?
+    index: [Int], expected: Double, computed: Double, firstStep: Int?, deviationByStep: [Double]
   ) {
     self.tensor = tensor
     self.problem = problem
@@ -82,6 +97,7 @@ public struct Check: Sendable {
     self.expected = expected
     self.computed = computed
     self.firstStep = firstStep
+    self.deviationByStep = deviationByStep
   }
 
   /// Compares element by element; a NaN passes only against a NaN in the same place.
@@ -101,6 +117,7 @@ public struct Check: Sendable {
     var used = 0.0
     var position = 0
     var firstStep: Int?
+    var byStep = [Double](repeating: 0, count: timeAxis.map { shape[$0] } ?? 0)
     for (offset, (e, c)) in zip(expected, computed).enumerated() {
       let same = e == c || (e.isNaN && c.isNaN)
       if same { continue }
@@ -110,14 +127,13 @@ public struct Check: Sendable {
       // An infinite expected value makes an infinite bound, which must not excuse a finite result.
       let share = e.isFinite ? deviation / bound : .infinity
       worst = max(worst, deviation)
+      let step = timeAxis.map { offset / inner % shape[$0] }
+      if let step { byStep[step] = max(byStep[step], deviation) }
       if !(share <= used) {
         used = share.isNaN ? .infinity : share
         position = offset
       }
-      if !(share <= 1), let timeAxis {
-        let step = offset / inner % shape[timeAxis]
-        firstStep = min(firstStep ?? step, step)
-      }
+      if !(share <= 1), let step { firstStep = min(firstStep ?? step, step) }
     }
     var index: [Int] = []
     var rest = position
@@ -128,6 +144,7 @@ public struct Check: Sendable {
     self.init(
       tensor: tensor, problem: nil, worstDeviation: worst, toleranceUsed: used, index: index,
       expected: expected.isEmpty ? 0 : expected[position],
-      computed: computed.isEmpty ? 0 : computed[position], firstStep: firstStep)
+      computed: computed.isEmpty ? 0 : computed[position], firstStep: firstStep,
+      deviationByStep: byStep)
   }
 }

@@ -65,20 +65,8 @@ struct FixtureRun<S: Scalar> {
     h0 = try fixture.inputs["h_0"].map { try NDArray($0) }
     c0 = try fixture.inputs["c_0"].map { try NDArray($0) }
     lengths = try fixture.inputs["lengths"].map { try $0.integers() }
-    let dtype = network.weights.dtype
-    var forward = configuration.forwardTolerance ?? .forward(dtype)
-    var gradient = configuration.gradientTolerance ?? .gradient(dtype)
-    var loss = configuration.lossTolerance ?? forward
-    if options.relative != nil || options.absolute != nil {
-      let relative = options.relative ?? 0
-      let absolute = options.absolute ?? 0
-      forward = Tolerance(relative: relative, absolute: absolute)
-      gradient = Tolerance(absolute: absolute, relativeToMaximum: relative)
-      loss = forward
-    }
-    forwardTolerance = forward
-    gradientTolerance = gradient
-    lossTolerance = loss
+    (forwardTolerance, gradientTolerance, lossTolerance) = configuration.tolerances(
+      of: network.weights.dtype, options)
   }
 
   private static func input(
@@ -152,6 +140,20 @@ struct FixtureRun<S: Scalar> {
 }
 
 extension FixtureConfiguration {
+  /// The tolerances of outputs, gradients and losses: asked for, the fixture's, or the element type's.
+  func tolerances(
+    of dtype: DType, _ options: VerificationOptions
+  ) -> (forward: Tolerance, gradient: Tolerance, loss: Tolerance) {
+    if options.relative != nil || options.absolute != nil {
+      let (relative, absolute) = (options.relative ?? 0, options.absolute ?? 0)
+      let forward = Tolerance(relative: relative, absolute: absolute)
+      let gradient = Tolerance(absolute: absolute, relativeToMaximum: relative)
+      return (forward, gradient, forward)
+    }
+    let forward = forwardTolerance ?? .forward(dtype)
+    return (forward, gradientTolerance ?? .gradient(dtype), lossTolerance ?? forward)
+  }
+
   /// The model with what weights cannot say: dropout, and the padding index of the embedding.
   func applied<S: Scalar>(to model: SequenceModel<S>) throws -> SequenceModel<S> {
     var rnn = model.rnn

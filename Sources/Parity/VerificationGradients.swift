@@ -2,7 +2,7 @@ import RNNEngine
 import Tensors
 
 extension FixtureRun {
-  private func upstream() throws
+  func upstream() throws
     -> (output: NDArray<S>?, hN: NDArray<S>?, cN: NDArray<S>?)
   {
     func gradient(_ name: Name) throws -> NDArray<S>? {
@@ -20,7 +20,7 @@ extension FixtureRun {
     return (output, hN, cN)
   }
 
-  private func targets() throws -> Targets<S> {
+  func targets() throws -> Targets<S> {
     guard let tensor = fixture.inputs["targets"] else {
       throw RecurrentError(
         .malformed, "fixture.missing", at: "tensor \"inputs/targets\"", found: "no such tensor",
@@ -32,7 +32,7 @@ extension FixtureRun {
   }
 
   /// The configuration's loss; upstream gradients without one mean `vjp`.
-  private var lossKind: FixtureConfiguration.LossKind? {
+  var lossKind: FixtureConfiguration.LossKind? {
     let hasUpstream = ["grad_output", "grad_h_n", "grad_c_n"].contains {
       fixture.inputs[Name($0)] != nil
     }

@@ -10,9 +10,9 @@ extension FixtureRun {
     return try fixture.outputs.entries.map { try check(output: $0, forward, loss) }
   }
 
-  private typealias Forward = (recurrent: RecurrentOutput<S>, logits: NDArray<S>?)
+  typealias Forward = (recurrent: RecurrentOutput<S>, logits: NDArray<S>?)
 
-  private func forward() throws -> Forward {
+  func forward() throws -> Forward {
     guard let masks = dropoutMasks() else {
       let result = try model.rnn(x, h0: h0, c0: c0, lengths: lengths)
       return (result, try model.head?(result.output))
@@ -72,7 +72,7 @@ extension FixtureRun {
       shape: logits.shape.count == 3 ? [batch, classes] : [classes], elements: elements)
   }
 
-  private func probabilities(of logits: NDArray<S>) -> NDArray<S> {
+  func probabilities(of logits: NDArray<S>) -> NDArray<S> {
     var result = logits
     if case .loss(let loss)? = fixture.configuration.loss, loss.kind == .bceWithLogits {
       result.elements = logits.elements.map { 1 / (1 + S.exp(-$0)) }

@@ -1,6 +1,7 @@
 // One import for users: the nouns, the files, the mathematics, their meaning and their proofs.
 @_exported import Conversion
 @_exported import Parity
+@_exported import Plots
 @_exported import RNNEngine
 @_exported import Tensors
 @_exported import WeightFormats

@@ -167,7 +167,10 @@ public struct WeightFormat: Sendable {
     else {
       throw RecurrentError(
         .usage, "usage.format", found: "format \"\(name)\"",
-        expected: "one of " + all.map(\.name).joined(separator: ", "))
+        expected: "one of " + all.map(\.name).joined(separator: ", "),
+        hint: nearest(to: name, among: all.map(\.name) + all.flatMap(\.extensions)).map {
+          "Did you mean \($0)?"
+        })
     }
     return format
   }

@@ -111,7 +111,7 @@ extension Inspection {
     return text
   }
 
-  private var facts: [[String]] {
+  var facts: [[String]] {
     let state = weights.state
     var facts = [["container", weights.format.summary]]
     if let network {

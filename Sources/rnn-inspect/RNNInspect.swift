@@ -10,26 +10,38 @@ struct RNNInspect: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName, abstract: "Say what network is in a weight file.",
     usage: """
-      rnn-inspect FILE [--stats] [--json]
+      rnn-inspect FILE [--stats] [--html PAGE] [--json]
       rnn-inspect A --diff B [--json]
       """,
     discussion: """
       With --diff two files are compared tensor by tensor; the exit status is 0 when both have the \
       same tensors, bit for bit, and 1 when they differ. Order and metadata do not count.
 
+      Examples:
+        rnn-inspect model.pt
+        rnn-inspect model.h5 --stats
+        rnn-inspect model.keras --html model.html
+        rnn-inspect before.pt --diff after.h5
+
       Containers: \(formatList).
       Conventions: \(conventionList).
       """)
 
-  @Argument(help: "The weight file to read.") var file: String
+  @Argument(help: "The weight file to read.", completion: .file()) var file: String
   @Flag(help: "Read every tensor and print minimum, maximum, mean, norm and NaN count.")
   var stats = false
-  @Option(help: "Compare with another weight file instead.") var diff: String?
+  @Option(help: "Compare with another weight file instead.", completion: .file())
+  var diff: String?
+  @Option(
+    help: "Also write a page with statistics, histograms and spectra.",
+    completion: .file(extensions: ["html"]))
+  var html: String?
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
   static func main() { launch() }
 
   func validate() throws {
+    if html != nil, diff != nil { throw ValidationError("--html and --diff exclude each other") }
     if stats, diff != nil { throw ValidationError("--stats and --diff exclude each other") }
   }
 
@@ -40,7 +52,8 @@ struct RNNInspect: Tool {
     let weights = try WeightFile(path: file)
     let inspection: Inspection
     do {
-      inspection = try Inspection(weights, statistics: stats, bar)
+      inspection = try Inspection(weights, statistics: stats || html != nil, bar)
+      if let html { try TextFile.write(PageReport.html(inspection), to: html) }
     } catch let error as RecurrentError {
       throw error.inFile(file)
     }

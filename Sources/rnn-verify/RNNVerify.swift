@@ -15,12 +15,14 @@ struct RNNVerify: Tool {
       A fixture is one file with a network, inputs, and expected numbers (see fixtures/README.md). \
       Directories are searched recursively. Exit status: 0 all agree, 1 a difference was found.
 
+      Examples:
         rnn-verify fixtures/
+        rnn-verify fixtures/ --html report.html --junit report.xml
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
       """)
 
-  @Argument(help: "Fixture files and directories; with --same two weight files.")
+  @Argument(help: "Fixture files and directories; with --same two weight files.", completion: .file())
   var paths: [String] = []
   @Option(help: "Only fixtures whose path contains TEXT.") var filter: String?
   @Option(help: "Relative tolerance instead of the fixtures'.") var rtol: Double?
@@ -29,6 +31,12 @@ struct RNNVerify: Tool {
   @Flag(help: "Print every tensor, not only the worst.") var verbose = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
   @Option(help: "Also write a JUnit XML report.") var junit: String?
+  @Option(
+    help: "Also write a page with tables and drawings.", completion: .file(extensions: ["html"]))
+  var html: String?
+  @Flag(
+    help: "Print GitHub annotations of failures (also where GITHUB_ACTIONS is true, but not with --json).")
+  var github = false
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
   @Option(help: "The cell, for --same and --gradcheck: rnn_tanh or rnn_relu.") var cell: String?
@@ -40,6 +48,10 @@ struct RNNVerify: Tool {
     if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
     if same && paths.count != 2 { try refuse("--same needs two weight files") }
     if gradcheck && paths.count != 1 { try refuse("--gradcheck needs one weight file") }
+    if json && github { try refuse("--json and --github exclude each other") }
+    if (same || gradcheck) && (html != nil || junit != nil || github) {
+      try refuse("--html, --junit and --github are for fixtures")
+    }
     if paths.isEmpty { try refuse("name fixture files or directories") }
     for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
       if let value, !(value >= 0) || !value.isFinite { try refuse("\(name) must be zero or more") }
@@ -66,6 +78,7 @@ struct RNNVerify: Tool {
       }
     }
     let results = run(files)
+    if let html { try TextFile.write(PageReport.html(results), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
@@ -73,6 +86,7 @@ struct RNNVerify: Tool {
       Output.line(FixtureReport.json(results).serialized(pretty: true))
     } else {
       Output.write(FixtureReport.text(results, verbose: verbose))
+      if github || AnnotationReport.isWanted { Output.write(AnnotationReport.text(results)) }
     }
     guard let failure = results.first(where: { !$0.passes }) else { return 0 }
     // One named file that cannot be read is an input error; a failure among many is a difference.

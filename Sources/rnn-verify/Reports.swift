@@ -20,7 +20,7 @@ enum FixtureReport {
   }
 
   private static func row(_ result: FixtureResult) -> [String] {
-    let status = result.passes ? "ok  " : "FAIL"
+    let status = result.passes ? Output.good("ok  ") : Output.bad("FAIL")
     let path = escapedForTerminal(result.path)
     if let error = result.error {
       return [status, path, "error[\(error.reason)]"]

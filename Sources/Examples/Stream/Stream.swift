@@ -1,0 +1,41 @@
+// Streams a character model token by token.
+//
+//   swift run example-stream fixtures/checkpoints/char-rnn.pt "Shall I " 60
+import Recurrent
+
+@main
+struct Stream {
+  /// The characters of the checkpoint in this repository, in the order of its inputs and outputs.
+  static let alphabet = Array("\n !',-.:;?ABILMNORSTWabcdefghiklmnoprstuvwxy")
+
+  static func main() throws {
+    let arguments = CommandLine.arguments
+    guard arguments.count == 4, let length = Int(arguments[3]), length >= 0 else {
+      print("usage: example-stream MODEL PROMPT LENGTH")
+      return
+    }
+    let model = try Model<Float>(contentsOf: arguments[1])
+    // Prepared once; a step allocates nothing.
+    let stream = try ModelStream(model.network)
+    var last = 0
+    for character in arguments[2] {
+      guard let token = alphabet.firstIndex(of: character) else {
+        throw RecurrentError(
+          .usage, "example.character", found: "\(character)", expected: "one of the alphabet")
+      }
+      last = token
+      try stream.step(oneHot(token))
+    }
+    print(arguments[2], terminator: "")
+    for step in 0..<length {
+      if step > 0 || arguments[2].isEmpty { try stream.step(oneHot(last)) }
+      last = stream.logits.indices.max { stream.logits[$0] < stream.logits[$1] } ?? 0
+      print(alphabet[last], terminator: "")
+    }
+    print()
+  }
+
+  static func oneHot(_ token: Int) -> [Float] {
+    alphabet.indices.map { $0 == token ? 1 : 0 }
+  }
+}

@@ -1,0 +1,82 @@
+import Conversion
+import RNNEngine
+import Tensors
+
+/// What a network does with a fixture's input, for people to look at: the first row of the batch.
+public struct FixturePortrait: Sendable {
+  /// The head's probabilities at every step, (T, C); empty without a head.
+  public let probabilities: [[Double]]
+  /// The top layer's states after every step, (T, D·S).
+  public let states: [[Double]]
+  /// ‖dL/dh‖/N before every step, all layers together, as document D4 plots it; empty if unknown.
+  public let gradientNorms: [Double]
+  /// Why there are no gradient norms, if there are none.
+  public let gradientRemark: String?
+}
+
+extension Fixture {
+  /// Runs the network once more and keeps what a reader may want to see.
+  public func portrait() throws -> FixturePortrait {
+    let network = try network()
+    return network.weights.dtype == .f64
+      ? try FixtureRun<Double>(self, network, .init()).portrait()
+      : try FixtureRun<Float>(self, network, .init()).portrait()
+  }
+}
+
+extension FixtureRun {
+  func portrait() throws -> FixturePortrait {
+    let result = try forward()
+    let norms: [Double]
+    var remark: String?
+    do {
+      norms = try stateGradientNorms()
+      if norms.isEmpty { remark = "the fixture names no loss" }
+    } catch let error as RecurrentError {
+      // A drawing that cannot be made is no failure of the fixture.
+      (norms, remark) = ([], error.found)
+    }
+    return FixturePortrait(
+      probabilities: result.logits.map { firstRow(probabilities(of: $0)) } ?? [],
+      states: firstRow(result.recurrent.output), gradientNorms: norms, gradientRemark: remark)
+  }
+
+  /// The steps of the first row; those after its end are left out.
+  private func firstRow(_ array: NDArray<S>) -> [[Double]] {
+    guard let width = array.shape.last, width > 0, array.shape.count >= 2 else { return [] }
+    let steps = array.shape[timeAxis]
+    let batch = array.shape.count == 3 ? array.shape[1 - timeAxis] : 1
+    guard batch > 0 else { return [] }
+    return (0..<min(steps, lengths?.first ?? steps)).map { step in
+      let start = (timeAxis == 1 ? step : step * batch) * width
+      return array.elements[start..<start + width].map { Double($0) }
+    }
+  }
+
+  private func stateGradientNorms() throws -> [Double] {
+    guard lengths == nil else {
+      throw RecurrentError(.unsupported, "parity.portrait", found: "rows of different lengths")
+    }
+    guard dropoutMasks() == nil else {
+      throw RecurrentError(.unsupported, "parity.portrait", found: "dropout is on")
+    }
+    let deltas: NDArray<S>
+    switch lossKind {
+    case nil: return []
+    case .vectorJacobianProduct?:
+      let (output, hN, cN) = try upstream()
+      deltas = try model.rnn.stateGradients(
+        x, h0: h0, c0: c0, gradOutput: output, gradHN: hN, gradCN: cN)
+    case .loss(let loss)?:
+      let output = try model.rnn(x, h0: h0, c0: c0).output
+      let logits = try model.head?(output)
+      let (_, slope) = try loss.evaluate(
+        logits: logits ?? output, targets: targets(),
+        batchFirst: fixture.configuration.batchFirst, lengths: nil)
+      let upstream = try model.head?.backward(output, gradOutput: slope).x ?? slope
+      deltas = try model.rnn.stateGradients(x, h0: h0, c0: c0, gradOutput: upstream)
+    }
+    let batch = x.shape.count == 3 ? x.shape[1 - timeAxis] : 1
+    return try gradientNorms(deltas).map { Double($0) / Double(max(1, batch)) }
+  }
+}
