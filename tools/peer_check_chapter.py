@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Keeps the chapter on making fixtures true: runs its Python and has rnn-verify judge what it writes.
+"""Keeps the chapters on fixtures true: runs their Python and has rnn-verify judge what it writes.
 
     $(tools/peers) tools/peer_check_chapter.py RNN_VERIFY
 
-Also holds its tables against the source: no key of the configuration and no tensor may be missing.
+Also holds the tables of the first against the source: no key of the configuration and no tensor may be missing.
 """
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ def read(name):
 
 def main(verifier):
     chapter = read("Documentation.docc/MakingFixtures.md")
-    blocks = re.findall(r"^```python\n(.*?)^```$", chapter, re.DOTALL | re.MULTILINE)
     tables = "".join(re.findall(r"^\|.*\n", chapter, re.MULTILINE))
     source = read("FixtureConfiguration.swift") + read("FixtureOptimizer.swift") + read("Fixture.swift")
     words = {word for line in re.findall(r'case ((?:"\w+"(?:, )?)+)', source) for word in re.findall(r'"(\w+)"', line)}
@@ -32,13 +32,26 @@ def main(verifier):
     missing = sorted(w for w in {*words, *names} - {"betas"} if w not in re.findall(r"\w+", tables))
     for word in missing:
         print(f"the chapter's tables do not mention {word}", file=sys.stderr)
+    good = proven(verifier, chapter) and proven(verifier, read("Documentation.docc/ProvingAPort.md"))
+    sys.exit(0 if good and not missing else 1)
+
+
+def python_blocks(chapter):
+    return re.findall(r"^```python\n(.*?)^```$", chapter, re.DOTALL | re.MULTILINE)
+
+
+def proven(verifier, chapter):
+    """Every block writes one fixture, and all of them pass."""
+    blocks = python_blocks(chapter)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", "\n".join(blocks)]
-        subprocess.run(command, cwd=folder, check=True)
+        shutil.copy(os.path.join(here, "recurrent_capture.py"), folder)
+        with open(os.path.join(folder, "chapter.py"), "w", encoding="utf-8") as script:
+            script.write("\n".join(blocks))
+        subprocess.run([sys.executable, "chapter.py"], cwd=folder, check=True)
         written = sorted(glob.glob(os.path.join(folder, "*.npz")))
         print(f"{len(blocks)} blocks of Python wrote {len(written)} fixtures")
-        status = subprocess.run([os.path.abspath(verifier), "--verbose", folder]).returncode
-    sys.exit(1 if status or missing or len(written) != len(blocks) else 0)
+        status = subprocess.run([os.path.abspath(verifier), "--verbose", *written]).returncode
+    return status == 0 and len(written) == len(blocks) > 0
 
 
 if __name__ == "__main__":

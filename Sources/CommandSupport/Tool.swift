@@ -74,7 +74,7 @@ extension Tool {
     let end = consequence.map { " " + $0 } ?? ""
     let word = Output.coloured("error[\(error.reason)]", 31, STDERR_FILENO)
     var text = "\(toolName): \(word): \(error.description)."
-    if text.hasSuffix("..") { text.removeLast() }
+    if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
     text += end + "\n"
     if let hint = error.hint { text += "hint: \(escapedForTerminal(hint, limit: 1000))\n" }
     return text

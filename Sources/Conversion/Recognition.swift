@@ -137,6 +137,13 @@ public struct Recognition: Sendable {
   }
 
   private static func unrecognized(_ state: StateDict, _ options: ReadOptions) -> RecurrentError {
+    let hint = options.module.flatMap { module -> String? in
+      var others = options
+      others.module = nil
+      let prefixes = (try? candidates(state, others))?.map(\.1.naming.recurrent) ?? []
+      let names = prefixes.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
+      return nearest(to: module, among: names).map { "Did you mean --module \($0)?" }
+    }
     let names = state.names.prefix(8).map { "\"\($0)\"" }.joined(separator: ", ")
     let wanted =
       options.convention.map { "the \($0.name) convention" }
@@ -144,7 +151,7 @@ public struct Recognition: Sendable {
     return RecurrentError(
       .malformed, "weights.unrecognized",
       found: state.count == 0 ? "no tensors" : "tensors \(names)\(state.count > 8 ? ", …" : "")",
-      expected: wanted + (options.module.map { " under \"\($0)\"" } ?? ""))
+      expected: wanted + (options.module.map { " under \"\($0)\"" } ?? ""), hint: hint)
   }
 
   /// Combines shapes, metadata and options; contradictions are errors, gaps are assumptions.

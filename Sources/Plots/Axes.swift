@@ -20,7 +20,11 @@ struct Scale {
     if isLogarithmic {
       let (first, last) = (floor(log10(low)), max(floor(log10(low)) + 1, ceil(log10(high))))
       let stride = max(1, ceil((last - first) / 6))
-      marks = Array(Swift.stride(from: first, through: last, by: stride)).map { pow(10, $0) }
+      // Within a decade or two, the marks of whole decades say too little.
+      let parts = last - first <= 2 ? [1.0, 2, 5] : [1]
+      marks = Array(Swift.stride(from: first, through: last, by: stride)).flatMap { power in
+        parts.map { $0 * pow(10, power) }
+      }.filter { $0 <= pow(10, last) * 1.0001 }
       (self.low, self.high) = (first, last)
       return
     }

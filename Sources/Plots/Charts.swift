@@ -86,7 +86,8 @@ public struct LineChart: Sendable {
   }
 }
 
-/// Values from 0 to 1 as the depth of a colour, such as output probabilities over time.
+/// Values from 0 upwards as the depth of a colour, such as output probabilities over time; the largest
+/// has the full colour.
 public struct HeatMap: Sendable {
   /// The title.
   public var title: String
@@ -113,14 +114,17 @@ public struct HeatMap: Sendable {
     let (left, top, width) = (64.0, 40.0, 480.0)
     let height = max(160, min(480, Double(rows) * 18)) + 84
     let (right, bottom) = (width - 70, height - 44)
-    let cell = ((right - left) / Double(max(1, columns.count)), (bottom - top) / Double(max(1, rows)))
+    let cell = (
+      (right - left) / Double(max(1, columns.count)), (bottom - top) / Double(max(1, rows))
+    )
     // A gap between cells reads better, where there is room for one.
     let gap = min(cell.0, cell.1) > 6 ? 1.0 : 0
     var text = "<text class=\"name\" x=\"12\" y=\"20\">\(escaped(title))</text>\n"
+    let largest = columns.joined().filter(\.isFinite).max() ?? 0
     for (step, column) in columns.enumerated() {
       for (row, value) in column.enumerated() {
         let (x, y) = (left + Double(step) * cell.0, top + Double(row) * cell.1)
-        let depth = value.isFinite ? min(1, max(0, value)) : 0
+        let depth = value.isFinite && largest > 0 ? max(0, value) / largest : 0
         text +=
           "<rect class=\"cell\" x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(cell.0 - gap))\""
           + " height=\"\(number(cell.1 - gap))\" fill-opacity=\"\(number(0.04 + 0.96 * depth))\">"
@@ -146,7 +150,7 @@ public struct HeatMap: Sendable {
         "<rect class=\"cell\" x=\"\(number(right + 14))\" y=\"\(number(y))\" width=\"12\""
         + " height=\"\(number((bottom - top) / 11))\" fill-opacity=\"\(number(0.04 + 0.096 * Double(level)))\"/>"
     }
-    text += "<text x=\"\(number(right + 32))\" y=\"\(number(top + 10))\">1</text>"
+    text += "<text x=\"\(number(right + 32))\" y=\"\(number(top + 10))\">\(label(largest))</text>"
     text += "<text x=\"\(number(right + 32))\" y=\"\(number(bottom))\">0</text>\n"
     text +=
       "<text x=\"\(number((left + right) / 2))\" y=\"\(number(height - 8))\" text-anchor=\"middle\">"

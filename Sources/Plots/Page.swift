@@ -42,7 +42,8 @@ public struct Page: Sendable {
 
   /// Adds a table; the first cell of every row is its heading.
   public mutating func table(_ caption: String, head: [String], rows: [[Cell]]) {
-    body += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"\(escaped(caption))\">"
+    body +=
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"\(escaped(caption))\">"
     body += "<table><caption>\(escaped(caption))</caption>\n<thead><tr>"
     for (column, name) in head.enumerated() {
       var isNumber = false
@@ -57,6 +58,8 @@ public struct Page: Sendable {
         let scope = column == 0 ? " scope=\"row\"" : ""
         switch cell {
         case .number: body += "<\(tag)\(scope) class=\"number\">\(html(cell))</\(tag)>"
+        case .text(let text) where column > 0 && text.count > 24:
+          body += "<\(tag) class=\"long\">\(html(cell))</\(tag)>"
         default: body += "<\(tag)\(scope)>\(html(cell))</\(tag)>"
         }
       }
@@ -84,7 +87,8 @@ public struct Page: Sendable {
     guard !figures.isEmpty else { return }
     body += "<div class=\"figures\">\n"
     for figure in figures {
-      body += "<figure>\(figure.inline)<figcaption>\(escaped(figure.description))</figcaption></figure>\n"
+      body +=
+        "<figure>\(figure.inline)<figcaption>\(escaped(figure.description))</figcaption></figure>\n"
     }
     body += "</div>\n"
   }

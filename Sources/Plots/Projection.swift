@@ -41,7 +41,9 @@ public enum Projection {
     var generator = TorchGenerator(seed: seed)
     // Points that coincide need different noise to come apart.
     var y = start.map { point in
-      [point.x, point.y].map { $0 / max(reach, 1e-300) * 1e-2 + (generator.nextDouble() - 0.5) * 1e-4 }
+      [point.x, point.y].map {
+        $0 / max(reach, 1e-300) * 1e-2 + (generator.nextDouble() - 0.5) * 1e-4
+      }
     }
     var velocity = [[Double]](repeating: [0, 0], count: n)
     var gains = [[Double]](repeating: [1, 1], count: n)

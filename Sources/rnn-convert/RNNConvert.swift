@@ -24,25 +24,53 @@ struct RNNConvert: Tool {
       (without --force), nothing is written. A file that fails is reported and the others go on; \
       the exit status is the worst of all.
 
+      Examples:
+        rnn-convert model.pt model.h5
+        rnn-convert model.keras model.pt
+        rnn-convert model.onnx model.safetensors --dtype f16
+        rnn-convert model.pt model.h5 --plan
+        rnn-convert --batch checkpoints/ converted/ --to safetensors
+
       Containers: \(formatList).
       Conventions: \(conventionList).
-      """)
+      """, version: toolVersion)
 
   @Argument(
-    help: "The weight file to read and the one to write; with --batch, inputs and a directory.")
+    help: "The weight file to read and the one to write; with --batch, inputs and a directory.",
+    completion: .file())
   var paths: [String] = []
   @Flag(help: "Convert several files or directory trees into a directory.") var batch = false
   @Option(help: "Files of a batch to convert at the same time (default: one per core).")
   var jobs: Int?
-  @Option(help: "The input's container, instead of recognising it.") var from: String?
-  @Option(help: "The output's container, instead of choosing it by extension.") var to: String?
-  @Option(help: "The input's convention, instead of recognising it.") var readAs: String?
-  @Option(name: .customLong("as"), help: "The output's convention.") var convention: String?
+  @Option(
+    help: "The input's container, instead of recognising it.",
+    completion: .list(WeightFormat.all.map(\.name)))
+  var from: String?
+  @Option(
+    help: "The output's container, instead of choosing it by extension.",
+    completion: .list(WeightFormat.all.map(\.name)))
+  var to: String?
+  @Option(
+    help: "The input's convention, instead of recognising it.",
+    completion: .list(Convention.all.map(\.name)))
+  var readAs: String?
+  @Option(
+    name: .customLong("as"), help: "The output's convention.",
+    completion: .list(Convention.all.map(\.name)))
+  var convention: String?
   @Option(help: "The prefix of the recurrent module, when there are several.") var module: String?
-  @Option(help: "The cell, where shapes leave it open: rnn_tanh or rnn_relu.") var cell: String?
-  @Option(help: "Where a GRU applies its reset gate: after (PyTorch) or before the product.")
+  @Option(
+    help: "The cell, where shapes leave it open: rnn_tanh or rnn_relu.",
+    completion: .list(Cell.allCases.map(\.rawValue)))
+  var cell: String?
+  @Option(
+    help: "Where a GRU applies its reset gate: after (PyTorch) or before the product.",
+    completion: .list(["after", "before"]))
   var gruReset: String?
-  @Option(help: "Convert floating-point tensors to f64, f32, f16 or bf16.") var dtype: String?
+  @Option(
+    help: "Convert floating-point tensors to f64, f32, f16 or bf16.",
+    completion: .list(["f64", "f32", "f16", "bf16"]))
+  var dtype: String?
   @Flag(help: "Print what goes where and write nothing.") var plan = false
   @Flag(help: "Do not read back and prove the output.") var noVerify = false
   @Flag(help: "Replace the output if it exists.") var force = false

@@ -7,7 +7,7 @@ enum PageReport {
     let state = inspection.weights.state
     var page = Page("rnn-inspect: \(inspection.weights.file.path)")
     page.table(
-      "What is in the file", head: ["fact", ""],
+      "What is in the file", head: ["fact", "value"],
       rows: inspection.facts.map { row in row.map { .text($0) } })
     for assumption in inspection.network?.assumptions ?? [] { page.note(assumption) }
     page.table(

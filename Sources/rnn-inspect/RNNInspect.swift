@@ -25,7 +25,7 @@ struct RNNInspect: Tool {
 
       Containers: \(formatList).
       Conventions: \(conventionList).
-      """)
+      """, version: toolVersion)
 
   @Argument(help: "The weight file to read.", completion: .file()) var file: String
   @Flag(help: "Read every tensor and print minimum, maximum, mean, norm and NaN count.")
@@ -42,6 +42,7 @@ struct RNNInspect: Tool {
 
   func validate() throws {
     if html != nil, diff != nil { throw ValidationError("--html and --diff exclude each other") }
+    if html == file { throw ValidationError("--html would replace the weight file") }
     if stats, diff != nil { throw ValidationError("--stats and --diff exclude each other") }
   }
 

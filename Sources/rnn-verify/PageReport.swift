@@ -67,7 +67,8 @@ enum PageReport {
     }
     for remark in result.remarks { page.note(remark) }
     page.table(
-      "Deviation against tolerance", head: ["tensor", "result", "deviation", "of tolerance", "where"],
+      "Deviation against tolerance",
+      head: ["tensor", "result", "deviation", "of tolerance", "where"],
       rows: result.checks.map { check in
         [
           .text(check.tensor), verdict(check.passes),
@@ -77,8 +78,8 @@ enum PageReport {
             check.problem
               ?? (check.passes && check.worstDeviation == 0
                 ? "equal everywhere"
-                : "\(check.index): expected \(short(check.expected)), computed"
-                  + " \(short(check.computed))"
+                : (check.index.isEmpty ? "" : "\(check.index): ")
+                  + "expected \(check.expected), computed \(check.computed)"
                   + (check.firstStep.map { ", from step \($0)" } ?? ""))),
         ]
       })

@@ -20,9 +20,10 @@ struct RNNVerify: Tool {
         rnn-verify fixtures/ --html report.html --junit report.xml
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
-      """)
+      """, version: toolVersion)
 
-  @Argument(help: "Fixture files and directories; with --same two weight files.", completion: .file())
+  @Argument(
+    help: "Fixture files and directories; with --same two weight files.", completion: .file())
   var paths: [String] = []
   @Option(help: "Only fixtures whose path contains TEXT.") var filter: String?
   @Option(help: "Relative tolerance instead of the fixtures'.") var rtol: Double?
@@ -35,7 +36,9 @@ struct RNNVerify: Tool {
     help: "Also write a page with tables and drawings.", completion: .file(extensions: ["html"]))
   var html: String?
   @Flag(
-    help: "Print GitHub annotations of failures (also where GITHUB_ACTIONS is true, but not with --json).")
+    help:
+      "Print GitHub annotations of failures (also where GITHUB_ACTIONS is true, but not with --json)."
+  )
   var github = false
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
@@ -76,6 +79,11 @@ struct RNNVerify: Tool {
           .noInput, "fixture.none", found: "no fixture whose path contains \"\(filter)\"",
           expected: "at least one")
       }
+    }
+    for report in [html, junit].compactMap({ $0 }) where files.contains(report) {
+      throw RecurrentError(
+        .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",
+        expected: "another name")
     }
     let results = run(files)
     if let html { try TextFile.write(PageReport.html(results), to: html) }
