@@ -113,7 +113,7 @@ public struct HeatMap: Sendable {
     let rows = columns.map(\.count).max() ?? 0
     let (left, top, width) = (64.0, 40.0, 480.0)
     let height = max(160, min(480, Double(rows) * 18)) + 84
-    let (right, bottom) = (width - 70, height - 44)
+    let (right, bottom) = (width - 86, height - 44)
     let cell = (
       (right - left) / Double(max(1, columns.count)), (bottom - top) / Double(max(1, rows))
     )

@@ -51,7 +51,7 @@ enum Stylesheet {
     th,td{padding:.3rem .75rem;text-align:left;border-top:1px solid var(--line);vertical-align:top}
     th{font-weight:600}thead th{color:var(--muted)}td.number,th.number{text-align:right}
     td,thead th{white-space:nowrap}td.long{white-space:normal;min-width:18rem}
-    tbody th{font-weight:400;font-family:ui-monospace,monospace;font-size:.85rem;overflow-wrap:anywhere;min-width:11rem}
+    tbody th{font-weight:400;font-family:ui-monospace,monospace;font-size:.85rem;overflow-wrap:anywhere;min-width:14rem}
     .meter{display:inline-block;width:6rem;max-width:30vw;height:.6rem;background:var(--line);\
     border-radius:3px;overflow:hidden;vertical-align:middle}
     .meter i{display:block;height:100%;background:var(--one)}.meter.over i{background:var(--bad)}

@@ -37,6 +37,14 @@ enum PageReport {
     return page.html
   }
 
+  /// Nine significant digits, which tell any two numbers of single precision apart.
+  private static func digits(_ value: Double) -> String {
+    let text = "\(value)"
+    guard value.isFinite, value.magnitude >= 1e-4, value.magnitude < 1e9 else { return text }
+    guard let first = text.firstIndex(where: { ("1"..."9").contains($0) }) else { return text }
+    return String(text[..<first]) + String(text[first...].prefix(10))
+  }
+
   private static func verdict(_ passes: Bool) -> Page.Cell {
     .verdict(passes ? "passes" : "FAILS", isGood: passes)
   }
@@ -68,19 +76,21 @@ enum PageReport {
     for remark in result.remarks { page.note(remark) }
     page.table(
       "Deviation against tolerance",
-      head: ["tensor", "result", "deviation", "of tolerance", "where"],
+      head: [
+        "tensor", "result", "deviation", "of tolerance", "expected", "computed", "at", "from step",
+      ],
       rows: result.checks.map { check in
-        [
-          .text(check.tensor), verdict(check.passes),
-          .number(check.problem == nil ? short(check.worstDeviation) : "–"),
-          check.problem == nil ? .share(check.toleranceUsed) : .text("–"),
-          .text(
-            check.problem
-              ?? (check.passes && check.worstDeviation == 0
-                ? "equal everywhere"
-                : (check.index.isEmpty ? "" : "\(check.index): ")
-                  + "expected \(check.expected), computed \(check.computed)"
-                  + (check.firstStep.map { ", from step \($0)" } ?? ""))),
+        guard check.problem == nil else {
+          return [.text(check.tensor), verdict(false), .number("–"), .text(check.summary)]
+        }
+        // Where all is equal there is no worst element to show.
+        let isEqual = check.worstDeviation == 0
+        return [
+          .text(check.tensor), verdict(check.passes), .number(short(check.worstDeviation)),
+          .share(check.toleranceUsed), .number(isEqual ? "–" : digits(check.expected)),
+          .number(isEqual ? "–" : digits(check.computed)),
+          .text(isEqual || check.index.isEmpty ? "–" : "\(check.index)"),
+          .number(check.firstStep.map { "\($0)" } ?? "–"),
         ]
       })
     page.figures(errors(result) + portrait(result.path, &page))

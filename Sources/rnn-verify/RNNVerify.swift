@@ -73,11 +73,15 @@ struct RNNVerify: Tool {
   private func verifyFixtures() throws -> Int32 {
     var files = try FixtureSearch.files(in: paths)
     if let filter {
+      let names = files.compactMap { $0.split(separator: "/").last }.map { name in
+        String(name.prefix { $0 != "." })
+      }
       files = files.filter { $0.contains(filter) }
       guard !files.isEmpty else {
         throw RecurrentError(
           .noInput, "fixture.none", found: "no fixture whose path contains \"\(filter)\"",
-          expected: "at least one")
+          expected: "at least one",
+          hint: nearest(to: filter, among: names).map { "Did you mean \($0)?" })
       }
     }
     for report in [html, junit].compactMap({ $0 }) where files.contains(report) {

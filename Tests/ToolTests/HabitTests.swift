@@ -74,6 +74,8 @@ import Testing
   @Test func mistypedWordsAreAnsweredWithTheNearest() throws {
     let flag = try Tools.run("rnn-verify", "--jsn", "x")
     #expect(flag.status == 64 && flag.errors.contains("Did you mean '--json'?\n"))
+    let filter = try Tools.run("rnn-verify", "\(Tools.root)/fixtures/torch", "--filter", "ce-lsmt")
+    #expect(filter.status == 66 && filter.errors.contains("hint: Did you mean ce-lstm?"))
     for (arguments, hint) in [
       (["--as", "torhc"], "Did you mean torch?"),
       (["--to", "safetensor"], "Did you mean safetensors?"),
