@@ -136,6 +136,10 @@ def with_keras():
         take(f"keras-{name}-classifier", shaken(classifier, ids), ids,
              targets=np.random.randint(0, 6, 3), loss="cross_entropy")
         take(f"keras-{name}-vjp", classifier, ids)
+    entry = keras.Input((7, 4))
+    chain = layers.Dense(3)(layers.LSTM(5)(layers.LSTM(5, return_sequences=True)(entry)))
+    take("keras-functional", shaken(keras.Model(entry, chain), x), x,
+         targets=np.random.randn(3, 3).astype("f"), loss="mse")
     refused("masks zeros", shaken(keras.Sequential([layers.Embedding(9, 4, mask_zero=True), layers.GRU(5)]), ids), ids)
     refused("only tanh", shaken(keras.Sequential([layers.LSTM(5, activation="relu")]), x), x)
     refused("merges by sum", shaken(keras.Sequential([layers.Bidirectional(layers.GRU(5), merge_mode="sum")]), x), x)
