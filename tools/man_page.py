@@ -45,7 +45,9 @@ def page(command):
     yield f'.TH "{name.upper()}" "1" "" "Recurrent" "Recurrent"'
     yield from (".SH NAME", f"{text(name)} \\- {text(command['abstract'].rstrip('.'))}")
     yield ".SH SYNOPSIS"
-    for line in command.get("usage", "").splitlines() or [f"{name} [OPTIONS]"]:
+    positional = "".join(f" [{a.get('valueName', 'value').upper()}...]" for a in arguments
+                         if a["kind"] == "positional" and a.get("isRepeating"))
+    for line in command.get("usage", "").splitlines() or [f"{name} [OPTIONS]{positional}"]:
         yield from (f".B {text(line.strip())}", ".br")
     yield ".SH DESCRIPTION"
     yield from paragraphs(command.get("discussion", ""))
