@@ -8,6 +8,7 @@ let package = Package(
     .library(name: "Recurrent", targets: ["Recurrent"]),
     .executable(name: "rnn-convert", targets: ["rnn-convert"]),
     .executable(name: "rnn-inspect", targets: ["rnn-inspect"]),
+    .executable(name: "rnn-train", targets: ["rnn-train"]),
     .executable(name: "rnn-verify", targets: ["rnn-verify"]),
   ],
   dependencies: [
@@ -27,8 +28,9 @@ let package = Package(
     // Meaning.
     .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
     .target(name: "Parity", dependencies: ["Conversion"]),
+    .target(name: "Training", dependencies: ["Conversion"]),
     // The door.
-    .target(name: "Recurrent", dependencies: ["Conversion", "Parity"]),
+    .target(name: "Recurrent", dependencies: ["Conversion", "Parity", "Training"]),
     // Words.
     .target(
       name: "CommandSupport",
@@ -37,6 +39,7 @@ let package = Package(
       ]),
     .executableTarget(name: "rnn-convert", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
+    .executableTarget(name: "rnn-train", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine"]),
 
@@ -45,6 +48,7 @@ let package = Package(
     .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -3,4 +3,5 @@
 @_exported import Parity
 @_exported import RNNEngine
 @_exported import Tensors
+@_exported import Training
 @_exported import WeightFormats
