@@ -75,7 +75,8 @@ public final class ModelStream<S: Scalar> {
     states = zeros(configuration.layerCount * size)
     nextStates = states
     cells = zeros(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
-    input = zeros(layers.map(\.inputSize).max() ?? 0)
+    // Every layer leaves its output here, the last one too, which may be wider than any input.
+    input = zeros(max(layers.map(\.inputSize).max() ?? 0, size))
     trace = zeros(layers.map(\.sweep.traceWidth).max() ?? 0)
     scratch = zeros(hidden)
     output = zeros(size)

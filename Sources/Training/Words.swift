@@ -30,9 +30,8 @@ extension Vocabulary {
 extension LanguageModel {
   /// D1's model of words: one `rnn_tanh` layer that reads one-hot characters, V → H → V.
   ///
-  /// The weights are D1's, normal with deviation 0.01 and zero biases, times `scale / 0.01`; from D1's own
-  /// scale, 1000 epochs do not learn to say "hello".
-  public init(words: [String], hiddenSize: Int, scale: Double = 0.3, seed: Int = 0) throws {
+  /// The weights are D1's: normal with a deviation of `scale`, and biases of 0.
+  public init(words: [String], hiddenSize: Int, scale: Double = 0.01, seed: Int = 0) throws {
     let vocabulary = try Vocabulary(words: words)
     var plan = TrainingPlan()
     (plan.cell, plan.hiddenSize, plan.seed) = (.rnnTanh, hiddenSize, seed)
@@ -53,7 +52,7 @@ extension LanguageModel {
   /// Learns words, one update per word and epoch (`train_words` in D1): the loss is summed over the
   /// characters, the gradients are limited to ±`clip`, and every word starts from a zero state.
   ///
-  /// Every `printInterval` epochs `report` gets the epoch, from 1, and the loss of all words in it.
+  /// A plain recurrent cell has one bias in D1, so `bias_hh` stays what it is. Every `printInterval` epochs `report` gets the epoch, from 1, and the loss of all words in it.
   /// Returns the loss of the last epoch.
   @discardableResult
   public mutating func trainWords(
@@ -71,6 +70,11 @@ extension LanguageModel {
           vectors(sequence.inputs, shape: shape),
           targets: .classes(sequence.targets, shape: shape), loss: .crossEntropy(reduction: .sum))
         total += Double(gradients.loss)
+        if !network.rnn.configuration.cell.hasGates {
+          for (name, array) in gradients.recurrent.entries where name.hasPrefix("bias_hh") {
+            gradients.recurrent[name] = NDArray(zeros: array.shape)
+          }
+        }
         clipByValue(&gradients.parameterGroups, max: S(clip))
         try optimizer.step(&network, gradients: gradients)
       }
@@ -83,4 +87,8 @@ extension LanguageModel {
   public func predict(_ seedText: String, length: Int) throws -> String {
     try text(after: seedText, length: length, choice: .greedy)
   }
+}
+
+extension Cell {
+  fileprivate var hasGates: Bool { self == .lstm || self == .gru }
 }

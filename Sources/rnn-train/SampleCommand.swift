@@ -45,8 +45,9 @@ struct SampleCommand: Tool {
     let seed = seed ?? Int.random(in: 0..<1 << 31)
     let writer = try LanguageModel<Float>(contentsOf: model, vocabularyFile: vocabulary)
     var bytes = Array(prompt.utf8)
-    if !json, !quiet { Output.write(shown(bytes)) }
     do {
+      _ = try writer.vocabulary.encode(bytes)
+      if !json, !quiet { Output.write(shown(bytes)) }
       try writer.generate(after: bytes, length: length, choice: choice, seed: seed) { piece in
         if json { bytes += piece } else { Output.write(shown(piece)) }
       }

@@ -87,7 +87,8 @@ import WeightFormats
   }
 
   @Test func limitMayBeRaised() throws {
-    let saved = try TrainingCheckpoint(contentsOf: checkpoint(in: Folder()))
+    let folder = try Folder()
+    let saved = try TrainingCheckpoint(contentsOf: checkpoint(in: folder))
     #expect(try saved.resume(Float.self, text: sampleText).plan.limit == 30)
     #expect(try saved.resume(Float.self, text: sampleText, limit: 44).plan.limit == 44)
     let epochs = try saved.resume(Float.self, text: sampleText, epochs: 2)

@@ -22,16 +22,14 @@ func reason(_ body: () throws -> Void) -> String? {
 
   @Test func charactersAreScalarsInOrder() throws {
     let vocabulary = try Vocabulary(.char, of: bytes(Self.text))
-    #expect(vocabulary.count == 12)
+    #expect(vocabulary.count == 11)
     #expect(
       vocabulary.symbols.map(\.string)
         == vocabulary.symbols.map(\.string).sorted {
           $0.unicodeScalars.map(\.value).lexicographicallyPrecedes($1.unicodeScalars.map(\.value))
         })
     let tokens = try vocabulary.encode(Self.text)
-    #expect(tokens.count == 13)
-    #expect(
-      tokens == [6, 10, 7, 7, 8, 2, 4, 11, 2, 12, 1, 0, 9].map { $0 }.count == 13 ? tokens : [])
+    #expect(tokens == [4, 8, 5, 5, 6, 2, 3, 9, 2, 10, 1, 0, 7])
     #expect(vocabulary.decode(tokens) == bytes(Self.text))
   }
 
@@ -39,14 +37,9 @@ func reason(_ body: () throws -> Void) -> String? {
     let text: [UInt8] = [0xFF, 0x00, 0xC3, 0x28]
     #expect(try Vocabulary(.byte, of: text) == .bytes)
     #expect(try Vocabulary.bytes.encode(text) == [255, 0, 195, 40])
-    #expect(try Vocabulary.bytes.decode([255, 0, 195, 40]) == text)
+    #expect(Vocabulary.bytes.decode([255, 0, 195, 40]) == text)
     #expect(reason { _ = try Vocabulary(.char, of: [0x61] + text) } == "train.not-utf8")
     #expect(reason { _ = try Vocabulary(.word, of: text) } == "train.not-utf8")
-    #expect(throws: RecurrentError.self) {
-      try Vocabulary.bytes.encode([0xC3, 0x28]).map { _ in
-        throw RecurrentError(.malformed, "x", found: "")
-      }
-    }
     do {
       _ = try Vocabulary(.char, of: [0x61, 0x62, 0xFF])
     } catch let error as RecurrentError {
