@@ -18,6 +18,7 @@ static inline hid_t chdf5_default(void) { return 0; }
 static inline hid_t chdf5_file_access_class(void) { H5open(); return H5P_CLS_FILE_ACCESS_ID_g; }
 static inline hid_t chdf5_file_create_class(void) { H5open(); return H5P_CLS_FILE_CREATE_ID_g; }
 static inline hid_t chdf5_dataset_create_class(void) { H5open(); return H5P_CLS_DATASET_CREATE_ID_g; }
+static inline hid_t chdf5_group_create_class(void) { H5open(); return H5P_CLS_GROUP_CREATE_ID_g; }
 static inline hid_t chdf5_link_create_class(void) { H5open(); return H5P_CLS_LINK_CREATE_ID_g; }
 
 // Types.

@@ -23,7 +23,8 @@ public struct Convention: Sendable {
 
   /// All conventions, in the order in which recognition tries them.
   public static let all: [Convention] = [
-    .torch, .onnx, .mlx, .flax, .nnx, .burn, .tensorFlow, .textbookD0, .textbookD1, .textbookD3,
+    .torch, .keras, .onnx, .mlx, .flax, .nnx, .burn, .tensorFlow, .textbookD0, .textbookD1,
+    .textbookD3,
   ]
 
   /// The convention with a name; throws `.usage` otherwise.

@@ -76,8 +76,16 @@ public struct ConversionPlan: Sendable {
   /// network, and `conversion.collision` when two tensors would get one name.
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     var options = options
-    options.outputFormat =
-      try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    if options.outputFormat == nil {
+      var outputFormat = try WeightFormat.forWriting(path: outputPath)
+      if outputFormat.name == WeightFormat.hdf5.name,
+        options.convention?.name == Convention.keras.name
+      {
+        // Keras has an HDF5 layout of its own, and would not find plain datasets.
+        outputFormat = .kerasLegacy
+      }
+      options.outputFormat = outputFormat
+    }
     let input: WeightFile
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
@@ -102,7 +110,9 @@ public struct ConversionPlan: Sendable {
       var notes: [String] = []
       let network = try Self.network(
         in: input.state, options, isArchive: input.format.isFrameworkArchive,
-        asked: (outputFormat.expectedConvention ?? Convention.torch.name) != Convention.torch.name,
+        // Only a copy inside one framework's own container needs no meaning.
+        asked: (outputFormat.isFrameworkArchive || input.format.isFrameworkArchive)
+          && input.format.name != outputFormat.name,
         &notes)
       let fromArchive = input.format.isFrameworkArchive
       let target =
@@ -113,9 +123,18 @@ public struct ConversionPlan: Sendable {
             ?? (fromArchive ? .torch : network.recognition.convention)
         }
       changesConvention =
-        network != nil && target?.name != network?.recognition.convention.name
+        network != nil
+        && (target?.name != network?.recognition.convention.name
+          || outputFormat.lacksStructure(input.state.metadata))
+      if let network { try Self.refuseResetBefore(network, in: outputFormat) }
       var (state, steps) = try Self.rearranged(
-        input.state, network, changesConvention ? target : nil)
+        input.state, network, changesConvention ? target : nil,
+        keepsForeign: !outputFormat.isFrameworkArchive)
+      if changesConvention, outputFormat.isFrameworkArchive {
+        notes += (network?.recognition.foreign ?? []).map {
+          "tensor \($0) is left behind: \(outputFormat.name) holds the network's own only"
+        }
+      }
       var losses: [(name: Name, loss: ConversionLoss)] = []
       if let dtype = options.dtype {
         (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
@@ -146,7 +165,7 @@ public struct ConversionPlan: Sendable {
       self.losses = losses
       self.notes = notes
       self.droppedMetadata = droppedMetadata
-      output = state
+      output = try outputFormat.completed(state)
     } catch let error as RecurrentError {
       throw error.inFile(input.file.path)
     }
@@ -183,6 +202,20 @@ public struct ConversionPlan: Sendable {
     }
   }
 
+  /// PyTorch's GRU applies the reset gate behind the product, and its files cannot say otherwise.
+  private static func refuseResetBefore(_ network: Network, in format: WeightFormat) throws {
+    let architecture = network.architecture
+    guard architecture.cell == .gru, architecture.gruReset == .before,
+      format.expectedConvention == Convention.torch.name
+    else { return }
+    throw RecurrentError(
+      .malformed, "\(network.recognition.convention.name).gru-reset-before",
+      found: "a GRU that applies its reset gate before the recurrent product",
+      expected: "one that applies it after, as PyTorch's does",
+      hint: "No weights of nn.GRU compute the same; keep it in .h5 for this toolkit,"
+        + " or train with reset_after=True.")
+  }
+
   /// Writes down what shapes or the file itself settle; nothing is assumed by that.
   private static func note(_ network: Network, in metadata: inout Metadata) {
     let architecture = network.architecture
@@ -199,7 +232,7 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func rearranged(
-    _ state: StateDict, _ network: Network?, _ target: Convention?
+    _ state: StateDict, _ network: Network?, _ target: Convention?, keepsForeign: Bool
   ) throws -> (StateDict, [Step]) {
     guard let network, let target else {
       let steps = state.entries.map {
@@ -214,7 +247,8 @@ public struct ConversionPlan: Sendable {
     let tensors = try target.storedTensors(of: architecture, naming: naming)
     var result = try network.weights.encoded(as: tensors)
     var steps = tensors.map { step($0, network) }
-    for name in network.recognition.foreign {
+    let source = network.recognition.convention
+    for name in keepsForeign ? network.recognition.foreign : [] {
       guard let tensor = state[name] else { continue }
       guard result[name] == nil else {
         throw RecurrentError(
@@ -222,13 +256,16 @@ public struct ConversionPlan: Sendable {
           found: "a tensor outside the network with a name that \(target.name) needs",
           expected: "distinct names")
       }
-      try result.append(name, tensor)
+      // Paths of an archive's objects become the dotted names that everybody else has.
+      let carried =
+        source.name == Convention.keras.name && target.name != source.name
+        ? Name(String(name.string.map { $0 == "/" ? "." : $0 })) : name
+      try result.append(carried, tensor)
       steps.append(
         Step(
-          target: name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
+          target: carried, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
           actions: ["not part of the network, carried along"]))
     }
-    let source = network.recognition.convention
     for pair in state.metadata.pairs where !source.ownsMetadata(pair.key) {
       result.metadata[pair.key] = pair.value
     }
@@ -263,6 +300,8 @@ public struct ConversionPlan: Sendable {
         }
         if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
         if from.addend != 0 { note("\(from.addend) added to gate \(slot.gateName(network))") }
+        let (old, new) = (gates(in: stored, like: slot), gates(in: target, like: slot))
+        if old.count == new.count, old != new { note("gates permuted") }
       }
       if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
     }
@@ -274,6 +313,13 @@ public struct ConversionPlan: Sendable {
     return Step(
       target: target.name, shape: target.shape, dtype: network.weights.dtype, sources: sources,
       actions: actions)
+  }
+
+  /// The order in which a tensor holds the gates of a slot's kind.
+  private static func gates(in stored: StoredTensor, like slot: Slot) -> [Int] {
+    stored.placements.filter { placement in
+      placement.slots.contains { $0.part == slot.part && $0.role == slot.role }
+    }.sorted { $0.offset < $1.offset }.map { $0.slots[0].gate }
   }
 
   private static func narrowed(

@@ -30,11 +30,17 @@ public struct WeightFormat: Sendable {
     (
       @Sendable (StateDict, String, Bool, [InputFile], (StateDict) throws -> Void) throws -> Void
     )?
+  /// Whether metadata lacks what this container cannot be written without (a model's configuration).
+  package var lacksStructure: @Sendable (Metadata) -> Bool = { _ in false }
+  /// What the container adds to metadata because of the tensors (their type, in a configuration).
+  package var completed: @Sendable (StateDict) throws -> StateDict = { $0 }
 
   /// All containers, in the order in which recognition tries them.
+  ///
+  /// `.weights.h5` and Keras's older `.h5` come before plain HDF5, which they also are.
   public static let all: [WeightFormat] = [
-    .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(), .tensorFlowCheckpoint,
-    .flaxMessagePack, .onnx,
+    .keras, .kerasWeights, .kerasLegacy, .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(),
+    .tensorFlowCheckpoint, .flaxMessagePack, .onnx,
   ]
 
   /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
@@ -51,6 +57,34 @@ public struct WeightFormat: Sendable {
     recognizes: HDF5.recognizes, readContents: { file, _ in try HDF5.read(file) },
     writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) },
     checkContents: { try HDF5Writer($0).checkNames() })
+
+  /// Keras 3's archive of a model with its configuration.
+  public static let keras = WeightFormat(
+    name: "keras", extensions: ["keras"], summary: "Keras 3 model (model.save)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
+    writeContents: { try KerasArchive.write($0, to: $1) },
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
+
+  /// Keras 3's weights without the model.
+  public static let kerasWeights = WeightFormat(
+    name: "keras-weights", extensions: ["weights.h5"],
+    summary: "Keras 3 weights (model.save_weights)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasHDF5.recognizesObjects,
+    readContents: { file, _ in try KerasHDF5.readObjects(file) },
+    writeContents: { try KerasHDF5.writeObjects($0, toFileAt: $1.temporaryPath) },
+    completed: KerasConfiguration.typed)
+
+  /// The HDF5 layout of Keras 1 and 2; `--as keras` chooses it for `.h5`.
+  public static let kerasLegacy = WeightFormat(
+    name: "keras-h5", extensions: [], summary: "HDF5 as Keras 1 and 2 lay it out",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasHDF5.recognizesLegacy,
+    readContents: { file, _ in try KerasHDF5.readLegacy(file) },
+    writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
+    lacksStructure: { KerasLegacyWriter.lacksOrder($0) },
+    completed: { try KerasLegacyWriter.named(KerasConfiguration.typed($0)) })
 
   /// Hugging Face safetensors.
   public static let safetensors = WeightFormat(

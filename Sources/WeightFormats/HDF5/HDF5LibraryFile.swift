@@ -22,8 +22,7 @@ final class HDF5LibraryFile: Sendable {
   let id: hid_t
   /// What windows on contiguous elements look at.
   let source: any ByteSource
-  /// The file on disk; `nil` for an image in memory.
-  private let input: InputFile?
+  private let input: InputFile
 
   /// Opens the file by its path; throws `.inputChanged` when the path now names another file.
   init(_ input: InputFile) throws {
@@ -43,25 +42,8 @@ final class HDF5LibraryFile: Sendable {
     try Self.checkIdentity(input)
   }
 
-  /// Opens an HDF5 file that lies inside another one, through a copy of it in memory.
-  init(image: any ByteSource) throws {
-    input = nil
-    source = image
-    var bytes = try image.readAll()
-    id = try HDF5Library.locked {
-      let access = try HDF5Library.check(
-        H5Pcreate(chdf5_file_access_class()), "create an access list")
-      defer { H5Pclose(access) }
-      try HDF5Library.check(H5Pset_fapl_core(access, 1 << 16, false), "choose its file driver")
-      try HDF5Library.check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), "set its close degree")
-      try HDF5Library.check(H5Pset_file_image(access, &bytes, bytes.count), "hand the image over")
-      let readOnly: UInt32 = 0
-      return try HDF5Library.check(H5Fopen("image", readOnly, access), "open the file")
-    }
-  }
-
   /// Throws when the file on disk is no longer the one that was opened.
-  func checkUnchanged() throws { try input?.checkUnchanged() }
+  func checkUnchanged() throws { try input.checkUnchanged() }
 
   deinit { HDF5Library.close { H5Fclose(id) } }
 
