@@ -174,14 +174,14 @@ def surface(work):
     model = f"{work}/surface.h5"
     refused("empty text", 65, "train.empty-text", empty, model)
     refused("not UTF-8", 65, "train.not-utf8", latin, model)
-    refused("no text", 66, "file.open", f"{work}/none.txt", model)
+    refused("no text", 66, "file.missing", f"{work}/none.txt", model)
     refused("a folder", 66, "file.not-regular", work, model)
     refused("no container", 64, "usage.extension", text, f"{work}/model.xyz")
     refused("no folder", 73, "output.directory", text, f"{work}/none/model.h5")
     refused("bad number", 64, "train.option", text, model, "--hidden", "many")
     refused("unknown flag", 64, "usage.arguments", text, model, "--hiden", 4)
     refused("steps and epochs", 64, "train.option", text, model, "--steps", 4, "--epochs", 4)
-    refused("nothing to resume", 66, "file.open", text, model, "--resume")
+    refused("nothing to resume", 66, "file.missing", text, model, "--resume")
     check("refusals write nothing", not os.path.exists(model) and not os.path.exists(model + ".checkpoint"))
 
     result = ok("json", text, model, *small, "--json")
@@ -224,7 +224,7 @@ def surface(work):
     refused("sample: no vocabulary", 65, "train.vocabulary", "sample", ROOT / "fixtures/checkpoints/char-rnn.pt")
     refused("sample: temperature", 64, "engine.sampling", "sample", model, "--temperature", 0)
     refused("sample: contradiction", 64, "train.option", "sample", model, "--greedy", "--top-k", 3)
-    refused("sample: no file", 66, "file.open", "sample", f"{work}/none.h5")
+    refused("sample: no file", 66, "file.missing", "sample", f"{work}/none.h5")
     full = subprocess.run(f"'{TRAIN}' sample '{model}' > /dev/full", shell=True, capture_output=True)
     check("sample: full device", full.returncode == 74, str(full))
 
