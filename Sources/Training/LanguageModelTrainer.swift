@@ -23,6 +23,8 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   /// The weights of the best validation, if there was one.
   public internal(set) var best: LanguageModel<S>?
 
+  /// The processes that train together, this one among them.
+  public let processes: any TrainingProcesses
   let fingerprint: TextFingerprint
   var stateful: StatefulModel<S>
   var optimizer: any Optimizer<S>
@@ -50,27 +52,30 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   ///
   /// Throws `train.empty-text` for a text too short for the rows, and what the plan and the vocabulary
   /// throw.
-  public init(_ plan: TrainingPlan, text: [UInt8]) throws {
+  public init(
+    _ plan: TrainingPlan, text: [UInt8], processes: any TrainingProcesses = SingleProcess()
+  ) throws {
     let vocabulary = try Vocabulary(
       plan.level, of: text, limit: plan.vocabularySize > 0 ? plan.vocabularySize : nil)
     try self.init(
-      plan, vocabulary: vocabulary, text: text
+      plan, vocabulary: vocabulary, text: text, processes: processes
     ) { try LanguageModel(plan, vocabulary: vocabulary) }
   }
 
   init(
     _ plan: TrainingPlan, vocabulary: Vocabulary, text: [UInt8],
-    model: () throws -> LanguageModel<S>
+    processes: any TrainingProcesses, model: () throws -> LanguageModel<S>
   ) throws {
     try plan.validate()
     let all = try vocabulary.encode(text)
     let split = all.count - Int(Double(all.count) * plan.validation)
     tokens = Array(all[..<split])
     heldOut = Array(all[split...])
-    guard tokens.count >= max(2, plan.rows) else {
+    let rows = plan.rows * processes.count
+    guard tokens.count >= max(2, rows) else {
       throw RecurrentError(
         .malformed, "train.empty-text", found: "\(tokens.count) tokens to train on",
-        expected: "at least \(max(2, plan.rows)), one for every row of the batch",
+        expected: "at least \(max(2, rows)), one for every row of the batch",
         hint: "Use a longer text or a smaller --batch.")
     }
     guard heldOut.count >= 2 || plan.patience == 0 && plan.schedule != .plateau else {
@@ -79,8 +84,8 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
         expected: "at least 2", hint: "Use a longer text or a larger --validation.")
     }
     self.vocabulary = vocabulary
-    blocks = try SequentialBlocks(
-      length: tokens.count, steps: plan.blockSteps, rows: plan.rows)
+    self.processes = processes
+    blocks = try SequentialBlocks(length: tokens.count, steps: plan.blockSteps, rows: rows)
     var plan = plan
     if plan.limit == 0 {
       let steps = (plan.epochs * Double(blocks.perEpoch)).rounded(.up)
@@ -113,8 +118,8 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   public var tokenCount: Int { tokens.count }
   /// The tokens that are validated on.
   public var heldOutCount: Int { heldOut.count }
-  /// The tokens of a step.
-  public var tokensPerStep: Int { plan.rows * plan.blockSteps }
+  /// The tokens of a step, those of all processes.
+  public var tokensPerStep: Int { blocks.rows * plan.blockSteps }
 
   /// Whether the limit is reached or patience is at its end.
   public var isFinished: Bool { stepCount >= plan.limit || hasStalled }
@@ -131,14 +136,19 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   /// Throws `train.diverged`, and changes nothing, if the loss or a gradient is no longer finite.
   @discardableResult
   public mutating func advance() throws -> Step {
-    let (inputs, targets) = try blocks.languageModelBlock(stepCount, of: tokens)
+    let (allInputs, allTargets) = try blocks.languageModelBlock(stepCount, of: tokens)
+    let inputs = processes.own(allInputs, width: plan.rows)
+    let targets = processes.own(allTargets, width: plan.rows)
     let shape = [plan.blockSteps, plan.rows]
     var next = stateful
-    let masks = plan.dropout > 0 ? SharedGenerator(dropoutGenerator) : nil
+    let masks =
+      plan.dropout > 0 ? SharedGenerator(dropoutGenerator, plan.blockSteps, processes) : nil
     var gradients = try next.backward(
       ids: inputs, shape: shape, dropout: masks?.masks,
       targets: .classes(targets, shape: shape), loss: .crossEntropy())
     var groups = gradients.parameterGroups
+    // All rows have equally many tokens: the mean of the processes' means is the mean of all.
+    try processes.average(&groups, and: &gradients.loss)
     // A limit of infinity measures the norm and scales by 1.
     let norm = clipByGlobalNorm(
       &groups, max: plan.clipNorm > 0 ? S(plan.clipNorm) : .greatestFiniteMagnitude)
@@ -176,7 +186,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   public func validationLoss() throws -> Double? {
     guard heldOut.count >= 2 else { return nil }
     // Every row is read once, without wrapping around; what is left over after the last row is not.
-    let rows = max(1, min(plan.rows, (heldOut.count - 1) / plan.blockSteps))
+    let rows = max(1, min(blocks.rows, (heldOut.count - 1) / plan.blockSteps))
     let span = (heldOut.count - 1) / rows
     var model = try StatefulModel(stateful.model)
     var sum = 0.0
@@ -221,13 +231,22 @@ extension SequentialBlocks {
 }
 
 /// A generator whose masks advance it, so that it can go on where they ended.
+///
+/// Every process draws the masks of all rows and takes its own, as if there were one process.
 private final class SharedGenerator {
   var generator: TorchGenerator
+  private let steps: Int
+  private let processes: any TrainingProcesses
 
-  init(_ generator: TorchGenerator) { self.generator = generator }
+  init(_ generator: TorchGenerator, _ steps: Int, _ processes: any TrainingProcesses) {
+    (self.generator, self.steps, self.processes) = (generator, steps, processes)
+  }
 
   var masks: DropoutMasks {
-    DropoutMasks { count, keep in (0..<count).map { _ in self.generator.nextDouble() < keep } }
+    DropoutMasks { [self] count, keep in
+      let all = (0..<count * processes.count).map { _ in generator.nextDouble() < keep }
+      return processes.own(all, width: count / steps)
+    }
   }
 }
 

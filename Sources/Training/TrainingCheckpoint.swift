@@ -6,8 +6,8 @@
 //   generator.dropout     the generator, 5056 bytes as torch.get_rng_state()
 //   validation.losses     f64, one per validation
 //
-// Metadata: those of the model, and `rnn-train`, a JSON object with the version, the step, the text's
-// size and fingerprint, and the plan.
+// Metadata: those of the model, and `rnn-train`, a JSON object with the version, the step, the
+// number of processes, the text's size and fingerprint, and the plan.
 
 import Conversion
 import RNNEngine
@@ -23,6 +23,7 @@ public struct TrainingCheckpoint: Sendable {
   /// The metadata key that makes a file a checkpoint.
   static let metadataKey = "rnn-train"
   private static let version = 1
+  private let processCount: Int
   private let state: StateDict
   private let fingerprint: TextFingerprint
   private let path: String
@@ -41,9 +42,10 @@ public struct TrainingCheckpoint: Sendable {
       }
       guard let step = json["step"]?.intValue, step >= 0, step <= TrainingPlan.mostSteps,
         let bytes = json["text_bytes"]?.intValue, let hash = json["text_hash"]?.stringValue,
-        let plan = json["plan"]
+        let plan = json["plan"], let processes = json["processes"]?.intValue
       else { throw Self.refusal("no step, text or plan") }
       stepCount = step
+      processCount = processes
       fingerprint = TextFingerprint(count: bytes, hash: hash)
       do {
         self.plan = try TrainingPlan(plan)
@@ -76,13 +78,19 @@ public struct TrainingCheckpoint: Sendable {
   ///
   /// Throws `train.text-changed` for another text, `train.checkpoint` for tensors that do not fit.
   public func resume<S: Scalar>(
-    _ type: S.Type = S.self, text: [UInt8], limit: Int? = nil, epochs: Double? = nil
+    _ type: S.Type = S.self, text: [UInt8], limit: Int? = nil, epochs: Double? = nil,
+    processes: any TrainingProcesses = SingleProcess()
   ) throws -> LanguageModelTrainer<S> {
     do {
       guard TextFingerprint(text) == fingerprint else {
         throw RecurrentError(
           .malformed, "train.text-changed", found: "another text of \(text.count) bytes",
           expected: "the \(fingerprint.count) bytes that the checkpoint was trained on")
+      }
+      guard processes.count == processCount else {
+        throw RecurrentError(
+          .usage, "train.processes", found: "\(processes.count) processes",
+          expected: "\(processCount), as the training began")
       }
       guard let vocabularyText = state.metadata[Vocabulary.metadataKey] else {
         throw Self.refusal("no vocabulary")
@@ -91,7 +99,9 @@ public struct TrainingCheckpoint: Sendable {
       var plan = plan
       if let epochs { (plan.limit, plan.epochs) = (0, epochs) }
       if let limit { plan.limit = limit }
-      var trainer = try LanguageModelTrainer<S>(plan, vocabulary: vocabulary, text: text) {
+      var trainer = try LanguageModelTrainer<S>(
+        plan, vocabulary: vocabulary, text: text, processes: processes
+      ) {
         try model("model.", vocabulary)
       }
       let optimizerState = try Self.part("optimizer.", of: state)
@@ -102,7 +112,8 @@ public struct TrainingCheckpoint: Sendable {
       try trainer.optimizer.restore(memory)
       if let h = state["state.h"] {
         trainer.stateful.setState(
-          h: try NDArray(h), c: try state["state.c"].map { try NDArray($0) })
+          h: try processes.ownRows(NDArray(h)),
+          c: try state["state.c"].map { try processes.ownRows(NDArray($0)) })
       }
       guard let generator = state["generator.dropout"], let losses = state["validation.losses"]
       else { throw Self.refusal("no generator or no validations") }
@@ -140,8 +151,11 @@ public struct TrainingCheckpoint: Sendable {
 
 extension LanguageModelTrainer {
   /// Replaces the checkpoint at a path, read back and compared before it appears.
+  ///
+  /// All processes call it, and the first one writes.
   public func writeCheckpoint(to path: String) throws {
     let state = try checkpoint()
+    guard processes.rank == 0 else { return }
     try WeightFormat.safetensors.write(state, to: path, overwrite: true) { written in
       try written.checkReadBack(of: state)
     }
@@ -158,8 +172,8 @@ extension LanguageModelTrainer {
     for (name, array) in optimizer.state.entries {
       try state.append("optimizer.\(name)", array.tensor)
     }
-    if let h = stateful.h { try state.append("state.h", h.tensor) }
-    if let c = stateful.c { try state.append("state.c", c.tensor) }
+    if let h = stateful.h { try state.append("state.h", processes.gatherRows(h).tensor) }
+    if let c = stateful.c { try state.append("state.c", processes.gatherRows(c).tensor) }
     let generator = dropoutGenerator.stateBytes
     try state.append(
       "generator.dropout", Tensor(dtype: .u8, shape: [generator.count], bytes: generator))
@@ -167,7 +181,8 @@ extension LanguageModelTrainer {
     state.metadata[TrainingCheckpoint.metadataKey] =
       JSON.object([
         "version": .number(1), "step": .number(stepCount),
-        "text_bytes": .number(fingerprint.count), "text_hash": .string(fingerprint.hash),
+        "processes": .number(processes.count), "text_bytes": .number(fingerprint.count),
+        "text_hash": .string(fingerprint.hash),
         "plan": plan.json,
       ]).serialized()
     return state

@@ -58,6 +58,7 @@ struct TrainCommand: Tool {
       throw RecurrentError(
         .usage, "train.option", at: "--\(name)", found: "\(value)", expected: "0 or more")
     }
+    let processes = try OpenMPI.launched()
     // Hours of work should not end at a name that cannot be written.
     _ = try WeightFormat.forWriting(path: model)
     try checkWritable(model, hint: nil)
@@ -73,15 +74,19 @@ struct TrainCommand: Tool {
       let saved = try TrainingCheckpoint(contentsOf: checkpointPath)
       try checkAgreement(of: given, with: saved.plan)
       return saved.plan.precision == .f64
-        ? try train(resumed(saved, bytes, Double.self))
-        : try train(resumed(saved, bytes, Float.self))
+        ? try train(resumed(saved, bytes, processes, Double.self), processes)
+        : try train(resumed(saved, bytes, processes, Float.self), processes)
     }
     var plan = TrainingPlan()
     for (name, value) in given { try plan.set(name, value) }
     do {
       return plan.precision == .f64
-        ? try train(LanguageModelTrainer<Double>(plan, text: bytes))
-        : try train(LanguageModelTrainer<Float>(plan, text: bytes))
+        ? try train(
+          LanguageModelTrainer<Double>(plan, text: bytes, processes: processes ?? SingleProcess()),
+          processes)
+        : try train(
+          LanguageModelTrainer<Float>(plan, text: bytes, processes: processes ?? SingleProcess()),
+          processes)
     } catch let error as RecurrentError {
       throw error.kind == .usage ? error : error.inFile(text)
     }
@@ -113,20 +118,24 @@ struct TrainCommand: Tool {
   }
 
   private func resumed<S: Scalar>(
-    _ saved: TrainingCheckpoint, _ bytes: [UInt8], _ type: S.Type
+    _ saved: TrainingCheckpoint, _ bytes: [UInt8], _ processes: OpenMPI?, _ type: S.Type
   ) throws -> LanguageModelTrainer<S> {
     var plan = saved.plan
     for (name, value) in options.given { try plan.set(name, value) }
     return try saved.resume(
       text: bytes, limit: options.steps == nil ? nil : plan.limit,
-      epochs: options.epochs == nil ? nil : plan.epochs)
+      epochs: options.epochs == nil ? nil : plan.epochs,
+      processes: processes ?? SingleProcess())
   }
 
-  private func train<S: Scalar>(_ start: LanguageModelTrainer<S>) throws -> Int32 {
+  private func train<S: Scalar>(
+    _ start: LanguageModelTrainer<S>, _ processes: OpenMPI?
+  ) throws -> Int32 {
     var trainer = start
-    let log = try log.map { try LogFile(path: $0) }
+    let isFirst = start.processes.rank == 0
+    let log = try isFirst ? log.map { try LogFile(path: $0) } : nil
     let display = TrainingDisplay(
-      isQuiet: quiet || json, printEvery: printEvery,
+      isQuiet: quiet || json || !isFirst, printEvery: printEvery,
       unit: trainer.plan.level == .word ? .word : .char)
     try display.begin(trainer)
     try log?.write([
@@ -134,7 +143,12 @@ struct TrainCommand: Tool {
     ])
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
-    while !trainer.isFinished, Interruption.signal == nil {
+    var stop = 0
+    while !trainer.isFinished {
+      // All processes must stop after the same step.
+      stop = Int(Interruption.signal ?? 0)
+      if let processes { stop = try processes.largest(stop) }
+      if stop != 0 { break }
       let step = try trainer.advance()
       last = step
       try log?.write(display.record(step))
@@ -145,26 +159,29 @@ struct TrainCommand: Tool {
     }
     display.clear()
     try trainer.writeCheckpoint(to: checkpointPath)
-    let signal = trainer.isFinished ? nil : Interruption.signal
+    let signal = stop == 0 ? nil : Int32(stop)
+    defer { processes?.finish() }
+    guard isFirst else { return 0 }
     var finalLoss: Double?
     if signal == nil {
       finalLoss = try finish(&trainer)
     }
-    let stop = signal != nil ? "signal" : trainer.hasStalled ? "patience" : "limit"
+    let reason = signal != nil ? "signal" : trainer.hasStalled ? "patience" : "limit"
     if json {
       Output.line(
         display.summary(
-          trainer, last: last, validation: finalLoss, stop: stop,
+          trainer, last: last, validation: finalLoss, stop: reason,
           files: (signal == nil ? model : nil, checkpointPath)
         ).serialized())
     } else if !quiet {
       display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
     }
-    try log?.write(["event": .string(stop), "step": .number(trainer.stepCount)])
+    try log?.write(["event": .string(reason), "step": .number(trainer.stepCount)])
     if let signal {
       Output.complain(
         "rnn-train: stopped at step \(trainer.stepCount); \(escapedForTerminal(checkpointPath)) is"
           + " saved.\nhint: the same command with --resume goes on.\n")
+      processes?.finish()
       Interruption.end(by: signal)
     }
     return 0
