@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,10 +230,32 @@ def surface(work):
     check("sample: full device", full.returncode == 74, str(full))
 
 
+def processes(work):
+    """K processes are one with K times the rows; where there is no mpirun, that is said."""
+    if not shutil.which("mpirun"):
+        return print("no mpirun: training with several processes was not checked")
+    plan = ["--hidden", 12, "--layers", 2, "--dropout", 0.2, "--embedding", 6, "--bptt", 10, "--steps", 40,
+            "--validate-every", 9, "--dtype", "f64", "--quiet"]
+    ok("one process", TEXT, f"{work}/one.npz", *plan, "--batch", 6)
+    one = np.load(f"{work}/one.npz")
+    allowed = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    for number in (2, 3):
+        model = f"{work}/{number}.npz"
+        command = ["mpirun", "--oversubscribe", "-n", str(number), TRAIN, str(TEXT), model, *map(str, plan)]
+        command += ["--batch", str(6 // number)]
+        result = subprocess.run(command, capture_output=True, timeout=120, env=allowed)
+        check(f"{number} processes: train", result.returncode == 0, result.stderr.decode()[-300:])
+        several = np.load(model)
+        worst = max(np.abs(one[k] - several[k]).max() for k in one if one[k].dtype.kind == "f")
+        check(f"{number} processes: the weights of one", worst < 1e-12, str(worst))
+        refused(f"{number} processes: not resumed by one", 64, "train.processes", TEXT, model, "--resume")
+
+
 with tempfile.TemporaryDirectory() as folder:
     against_pytorch(folder)
     interrupted(folder)
     surface(folder)
+    processes(folder)
 for problem in problems:
     print(problem)
 print(f"{count - len(problems)} of {count} checks passed")
