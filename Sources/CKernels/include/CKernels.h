@@ -94,6 +94,10 @@ typedef struct ck_kernels {
   void (*tanh)(const void *x, void *y, long count);
   void (*sigmoid)(const void *x, void *y, long count);
   void (*exp)(const void *x, void *y, long count);
+
+  // For the benchmark: how many operations it did in registers, and the sum of what it read.
+  double (*peak_arithmetic)(long rounds);
+  double (*peak_reading)(const void *from, long count);
 } ck_kernels;
 
 // The best kernels of this processor for elements of 4 or 8 bytes, or those with the name given
