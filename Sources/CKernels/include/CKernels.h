@@ -5,6 +5,8 @@
 // whatever the number of rows: a row alone has the bits that it has in a batch.
 #pragma once
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -42,6 +44,7 @@ typedef struct ck_forward {
   void *cells;
   void *output;
   void *scratch;  // (N, H) elements with a projection
+  int backwards;  // whether the first step reads the matrices from their end
 } ck_forward;
 
 // What a backward sweep reads and writes; see BackwardBuffers in RNNEngine.
@@ -70,10 +73,10 @@ typedef struct ck_kernels {
   void (*pack)(
       const void *b, long row_stride, long column_stride, long k, long n, void *packed);
 
-  // C (m, n) = bias + A B, or C += A B without a bias.
+  // C (m, n) = bias + A B, or C += A B without a bias; `backwards` begins with the last columns.
   void (*product)(
       const void *a, long a_stride, long m, long k, const void *packed, long n, const void *bias,
-      void *c, long c_stride);
+      void *c, long c_stride, int backwards);
 
   // Runs steps first..<end of a sweep.
   void (*forward)(const ck_sweep *sweep, long first, long end, const ck_forward *buffers);
@@ -103,6 +106,11 @@ typedef struct ck_kernels {
 // The best kernels of this processor for elements of 4 or 8 bytes, or those with the name given
 // ("avx512", "avx2", "sse2", "neon"); NULL where the processor or the build has none.
 const ck_kernels *ck_find(long element_size, const char *name);
+
+// Uninitialised memory at 64 bytes' alignment; blocks that were given back, 256 MB at most, wait for the
+// next taker of the same size. Ends the program where there is no memory, as Swift's arrays do.
+void *ck_take(size_t bytes);
+void ck_give(void *block, size_t bytes);
 
 // One share of a job: index of count.
 typedef void (*ck_job)(void *context, int index, int count);
