@@ -4,6 +4,7 @@
 //   time MILLISECONDS POINT   microseconds per time step, the best of so much time
 //   check POINT               some numbers of the result
 //   threads COUNT             ok
+//   allocations RUNS POINT    heap allocations of so many runs, under tools/streaming_allocations
 //   peaks                     operations a second (f32, f64), then bytes and bytes a second, in pairs
 
 import RNNEngine
@@ -23,6 +24,11 @@ func now(_ clock: clockid_t = CLOCK_MONOTONIC) -> Double {
   return Double(time.tv_sec) + 1e-9 * Double(time.tv_nsec)
 }
 
+/// The count of a library that goes before libc, if there is one.
+private let allocationCounter: (@convention(c) () -> Int)? = dlsym(
+  UnsafeMutableRawPointer(bitPattern: 0), "counted_allocations"
+).map { unsafeBitCast($0, to: (@convention(c) () -> Int).self) }
+
 @main
 enum Benchmark {
   static func main() throws {
@@ -41,6 +47,16 @@ enum Benchmark {
       case ("check", 10):
         guard let point = Point(Array(words[1...])) else { fallthrough }
         print(try Workload(point).numbers().map(\.description).joined(separator: " "))
+      case ("allocations", 11):
+        guard let point = Point(Array(words[2...])), let count = allocationCounter else {
+          fallthrough
+        }
+        let run = try Workload(point).run
+        // What is made once, at the first runs, does not count.
+        for _ in 0..<3 { try run() }
+        let before = count()
+        for _ in 0..<(Int(words[1]) ?? 1000) { try run() }
+        print(count() - before)
       case ("time", 11):
         guard let point = Point(Array(words[2...])) else { fallthrough }
         if prepared?.point != point {

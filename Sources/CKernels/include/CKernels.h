@@ -20,6 +20,18 @@ typedef enum ck_cell {
   CK_GRU_RESET_BEFORE = 4
 } ck_cell;
 
+// Operations of optimisers: what becomes of a.
+typedef enum ck_step {
+  CK_STEP_SCALE = 0,         // a f
+  CK_STEP_ADD = 1,           // a + b f
+  CK_STEP_ADD_PRODUCT = 2,   // a + (f b) c
+  CK_STEP_ADD_QUOTIENT = 3,  // a + f b / c
+  CK_STEP_NEAR = 4,          // a + f (b - a)
+  CK_STEP_FAR = 5,           // b + f (b - a)
+  CK_STEP_DENOMINATOR = 6,   // sqrt(b) / f + g
+  CK_STEP_MAXIMUM = 7        // the larger of a and b, NaN where b is
+} ck_step;
+
 // One direction of one layer over a schedule of time steps.
 typedef struct ck_sweep {
   int cell;
@@ -97,6 +109,10 @@ typedef struct ck_kernels {
   void (*tanh)(const void *x, void *y, long count);
   void (*sigmoid)(const void *x, void *y, long count);
   void (*exp)(const void *x, void *y, long count);
+
+  // One ck_step on `count` elements; an operand that it does not have may be NULL.
+  void (*step)(
+      int operation, void *a, const void *b, const void *c, double f, double g, long count);
 
   // For the benchmark: how many operations it did in registers, and the sum of what it read.
   double (*peak_arithmetic)(long rounds);

@@ -127,7 +127,7 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   }
 
   /// So many units of `work` multiplications are worth a thread.
-  private func grain(_ work: Int) -> Int { max(1, 400_000 / max(1, work)) }
+  private func grain(_ work: Int) -> Int { max(1, 1_000_000 / max(1, work)) }
 
   @inline(__always)
   private func forRows(
