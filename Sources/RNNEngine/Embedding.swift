@@ -79,7 +79,9 @@ public struct Embedding<S: Scalar>: Sendable {
     result.elements.withUnsafeMutableBufferPointer { sums in
       gradOutput.elements.withUnsafeBufferPointer { gradients in
         for (row, index) in indices.enumerated() where index != paddingIndex {
-          for column in 0..<width { sums[index * width + column] += gradients[row * width + column] }
+          for column in 0..<width {
+            sums[index * width + column] += gradients[row * width + column]
+          }
         }
       }
     }

@@ -113,8 +113,8 @@ struct Stack<S: Scalar>: Sendable {
         let end = min(start + chunk, schedule.steps)
         run(
           sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end,
-          input: input, trace: trace.elements, initial: initial.h, cells: &states.c, output: &output,
-          scratch: &scratch)
+          input: input, trace: trace.elements, initial: initial.h, cells: &states.c,
+          output: &output, scratch: &scratch)
       }
       schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
         let place = row * sweep.outputStride + sweep.outputOffset

@@ -82,8 +82,10 @@ public struct Linear<S: Scalar>: Sendable {
   /// Maps rows (rows, H) to (rows, C).
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  func apply(_ x: [S], rows: Int, into result: inout [S]) {
-    let kernels = kernels(for: S.self)
+  func apply(
+    _ x: [S], rows: Int, into result: inout [S], with given: (any RecurrentKernels<S>)? = nil
+  ) {
+    let kernels = given ?? kernels(for: S.self)
     kernels.project(
       x, Block(rows: rows, columns: inputSize),
       weight: forwardWeight.get {

@@ -71,7 +71,7 @@ public final class ModelStream<S: Scalar> {
         addsInput: configuration.addsInput(of: layer))
     }
     norms = try (0..<configuration.layerCount).map { try stack.layerNorm(after: $0) }
-    kernels = RNNEngine.kernels(for: S.self)
+    kernels = RNNEngine.kernels(for: S.self).undivided
     let (size, hidden) = (configuration.stateSize, configuration.hiddenSize)
     func zeros(_ count: Int) -> [S] { [S](repeating: 0, count: count * batch) }
     func room(_ count: Int) -> Room<S> {
@@ -203,6 +203,6 @@ public final class ModelStream<S: Scalar> {
     output.withUnsafeMutableBufferPointer {
       $0.baseAddress?.update(from: input.elements, count: count)
     }
-    if let head = model.head { head.apply(output, rows: batch, into: &logits) }
+    if let head = model.head { head.apply(output, rows: batch, into: &logits, with: kernels) }
   }
 }

@@ -51,12 +51,13 @@ enum Benchmark {
         guard let point = Point(Array(words[2...])), let count = allocationCounter else {
           fallthrough
         }
-        let run = try Workload(point).run
+        let (run, runs) = (try Workload(point).run, Int(words[1]) ?? 1000)
         // What is made once, at the first runs, does not count.
         for _ in 0..<3 { try run() }
         let before = count()
-        for _ in 0..<(Int(words[1]) ?? 1000) { try run() }
-        print(count() - before)
+        for _ in 0..<runs { try run() }
+        let after = count()
+        print(after - before)
       case ("time", 11):
         guard let point = Point(Array(words[2...])) else { fallthrough }
         if prepared?.point != point {

@@ -12,6 +12,13 @@ import CKernels
 struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   /// A constant of the program.
   private let table: UnsafePointer<ck_kernels>
+  private var divides = true
+
+  var undivided: Self {
+    var kernels = self
+    kernels.divides = false
+    return kernels
+  }
 
   /// The kernels with that name ("avx512", "avx2", "sse2", "neon"), or the best; `nil` where the
   /// processor has none.
@@ -112,8 +119,8 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     inParallel(block.rows, grain: grain(block.columns * inputSize)) { rows in
       table.pointee.product(
         gradient + (block.offset + rows.lowerBound * block.stride), block.stride, rows.count,
-        block.columns, weight.elements, inputSize, isFirst ? zeros.elements : nil, dInput + rows.lowerBound * inputSize,
-        inputSize, 0)
+        block.columns, weight.elements, inputSize, isFirst ? zeros.elements : nil,
+        dInput + rows.lowerBound * inputSize, inputSize, 0)
     }
   }
 
@@ -127,7 +134,9 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   }
 
   /// So many units of `work` multiplications are worth a thread.
-  private func grain(_ work: Int) -> Int { max(1, 1_000_000 / max(1, work)) }
+  private func grain(_ work: Int) -> Int {
+    divides ? max(1, 1_000_000 / max(1, work)) : .max
+  }
 
   @inline(__always)
   private func forRows(

@@ -3,6 +3,8 @@
 
 /// Kernels that run anywhere.
 struct PortableKernels<S: Scalar>: RecurrentKernels {
+  var undivided: Self { self }
+
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func pack(

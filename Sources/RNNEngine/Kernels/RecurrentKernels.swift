@@ -66,6 +66,9 @@ struct BackwardBuffers<S: Scalar> {
 protocol RecurrentKernels<S>: Sendable {
   associatedtype S: Scalar
 
+  /// The same kernels on the caller's thread alone, which allocate nothing.
+  var undivided: Self { get }
+
   /// Rearranges a matrix (rows, columns) to stand on the right of products.
   func pack(
     _ matrix: UnsafePointer<S>, rowStride: Int, columnStride: Int, rows: Int, columns: Int
