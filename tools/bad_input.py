@@ -86,6 +86,76 @@ def convert_cases(folder):
     yield "a zip of something else", buffer.getvalue(), 69, "zip.contents"
 
 
+def batch_cases(folder):
+    """A batch refuses before it writes, and where one file fails the others are converted."""
+    tree, out = folder / "tree", folder / "batch-out"
+    (tree / "a").mkdir(parents=True)
+    (tree / "a" / "good.pt").write_bytes(GOOD.read_bytes())
+    (tree / "b.npz").write_bytes(network())
+    (tree / "notes.txt").write_text("no weights")
+    to = ["--to", "h5"]
+    def refuse(title, status, reason, *arguments):
+        expect(title, status, reason, "rnn-convert", "--batch", *arguments)
+        if out.exists():
+            problems.append(f"{title}: {out} was created")
+    refuse("batch without --to", 64, "usage.arguments", tree, out)
+    refuse("batch without an output", 64, "usage.arguments", tree, *to)
+    refuse("batch with no jobs", 64, "usage.arguments", tree, out, *to, "--jobs", "0")
+    refuse("batch into itself", 64, "batch.nested", tree, tree / "a" / "new", *to)
+    refuse("batch with a collision", 64, "batch.collision", tree, tree / "b.npz", out, *to)
+    refuse("batch over its input", 64, "batch.collision", tree / "b.npz", tree, "--to", "npz", "--force")
+    refuse("batch into a file", 73, "output.not-directory", tree / "a", tree / "b.npz", *to)
+    refuse("batch into a read-only container", 64, "usage.read-only", tree, out, "--to", "npy")
+    (folder / "nothing").mkdir()
+    refuse("batch of nothing", 66, "batch.none", folder / "nothing", out, *to)
+    expect("three files without --batch", 64, "usage.arguments", "rnn-convert", GOOD, GOOD, out)
+    expect("one file", 64, "usage.arguments", "rnn-convert", GOOD)
+    expect("--jobs without --batch", 64, "usage.arguments", "rnn-convert", GOOD, out, "--jobs", "2")
+    (tree / "damaged.pt").write_bytes(GOOD.read_bytes()[:-100])
+    expect("batch with a damaged file", 65, "zip.end", "rnn-convert", "--batch", tree, out, *to)
+    written = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    if written != ["a/good.h5", "b.h5"]:
+        problems.append(f"batch with a damaged file: wrote {written}")
+    expect("batch again", 73, "output.exists", "rnn-convert", "--batch", tree, out, *to, folder=out)
+    # The worst of several: a place that cannot be written to is worse than a damaged input.
+    (out / "b.h5").unlink()
+    (out / "b.h5").mkdir()
+    result = run("rnn-convert", "--batch", tree, folder / "none.pt", out, *to, "--force", "--json")
+    report = json.loads(result.stdout)
+    errors = [f["error"]["reason"] for f in report["files"] if "error" in f]
+    if (result.returncode, report["status"], report["converted"], report["failed"]) != (73, 73, 1, 3) or \
+            errors != ["output.not-regular", "zip.end", "file.missing"]:
+        problems.append(f"batch with several failures: status {result.returncode}\n{result.stdout}")
+    if result.stderr.count("error[") != 3:
+        problems.append(f"batch with several failures: messages\n{result.stderr}")
+
+
+def diff_cases(folder):
+    other = folder / "other.h5"
+    run("rnn-convert", GOOD, other, "--dtype", "f64")
+    expect("a file and itself", 0, None, "rnn-inspect", GOOD, "--diff", GOOD)
+    expect("other types", 1, None, "rnn-inspect", GOOD, "--diff", other)
+    expect("--diff of nothing", 66, "file.missing", "rnn-inspect", GOOD, "--diff", folder / "none.pt")
+    expect("--diff and --stats", 64, "usage.arguments", "rnn-inspect", GOOD, "--diff", GOOD, "--stats")
+    other.unlink()
+    # Two modules in one file: both are listed, with what is assumed of each; choosing needs --module.
+    rng = np.random.default_rng(5)
+    arrays = {f"{prefix}.weight_{kind}_l0": rng.normal(size=(rows, columns))
+              for prefix, rows, size in (("first", 7, 3), ("second.rnn", 20, 4))
+              for kind, columns in (("ih", size), ("hh", 7 if rows == 7 else 5))}
+    np.savez(folder / "two.npz", **arrays)
+    report = json.loads(run("rnn-inspect", folder / "two.npz", "--json").stdout)
+    found = [(m["prefix"], m["architecture"]["cell"], m["architecture"]["hidden_size"]) for m in report["modules"]]
+    if found != [("first", "rnn_tanh", 7), ("second.rnn", "lstm", 5)]:
+        problems.append(f"two modules: {found}")
+    text = run("rnn-inspect", folder / "two.npz").stdout
+    if "first: assumed nonlinearity tanh" not in text or "lstm, 1 layer, input 4, hidden 5" not in text:
+        problems.append(f"two modules:\n{text}")
+    expect("two modules, one wanted", 65, "weights.ambiguous", "rnn-convert", folder / "two.npz",
+           folder / "two.h5", "--as", "textbook-d3")
+    (folder / "two.npz").unlink()
+
+
 def permission_case(folder):
     """Runs as nobody where we are root, because root may read everything."""
     global count
@@ -137,6 +207,8 @@ def main():
         expect("unknown extension", 64, "usage.extension", "rnn-convert", GOOD, folder / "out.xyz")
         expect("unknown flag", 64, "usage.arguments", "rnn-convert", GOOD, out, "--frobnicate")
         expect("unknown convention", 64, "usage.convention", "rnn-convert", GOOD, out, "--as", "latin")
+        expect("a convention in another framework's file", 64, "usage.convention", "rnn-convert", GOOD,
+               folder / "x.keras", "--as", "mlx", folder=folder)
         expect("read-only container", 64, "usage.read-only", "rnn-convert", GOOD, folder / "x.npy",
                "--to", "npy")
         expect("inexpressible", 65, "convention.inexpressible", "rnn-convert", GOOD,
@@ -151,6 +223,8 @@ def main():
             if result.returncode != 74:
                 problems.append(f"full standard output: status {result.returncode}, expected 74")
         permission_case(folder)
+        batch_cases(folder)
+        diff_cases(folder)
         result = run("rnn-convert", folder / "none.pt", out, "--json")
         if json.loads(result.stdout)["error"]["reason"] != "file.missing":
             problems.append(f"--json of an error: {result.stdout}")

@@ -24,6 +24,7 @@ public protocol Tool: ParsableCommand {
 extension Tool {
   /// Runs the tool with the process's arguments; never returns.
   public static func launch() -> Never {
+    HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self
     do {
@@ -65,12 +66,17 @@ extension Tool {
     if json {
       Output.write(JSON.object([.init(key: "error", value: error.json)]).serialized() + "\n")
     }
+    Output.complain(message(for: error, consequence: consequence))
+  }
+
+  /// The line or two that standard error gets.
+  public static func message(for error: RecurrentError, consequence: String?) -> String {
     let end = consequence.map { " " + $0 } ?? ""
     var text = "\(toolName): error[\(error.reason)]: \(error.description)."
     if text.hasSuffix("..") { text.removeLast() }
     text += end + "\n"
     if let hint = error.hint { text += "hint: \(escapedForTerminal(hint, limit: 1000))\n" }
-    Output.complain(text)
+    return text
   }
 }
 
@@ -99,6 +105,19 @@ public enum Output {
       _ = send("error[output.write]: standard output: \(code).\n", to: STDERR_FILENO)
       leave(Int32(RecurrentError.Kind.inputOutput.rawValue))
     }
+  }
+
+  /// Whether standard output is a terminal.
+  public static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+  /// Whether the locale says that terminals understand UTF-8.
+  public static var drawsUnicode: Bool {
+    // The first of these that is set decides.
+    func variable(_ name: String) -> String? {
+      getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+    let locale = variable("LC_ALL") ?? variable("LC_CTYPE") ?? variable("LANG") ?? ""
+    return ["utf-8", "utf8"].contains { locale.lowercased().hasSuffix($0) }
   }
 
   /// Writes a line to standard output.

@@ -3,17 +3,18 @@ import Tensors
 
 /// A network's parameters by slot, in PyTorch's orientation and the file's element type.
 ///
-/// No arithmetic touches the elements: they move as bytes, so NaN payloads and −0 survive. Only a
-/// convention that stores a sum of biases makes the one rounding that the sum needs.
+/// Nothing is read until bytes are asked for, and then a block at a time. No arithmetic touches the
+/// elements: they move as bytes, so NaN payloads and −0 survive. Only a convention that stores a sum
+/// of biases, or numbers that its framework adds to, makes the one rounding that the sum needs.
 public struct CanonicalWeights: Sendable {
   /// The network.
   public let architecture: Architecture
   /// The element type of all parameters.
   public let dtype: DType
-  /// Row-major blocks.
-  private(set) var blocks: [Slot: [UInt8]]
+  /// Where the elements of each slot lie; what the file has no place for is zero and has none.
+  private let blocks: [Slot: RearrangedSource.Term]
   /// Slots that the file does not store apart (the second bias of a one-bias convention).
-  public private(set) var merged: Set<Slot>
+  public let merged: Set<Slot>
 
   /// How a tensor that holds a sum is made.
   public enum SumRule: Sendable {
@@ -28,36 +29,33 @@ public struct CanonicalWeights: Sendable {
     try self.init(state, architecture: recognition.architecture, tensors: recognition.tensors)
   }
 
-  /// Reads parameters by a table; throws `weights.missing` when a tensor is absent.
+  /// Reads parameters by a table; throws `weights.missing` when a tensor is absent, and
+  /// `tensor.outside-storage` when it is too small.
   public init(_ state: StateDict, architecture: Architecture, tensors: [StoredTensor]) throws {
     self.architecture = architecture
-    var blocks: [Slot: [UInt8]] = [:]
+    var blocks: [Slot: RearrangedSource.Term] = [:]
     var merged: Set<Slot> = []
     var dtype = DType.f32
     for stored in tensors {
+      let place = "tensor \"\(stored.name)\""
       guard let tensor = state[stored.name] else {
         throw RecurrentError(
-          .malformed, "weights.missing", at: "tensor \"\(stored.name)\"", found: "no such tensor",
+          .malformed, "weights.missing", at: place, found: "no such tensor",
           expected: "shape \(stored.shape)")
       }
       dtype = tensor.dtype
-      let bytes = try tensor.bytes()
-      let width = dtype.byteCount
       for placement in stored.placements {
-        for (index, slot) in placement.slots.enumerated() {
-          let size = slot.size(in: architecture)
-          var block = [UInt8](repeating: 0, count: size.rows * size.columns * width)
-          if index == 0 {
-            placement.forEachElement(size) { inBlock, inTensor in
-              for byte in 0..<width {
-                block[inBlock * width + byte] = bytes[inTensor * width + byte]
-              }
-            }
-          } else {
-            merged.insert(slot)
-          }
-          blocks[slot] = block
+        let size = placement.slots[0].size(in: architecture)
+        do {
+          let view = try StridedView(
+            tensor.source, elementSize: dtype.byteCount, shape: [size.rows, size.columns],
+            strides: [placement.rowStride, placement.columnStride], offset: placement.offset)
+          blocks[placement.slots[0]] = RearrangedSource.Term(
+            view: view, addend: placement.addend)
+        } catch let error as RecurrentError {
+          throw error.within(place)
         }
+        merged.formUnion(placement.slots.dropFirst())
       }
     }
     self.dtype = dtype
@@ -65,66 +63,65 @@ public struct CanonicalWeights: Sendable {
     self.merged = merged
   }
 
-  /// Writes the parameters in another convention, in its order of tensors.
+  /// The parameters in another convention, in its order of tensors, worked out when they are read.
+  ///
+  /// Throws `convention.inexpressible` when parameters that are not zero have no place in it.
   public func encoded(as tensors: [StoredTensor], sums: SumRule = .add) throws -> StateDict {
+    if sums == .add { try checkOmissions(tensors) }
     var state = StateDict()
-    let width = dtype.byteCount
-    for stored in tensors {
-      var bytes = [UInt8](repeating: 0, count: stored.shape.reduce(width, *))
-      for placement in stored.placements {
-        let size = placement.slots[0].size(in: architecture)
-        let block = try combined(placement.slots, size, sums)
-        placement.forEachElement(size) { inBlock, inTensor in
-          for byte in 0..<width {
-            bytes[inTensor * width + byte] = block[inBlock * width + byte]
-          }
-        }
-      }
-      try state.append(stored.name, Tensor(dtype: dtype, shape: stored.shape, bytes: bytes))
-    }
+    for stored in tensors { try state.append(stored.name, tensor(stored, sums)) }
     return state
   }
 
+  /// A block, or the sum of several, as the placement stores it, but as a matrix of its own.
+  func matrix(_ placement: Placement) throws -> Tensor {
+    let size = placement.slots[0].size(in: architecture)
+    let alone = Placement(
+      slots: placement.slots, offset: 0, rowStride: size.columns, columnStride: 1,
+      addend: placement.addend)
+    return try tensor(
+      StoredTensor(name: "block", shape: [size.rows, size.columns], placements: [alone]), .add)
+  }
+
   /// Whether writing by a table adds numbers that are not zero, and so rounds.
-  func rounds(writing tensors: [StoredTensor]) -> Bool {
-    tensors.contains { stored in
-      stored.placements.contains { placement in
-        placement.slots.dropFirst().contains { blocks[$0]?.contains { $0 != 0 } ?? false }
-      }
+  func rounds(writing tensors: [StoredTensor]) throws -> Bool {
+    for placement in tensors.flatMap(\.placements) {
+      if let first = blocks[placement.slots[0]], first.addend != placement.addend { return true }
+      for slot in placement.slots.dropFirst() where try !isZero(slot) { return true }
     }
+    return false
   }
 
-  private func combined(_ slots: [Slot], _ size: (rows: Int, columns: Int), _ sums: SumRule)
-    throws -> [UInt8]
-  {
-    guard let first = blocks[slots[0]] else { throw Self.absent(slots[0]) }
-    let rest = sums == .first ? [] : slots.dropFirst().filter { slot in !merged.contains(slot) }
-    guard !rest.isEmpty else { return first }
-    let shape = [size.rows, size.columns]
-    var sum = try Tensor(dtype: dtype, shape: shape, bytes: first).doubles()
-    for slot in rest {
-      guard let block = blocks[slot] else { throw Self.absent(slot) }
-      let terms = try Tensor(dtype: dtype, shape: shape, bytes: block).doubles()
-      for index in sum.indices { sum[index] += terms[index] }
+  /// Whether all bytes of a slot are zero; most slots that are asked for are biases.
+  func isZero(_ slot: Slot) throws -> Bool {
+    guard blocks[slot] != nil else { return true }
+    var isZero = true
+    try matrix(Placement(slots: [slot], offset: 0, rowStride: 0, columnStride: 0)).source
+      .forEachChunk { piece in isZero = isZero && piece.allSatisfy { $0 == 0 } }
+    return isZero
+  }
+
+  private func tensor(_ stored: StoredTensor, _ sums: SumRule) throws -> Tensor {
+    let pieces = stored.placements.map { placement in
+      let slots = sums == .first ? placement.slots.prefix(1) : placement.slots[...]
+      return RearrangedSource.Piece(
+        terms: slots.compactMap { blocks[$0] }, addend: sums == .add ? -placement.addend : 0,
+        placement: placement, size: placement.slots[0].size(in: architecture))
     }
-    return try Tensor.make(sum, shape: shape).converted(to: dtype).0.bytes()
+    return try Tensor(
+      dtype: dtype, shape: stored.shape, source: RearrangedSource(dtype, stored.shape, pieces))
   }
 
-  private static func absent(_ slot: Slot) -> RecurrentError {
-    RecurrentError(
-      .fault, "conversion.slot", at: "\(slot)", found: "no parameters", expected: "a block")
-  }
-}
-
-extension Placement {
-  /// Calls `body` with the position of each element in the row-major block and in the stored tensor.
-  func forEachElement(_ size: (rows: Int, columns: Int), _ body: (Int, Int) -> Void) {
-    for row in 0..<size.rows {
-      var position = offset + row * rowStride
-      for column in 0..<size.columns {
-        body(row * size.columns + column, position)
-        position += columnStride
-      }
+  private func checkOmissions(_ tensors: [StoredTensor]) throws {
+    let placed = Set(tensors.flatMap { $0.placements.flatMap(\.slots) })
+    for slot in Slot.all(in: architecture) where !placed.contains(slot) {
+      guard case .recurrent(let layer, _) = slot.part, try !isZero(slot) else { continue }
+      let gate = architecture.cell.gateNames[slot.gate]
+      throw RecurrentError(
+        .malformed, "convention.inexpressible", at: "layer \(layer)",
+        found: "a \(slot.role.rawValue) of gate \(gate) that is not zero",
+        expected: "zeros: the target has no place for it",
+        hint: "Keep the torch convention, or choose a target that has this parameter.")
     }
   }
 }

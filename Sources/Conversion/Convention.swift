@@ -1,5 +1,6 @@
 import RNNEngine
 import Tensors
+import WeightFormats
 
 /// What the tensors of a file mean: for an architecture, a table of stored tensors and of where in
 /// each of them every gate of every canonical parameter lies.
@@ -22,7 +23,10 @@ public struct Convention: Sendable {
   }
 
   /// All conventions, in the order in which recognition tries them.
-  public static let all: [Convention] = [.torch, .textbookD0, .textbookD1, .textbookD3]
+  public static let all: [Convention] = [
+    .torch, .keras, .onnx, .mlx, .flax, .nnx, .burn, .tensorFlow, .textbookD0, .textbookD1,
+    .textbookD3,
+  ]
 
   /// The convention with a name; throws `.usage` otherwise.
   public static func named(_ name: String) throws -> Convention {
@@ -61,6 +65,19 @@ public struct Convention: Sendable {
   }
 }
 
+extension WeightFormat {
+  /// Throws `usage.convention` where a framework's own container would get names that it cannot read.
+  public func check(holds convention: Convention) throws {
+    guard isFrameworkArchive, let own = expectedConvention,
+      convention.name != own, !otherConventions.contains(convention.name)
+    else { return }
+    throw RecurrentError(
+      .usage, "usage.convention", found: "convention \(convention.name) in container \(name)",
+      expected: ([own] + otherConventions).joined(separator: " or "),
+      hint: "Leave out --as, or choose a neutral container: .h5, .safetensors or .npz.")
+  }
+}
+
 /// The prefixes of names in files that hold more than one module.
 public struct Naming: Sendable, Equatable {
   /// Before every recurrent key, dot included; empty for a bare `nn.RNN`.
@@ -72,6 +89,9 @@ public struct Naming: Sendable, Equatable {
   /// Before the names of each layer and direction, for conventions whose names do not follow from a
   /// number; empty for the convention's customary names.
   public var layers: [[String]]
+  /// Which of a convention's spellings the file uses, where versions or classes of its framework
+  /// differ; empty for the one that is written.
+  var spelling = ""
 
   /// Names prefixes; PyTorch models usually have `embedding.`, `rnn.` and `classifier.`.
   public init(

@@ -17,7 +17,8 @@ extension ConversionLoss {
     }
     for (name, loss) in losses {
       if loss.overflows > 0 {
-        lines.append("\(name): \(loss.overflows) numbers OVERFLOWED to infinity")
+        let place = loss.firstOverflowIndex.map { ", the first at element \($0)" } ?? ""
+        lines.append("\(name): \(loss.overflows) numbers OVERFLOWED to infinity\(place)")
       }
       if loss.underflows > 0 { lines.append("\(name): \(loss.underflows) numbers became zero") }
       if loss.changedNaNs > 0 { lines.append("\(name): \(loss.changedNaNs) NaN payloads changed") }

@@ -16,8 +16,15 @@ public struct ConversionOptions: Sendable {
   public var dtype: DType?
   /// Whether the output is proven equal before it appears.
   public var verifies = true
+  /// The number of parameters up to which both networks are run to prove a change of convention.
+  ///
+  /// Running needs memory in proportion to the parameters; larger networks are proven by comparing
+  /// parameter by parameter, which needs the same memory for any size.
+  public var largestRun = 1 << 21
   /// Whether an existing output may be replaced.
   public var overwrites = false
+  /// Called after every piece of work, on the thread that converts.
+  public var progress: (@Sendable (ConversionProgress) -> Void)?
 
   /// Creates options that keep everything as it is.
   public init() {}
@@ -53,6 +60,8 @@ public struct ConversionPlan: Sendable {
   public let steps: [Step]
   /// Assumptions, and what is not carried over; one line each.
   public let notes: [String]
+  /// The keys of metadata that the output's container has no place for.
+  public let droppedMetadata: [String]
   /// The largest loss of a narrowed tensor, with its name.
   public let losses: [(name: Name, loss: ConversionLoss)]
   /// What will be written.
@@ -67,9 +76,17 @@ public struct ConversionPlan: Sendable {
   /// network, and `conversion.collision` when two tensors would get one name.
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     var options = options
-    self.outputPath = outputPath
-    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
-    self.outputFormat = outputFormat
+    if options.outputFormat == nil {
+      var outputFormat = try WeightFormat.forWriting(path: outputPath)
+      if outputFormat.name == WeightFormat.hdf5.name,
+        options.convention?.name == Convention.keras.name
+      {
+        // Keras has an HDF5 layout of its own, and would not find plain datasets.
+        outputFormat = .kerasLegacy
+      }
+      options.outputFormat = outputFormat
+    }
+    let input: WeightFile
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
     } catch let error as RecurrentError where error.reason == "pt.key" {
@@ -78,12 +95,24 @@ public struct ConversionPlan: Sendable {
       input = try WeightFile(path: inputPath, format: options.inputFormat, key: module)
       options.reading.module = nil
     }
+    try self.init(input, to: outputPath, options: options)
+  }
+
+  /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
+  /// loses, and writes nothing.
+  public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
+    self.input = input
+    self.outputPath = outputPath
+    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    self.outputFormat = outputFormat
     self.options = options
     do {
       var notes: [String] = []
       let network = try Self.network(
-        in: input.state, options,
-        asked: (outputFormat.expectedConvention ?? Convention.torch.name) != Convention.torch.name,
+        in: input.state, options, isArchive: input.format.isFrameworkArchive,
+        // Only a copy inside one framework's own container needs no meaning.
+        asked: (outputFormat.isFrameworkArchive || input.format.isFrameworkArchive)
+          && input.format.name != outputFormat.name,
         &notes)
       let fromArchive = input.format.isFrameworkArchive
       let target =
@@ -93,14 +122,25 @@ public struct ConversionPlan: Sendable {
             // A framework's archive leaves its framework as PyTorch's; neutral files stay as they are.
             ?? (fromArchive ? .torch : network.recognition.convention)
         }
+      if network != nil { try target.map(outputFormat.check(holds:)) }
       changesConvention =
-        network != nil && target?.name != network?.recognition.convention.name
+        network != nil
+        && (target?.name != network?.recognition.convention.name
+          || outputFormat.lacksStructure(input.state.metadata))
+      if let network { try Self.refuseResetBefore(network, in: outputFormat) }
       var (state, steps) = try Self.rearranged(
-        input.state, network, changesConvention ? target : nil)
+        input.state, network, changesConvention ? target : nil,
+        keepsForeign: !outputFormat.isFrameworkArchive)
+      if changesConvention, outputFormat.isFrameworkArchive {
+        notes += (network?.recognition.foreign ?? []).map {
+          "tensor \($0) is left behind: \(outputFormat.name) holds the network's own only"
+        }
+      }
       var losses: [(name: Name, loss: ConversionLoss)] = []
       if let dtype = options.dtype {
-        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype)
+        (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
       }
+      var droppedMetadata: [String] = []
       if outputFormat.carriesMetadata {
         if network != nil {
           state.metadata["format"] = state.metadata["format"] ?? "rnn-state-dict"
@@ -110,9 +150,13 @@ public struct ConversionPlan: Sendable {
         if let network { Self.note(network, in: &state.metadata) }
         if let reset = options.reading.gruReset { state.metadata["gru_reset"] = reset.rawValue }
       } else {
-        notes += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
+        // Structure is no loss: it describes the container that was read.
+        notes += state.metadata.pairs.filter { pair in
+          !pair.key.hasPrefix("format") && !Convention.all.contains { $0.ownsMetadata(pair.key) }
+        }.map {
           "metadata \($0.key) = \($0.value) is not carried over: \(outputFormat.name) has no metadata"
         }
+        droppedMetadata = state.metadata.pairs.map(\.key).filter { !$0.hasPrefix("format") }
         state.metadata = Metadata()
       }
       notes += input.state.skipped.map { "not a weight, left behind: \($0)" }
@@ -121,15 +165,22 @@ public struct ConversionPlan: Sendable {
       self.steps = steps
       self.losses = losses
       self.notes = notes
-      output = state
+      self.droppedMetadata = droppedMetadata
+      output = try outputFormat.completed(state)
     } catch let error as RecurrentError {
-      throw error.inFile(inputPath)
+      throw error.inFile(input.file.path)
+    }
+    do {
+      try outputFormat.check(output)
+    } catch let error as RecurrentError {
+      throw error.inFile(outputPath)
     }
   }
 
   /// The network, or `nil` when nothing requires one and the tensors are merely copied.
   private static func network(
-    in state: StateDict, _ options: ConversionOptions, asked: Bool, _ notes: inout [String]
+    in state: StateDict, _ options: ConversionOptions, isArchive: Bool, asked: Bool,
+    _ notes: inout [String]
   ) throws -> Network? {
     do {
       let network = try Network(state, options: options.reading)
@@ -140,7 +191,9 @@ public struct ConversionPlan: Sendable {
       // unless the caller asked for meaning.
       let damage = ["weights.missing", "weights.extra", "weights.shape"]
       let asked =
-        asked || options.convention != nil || options.reading.convention != nil
+        // A module that is there and cannot be expressed must not pass for tensors without meaning.
+        asked || (isArchive && error.reason != "weights.unrecognized")
+        || options.convention != nil || options.reading.convention != nil
         || options.reading.module != nil || options.reading.cell != nil
       if asked || damage.contains(error.reason) || error.reason.hasPrefix("metadata.") {
         throw error
@@ -148,6 +201,20 @@ public struct ConversionPlan: Sendable {
       notes.append("tensors are copied without being understood: \(error.found)")
       return nil
     }
+  }
+
+  /// PyTorch's GRU applies the reset gate behind the product, and its files cannot say otherwise.
+  private static func refuseResetBefore(_ network: Network, in format: WeightFormat) throws {
+    let architecture = network.architecture
+    guard architecture.cell == .gru, architecture.gruReset == .before,
+      format.expectedConvention == Convention.torch.name
+    else { return }
+    throw RecurrentError(
+      .malformed, "\(network.recognition.convention.name).gru-reset-before",
+      found: "a GRU that applies its reset gate before the recurrent product",
+      expected: "one that applies it after, as PyTorch's does",
+      hint: "No weights of nn.GRU compute the same; keep it in .h5 for this toolkit,"
+        + " or train with reset_after=True.")
   }
 
   /// Writes down what shapes or the file itself settle; nothing is assumed by that.
@@ -166,7 +233,7 @@ public struct ConversionPlan: Sendable {
   }
 
   private static func rearranged(
-    _ state: StateDict, _ network: Network?, _ target: Convention?
+    _ state: StateDict, _ network: Network?, _ target: Convention?, keepsForeign: Bool
   ) throws -> (StateDict, [Step]) {
     guard let network, let target else {
       let steps = state.entries.map {
@@ -181,7 +248,8 @@ public struct ConversionPlan: Sendable {
     let tensors = try target.storedTensors(of: architecture, naming: naming)
     var result = try network.weights.encoded(as: tensors)
     var steps = tensors.map { step($0, network) }
-    for name in network.recognition.foreign {
+    let source = network.recognition.convention
+    for name in keepsForeign ? network.recognition.foreign : [] {
       guard let tensor = state[name] else { continue }
       guard result[name] == nil else {
         throw RecurrentError(
@@ -189,13 +257,16 @@ public struct ConversionPlan: Sendable {
           found: "a tensor outside the network with a name that \(target.name) needs",
           expected: "distinct names")
       }
-      try result.append(name, tensor)
+      // Paths of an archive's objects become the dotted names that everybody else has.
+      let carried =
+        source.name == Convention.keras.name && target.name != source.name
+        ? Name(String(name.string.map { $0 == "/" ? "." : $0 })) : name
+      try result.append(carried, tensor)
       steps.append(
         Step(
-          target: name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
+          target: carried, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
           actions: ["not part of the network, carried along"]))
     }
-    let source = network.recognition.convention
     for pair in state.metadata.pairs where !source.ownsMetadata(pair.key) {
       result.metadata[pair.key] = pair.value
     }
@@ -229,6 +300,9 @@ public struct ConversionPlan: Sendable {
           note("transposed")
         }
         if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
+        if from.addend != 0 { note("\(from.addend) added to gate \(slot.gateName(network))") }
+        let (old, new) = (gates(in: stored, like: slot), gates(in: target, like: slot))
+        if old.count == new.count, old != new { note("gates permuted") }
       }
       if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
     }
@@ -242,8 +316,16 @@ public struct ConversionPlan: Sendable {
       actions: actions)
   }
 
+  /// The order in which a tensor holds the gates of a slot's kind.
+  private static func gates(in stored: StoredTensor, like slot: Slot) -> [Int] {
+    stored.placements.filter { placement in
+      placement.slots.contains { $0.part == slot.part && $0.role == slot.role }
+    }.sorted { $0.offset < $1.offset }.map { $0.slots[0].gate }
+  }
+
   private static func narrowed(
-    _ state: StateDict, _ steps: [Step], to dtype: DType
+    _ state: StateDict, _ steps: [Step], to dtype: DType,
+    _ progress: (@Sendable (ConversionProgress) -> Void)?
   ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
     guard dtype.isFloatingPoint else {
       throw RecurrentError(
@@ -254,15 +336,18 @@ public struct ConversionPlan: Sendable {
     result.ties = state.ties
     var narrowedSteps: [Step] = []
     var losses: [(name: Name, loss: ConversionLoss)] = []
-    for (entry, step) in zip(state.entries, steps) {
+    let counter = progress.map(PhaseCounter.init)
+    counter?.begin(.rounding, state)
+    let observed = try counter.map { counter in try state.observed(counter.note) } ?? state
+    for ((entry, seen), step) in zip(zip(state.entries, observed.entries), steps) {
       let from = entry.tensor.dtype
       guard from.isFloatingPoint, from != dtype else {
         try result.append(entry.name, entry.tensor)
         narrowedSteps.append(step)
         continue
       }
-      let (tensor, loss) = try entry.tensor.converted(to: dtype)
-      try result.append(entry.name, tensor)
+      let (_, loss) = try seen.tensor.converted(to: dtype)
+      try result.append(entry.name, entry.tensor.rounded(to: dtype))
       losses.append((entry.name, loss))
       narrowedSteps.append(
         Step(
@@ -270,5 +355,11 @@ public struct ConversionPlan: Sendable {
           actions: step.actions + ["\(from.rawValue) to \(dtype.rawValue)"]))
     }
     return (result, narrowedSteps, losses)
+  }
+}
+
+extension Slot {
+  fileprivate func gateName(_ network: Network) -> String {
+    network.architecture.cell.gateNames[gate]
   }
 }

@@ -10,6 +10,9 @@ public enum ConversionProof: Sendable {
   case asPlanned(tensors: Int, bytes: Int)
   /// Both files ran on the same inputs, forward and backward, with these relative deviations.
   case sameNetwork(forward: Double, gradients: Double)
+  /// Every parameter of the written file, found through the output's convention, has the bytes of the
+  /// input's parameter, found through the input's; the network is too large to run.
+  case sameParameters(count: Int, limit: Int)
   /// Nothing was proven, as asked.
   case none
 
@@ -25,6 +28,9 @@ public enum ConversionProof: Sendable {
         ? "proven the same network: outputs and gradients of both files are equal, bit for bit"
         : "proven the same network: outputs agree to \(rounded(forward)), gradients to"
           + " \(rounded(gradients))"
+    case .sameParameters(let count, let limit):
+      "proven the same network: \(count) parameters carried back and compared, byte for byte"
+        + " (more than \(limit) are not run)"
     case .none: "not verified, as asked"
     }
   }
@@ -45,13 +51,17 @@ extension ConversionPlan {
   @discardableResult
   public func execute() throws -> ConversionProof {
     var proof = ConversionProof.none
+    let counter = options.progress.map(PhaseCounter.init)
+    let planned = try counter.map { counter in try output.observed(counter.note) } ?? output
+    counter?.begin(.writing, output)
     try outputFormat.write(
-      output, to: outputPath, overwrite: options.overwrites, inputs: [input.file]
+      planned, to: outputPath, overwrite: options.overwrites, inputs: input.files
     ) { written in
       guard options.verifies else { return }
-      try written.checkReadBack(of: output)
+      counter?.begin(.comparing, output)
+      try written.checkReadBack(of: planned)
       if changesConvention, let network {
-        proof = try probe(written, against: network)
+        proof = try compare(written, with: network)
       } else if losses.isEmpty {
         proof = .identical(tensors: output.count, bytes: output.byteCount)
       } else {
@@ -61,10 +71,11 @@ extension ConversionPlan {
     return proof
   }
 
-  private func probe(_ written: StateDict, against network: Network) throws -> ConversionProof {
+  private func compare(_ written: StateDict, with network: Network) throws -> ConversionProof {
+    // Tensors carried along may be modules of PyTorch too; other conventions have only one to find.
     let prefix =
-      convention?.name == Convention.torch.name
-      ? Naming.customary(for: network.architecture).recurrent : ""
+      [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
+      ? Naming.customary(for: network.architecture).recurrent : nil
     let converted = try Network(
       written,
       options: ReadOptions(
@@ -75,13 +86,21 @@ extension ConversionPlan {
     architecture.batchFirst = converted.architecture.batchFirst
     architecture.embedding?.paddingIndex = converted.architecture.embedding?.paddingIndex
     guard converted.architecture == architecture else {
-      throw RecurrentError(
-        .fault, "proof.read-back", at: "the network",
-        found: "reading back gave \(converted.architecture.summary)",
-        expected: "what was written", hint: "Please report this; the input is untouched.")
+      throw Network.fault("the network", converted.architecture.summary)
     }
+    let parameters = Slot.all(in: architecture).reduce(0) { sum, slot in
+      let size = slot.size(in: architecture)
+      return sum + size.rows * size.columns
+    }
+    guard parameters > options.largestRun else { return try run(converted, network) }
+    try converted.checkParameters(are: network)
+    return .sameParameters(count: parameters, limit: options.largestRun)
+  }
+
+  private func run(_ converted: Network, _ network: Network) throws -> ConversionProof {
     let probe = try Probe(network, converted)
-    let exact = losses.isEmpty && !network.weights.rounds(writing: converted.recognition.tensors)
+    let exact =
+      try losses.isEmpty && !network.weights.rounds(writing: converted.recognition.tensors)
     guard probe.passes(for: converted.weights.dtype, exact: exact) else {
       throw RecurrentError(
         .malformed, "proof.deviation",
@@ -91,5 +110,33 @@ extension ConversionPlan {
         hint: "The conversion loses too much; choose a wider --dtype.")
     }
     return .sameNetwork(forward: probe.forward, gradients: probe.gradients)
+  }
+}
+
+extension Network {
+  /// Throws `proof.read-back` unless each parameter has the bytes of the original's, rounded to this
+  /// network's type and summed where its convention sums.
+  ///
+  /// Slot by slot, so that each file is read through its own convention's table, a block at a time.
+  func checkParameters(are original: Network) throws {
+    var missing = Set(Slot.all(in: original.architecture))
+    for placement in recognition.tensors.flatMap(\.placements) {
+      missing.subtract(placement.slots)
+      let expected = try original.weights.matrix(placement)
+      let found = try weights.matrix(placement)
+      guard try found.isIdentical(to: expected.rounded(to: found.dtype)) else {
+        throw Self.fault("\(placement.slots[0])", "other parameters")
+      }
+    }
+    // What the convention has no place for is zero in the original too.
+    for slot in missing where try !original.weights.isZero(slot) {
+      throw Self.fault("\(slot)", "no parameters")
+    }
+  }
+
+  fileprivate static func fault(_ place: String, _ found: String) -> RecurrentError {
+    RecurrentError(
+      .fault, "proof.read-back", at: place, found: "reading back gave \(found)",
+      expected: "what was written", hint: "Please report this; the input is untouched.")
   }
 }

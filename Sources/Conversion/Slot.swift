@@ -106,6 +106,8 @@ public struct Placement: Sendable {
   public let rowStride: Int
   /// Elements from one column of the slot to the next.
   public let columnStride: Int
+  /// What the framework adds to the stored numbers when it runs.
+  public var addend = 0.0
 }
 
 /// One tensor of a convention, and where the canonical parameters lie in it.

@@ -44,7 +44,7 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
     let fixture = try Fixture(file.state)
     name = fixture.configuration.name
     let (checks, remarks) = try fixture.examine(options: options)
-    try file.file.checkUnchanged()
+    for input in file.files { try input.checkUnchanged() }
     return FixtureResult(
       path: path, name: name, checks: checks, remarks: remarks, error: nil)
   } catch let error as RecurrentError {

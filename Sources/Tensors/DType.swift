@@ -46,4 +46,13 @@ public enum DType: String, Sendable, CaseIterable {
     default: false
     }
   }
+
+  /// Whether every value of another floating-point type, NaN payloads included, is one of this type.
+  public func holds(_ other: DType) -> Bool {
+    switch (self, other) {
+    case (.f64, .f64), (.f64, .f32), (.f64, .f16), (.f64, .bf16): true
+    case (.f32, .f32), (.f32, .f16), (.f32, .bf16), (.f16, .f16), (.bf16, .bf16): true
+    default: false
+    }
+  }
 }

@@ -50,8 +50,8 @@ struct FloatLayout {
 
   /// The nearest pattern of this format to a binary64 pattern, ties to even, subnormals included.
   ///
-  /// NaN keeps its sign; its payload survives where it fits, else the upper bits of it, made quiet. In
-  /// bfloat16 every NaN becomes the default one, 0x7FC0, as in PyTorch's scalar conversion.
+  /// NaN keeps its sign; its payload survives where it fits, else the upper bits of it, made quiet.
+  /// (PyTorch makes one NaN of all when it rounds to bfloat16.)
   func narrowed(_ bits: UInt64) -> UInt64 {
     if mantissaBits == 52 { return bits }
     let sign = (bits >> 63) << (exponentBits + mantissaBits)
@@ -61,7 +61,6 @@ struct FloatLayout {
     if exponent == 0x7FF {
       let quiet = infinity | 1 << (mantissaBits - 1)
       if mantissa == 0 { return sign | infinity }
-      if mantissaBits == 7 { return sign | quiet }
       let kept = mantissa >> drop
       return kept << drop == mantissa ? sign | infinity | kept : sign | quiet | kept
     }

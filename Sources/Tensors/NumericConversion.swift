@@ -2,6 +2,8 @@
 public struct ConversionLoss: Sendable, Equatable {
   /// Finite numbers that became infinite.
   public var overflows = 0
+  /// The first element that did; `nil` when none did.
+  public var firstOverflowIndex: Int?
   /// Numbers other than zero that became zero.
   public var underflows = 0
   /// Finite numbers that changed at all, overflows and underflows included.
@@ -28,6 +30,7 @@ public struct ConversionLoss: Sendable, Equatable {
     inexact += 1
     if after.isInfinite {
       overflows += 1
+      firstOverflowIndex = firstOverflowIndex ?? index
       return
     }
     if after == 0 { underflows += 1 }
@@ -42,30 +45,47 @@ public struct ConversionLoss: Sendable, Equatable {
 extension Tensor {
   /// The tensor in another floating-point type, every element rounded once, ties to even.
   ///
-  /// The same type gives the same bytes. Throws `tensor.not-floating` for integers and `bool`.
+  /// The elements are rounded when they are read; here they are read once, to say what is lost. The
+  /// same type gives the same bytes. Throws `tensor.not-floating` for integers and `bool`.
   public func converted(to target: DType) throws -> (Tensor, ConversionLoss) {
-    guard let from = FloatLayout(dtype), let to = FloatLayout(target) else {
-      throw RecurrentError(
-        .unsupported, "tensor.not-floating", found: "\(dtype.rawValue) to \(target.rawValue)",
-        expected: "two of f64, f32, f16, bf16")
-    }
+    let rounding = try Rounding(from: dtype, to: target)
     if dtype == target { return (self, ConversionLoss()) }
     var loss = ConversionLoss()
-    let size = try Tensors.byteCount(of: shape, elementSize: target.byteCount)
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(size)
+    // Widening changes no number, and every NaN fits.
+    if !target.holds(dtype) {
+      var index = 0
+      try forEachPattern { pattern in
+        let (old, new) = rounding.round(pattern)
+        if new != old { loss.record(old: old, new: new, at: index) }
+        index += 1
+      }
+    }
+    return (try rounded(to: target), loss)
+  }
+
+  /// The same as ``converted(to:)`` without the pass that finds what is lost.
+  public func rounded(to target: DType) throws -> Tensor {
+    let rounding = try Rounding(from: dtype, to: target)
+    if dtype == target { return self }
+    return try Tensor(
+      dtype: target, shape: shape,
+      source: ConvertedSource(source, from: dtype, to: target, rounding: rounding))
+  }
+
+  /// Calls `body` with every element as binary64 and its index, reading in pieces.
+  ///
+  /// Integers of more than 53 bits are rounded.
+  public func forEachNumber(_ body: (Int, Double) throws -> Void) throws {
+    let layout = FloatLayout(dtype)
+    let isSigned = [DType.i64, .i32, .i16, .i8].contains(dtype)
     var index = 0
     try forEachPattern { pattern in
-      let old = from.widened(pattern)
-      let result = to.narrowed(old)
-      let new = to.widened(result)
-      if new != old { loss.record(old: old, new: new, at: index) }
-      withUnsafeBytes(of: result.littleEndian) {
-        bytes.append(contentsOf: $0.prefix(target.byteCount))
-      }
+      let value =
+        try layout.map { Double(bitPattern: $0.widened(pattern)) }
+        ?? (isSigned ? Double(integer(pattern)) : Double(pattern))
+      try body(index, value)
       index += 1
     }
-    return (try Tensor(dtype: target, shape: shape, bytes: bytes), loss)
   }
 
   /// The elements as binary64, which is exact for every floating-point type.
@@ -134,6 +154,7 @@ extension Tensor {
     return result
   }
 
+  @inline(__always)
   private func forEachPattern(_ body: (UInt64) throws -> Void) throws {
     let size = dtype.byteCount
     // The piece size is a multiple of every element size, so no element is cut.

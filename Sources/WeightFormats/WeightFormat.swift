@@ -14,6 +14,8 @@ public struct WeightFormat: Sendable {
   public let carriesMetadata: Bool
   /// The convention that readers of this container expect; `nil` for neutral containers.
   public let expectedConvention: String?
+  /// Other conventions that its readers understand too.
+  public var otherConventions: [String] = []
   /// Whether the bytes look like this container.
   let recognizes: @Sendable (any ByteSource) -> Bool
   /// Reads without touching tensor bytes where the container allows it; the key chooses one of several
@@ -21,6 +23,8 @@ public struct WeightFormat: Sendable {
   let readContents: @Sendable (InputFile, _ key: String?) throws -> StateDict
   /// Writes to a temporary file; `nil` for containers that are only read.
   let writeContents: (@Sendable (StateDict, OutputFile) throws -> Void)?
+  /// Throws what writing would throw about names and types, without reading an element.
+  var checkContents: @Sendable (StateDict) throws -> Void = { _ in }
   /// Reads weights that are spread over files beside the one that is opened, and gives those files.
   var readSeveral: (@Sendable (InputFile) throws -> (StateDict, [InputFile]))?
   /// Writes several files under the output protocol: path, overwrite, inputs, proof.
@@ -28,10 +32,17 @@ public struct WeightFormat: Sendable {
     (
       @Sendable (StateDict, String, Bool, [InputFile], (StateDict) throws -> Void) throws -> Void
     )?
+  /// Whether metadata lacks what this container cannot be written without (a model's configuration).
+  package var lacksStructure: @Sendable (Metadata) -> Bool = { _ in false }
+  /// What the container adds to metadata because of the tensors (their type, in a configuration).
+  package var completed: @Sendable (StateDict) throws -> StateDict = { $0 }
 
   /// All containers, in the order in which recognition tries them.
+  ///
+  /// `.weights.h5` and Keras's older `.h5` come before plain HDF5, which they also are.
   public static let all: [WeightFormat] = [
-    .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(),
+    .keras, .kerasWeights, .kerasLegacy, .hdf5, .safetensors, .pytorch, .npz, .npy, .sharded(),
+    .tensorFlowCheckpoint, .flaxMessagePack, .onnx,
   ]
 
   /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
@@ -46,7 +57,36 @@ public struct WeightFormat: Sendable {
     name: "hdf5", extensions: ["h5", "hdf5"], summary: "HDF5, laid out like a state dict",
     carriesMetadata: true, expectedConvention: nil,
     recognizes: HDF5.recognizes, readContents: { file, _ in try HDF5.read(file) },
-    writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) })
+    writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) },
+    checkContents: { try HDF5Writer($0).checkNames() })
+
+  /// Keras 3's archive of a model with its configuration.
+  public static let keras = WeightFormat(
+    name: "keras", extensions: ["keras"], summary: "Keras 3 model (model.save)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
+    writeContents: { try KerasArchive.write($0, to: $1) },
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
+
+  /// Keras 3's weights without the model.
+  public static let kerasWeights = WeightFormat(
+    name: "keras-weights", extensions: ["weights.h5"],
+    summary: "Keras 3 weights (model.save_weights)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasHDF5.recognizesObjects,
+    readContents: { file, _ in try KerasHDF5.readObjects(file) },
+    writeContents: { try KerasHDF5.writeObjects($0, toFileAt: $1.temporaryPath) },
+    completed: KerasConfiguration.typed)
+
+  /// The HDF5 layout of Keras 1 and 2; `--as keras` chooses it for `.h5`.
+  public static let kerasLegacy = WeightFormat(
+    name: "keras-h5", extensions: [], summary: "HDF5 as Keras 1 and 2 lay it out",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasHDF5.recognizesLegacy,
+    readContents: { file, _ in try KerasHDF5.readLegacy(file) },
+    writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
+    lacksStructure: { KerasLegacyWriter.lacksOrder($0) },
+    completed: { try KerasLegacyWriter.named(KerasConfiguration.typed($0)) })
 
   /// Hugging Face safetensors.
   public static let safetensors = WeightFormat(
@@ -67,7 +107,7 @@ public struct WeightFormat: Sendable {
     name: "npz", extensions: ["npz"], summary: "NumPy archive (numpy.savez)",
     carriesMetadata: true, expectedConvention: nil,
     recognizes: NPZ.recognizes, readContents: { file, _ in try NPZ.read(file) },
-    writeContents: { try NPZ.write($0, to: $1) })
+    writeContents: { try NPZ.write($0, to: $1) }, checkContents: NPZ.check)
 
   /// A single NumPy array, read under the name `array`.
   public static let npy = WeightFormat(
@@ -80,6 +120,31 @@ public struct WeightFormat: Sendable {
       return state
     },
     writeContents: nil)
+
+  /// A model of the Open Neural Network Exchange, with its recurrent nodes.
+  public static let onnx = WeightFormat(
+    name: "onnx", extensions: ["onnx"], summary: "ONNX model with RNN, LSTM or GRU nodes",
+    carriesMetadata: true, expectedConvention: "onnx",
+    recognizes: ONNX.recognizes, readContents: { file, _ in try ONNX.read(file) },
+    writeContents: { try ONNX.write($0, to: $1) },
+    readSeveral: { try ONNX.readWithData($0) })
+
+  /// A TensorFlow checkpoint, named by its index file.
+  public static let tensorFlowCheckpoint = WeightFormat(
+    name: "tf", extensions: ["index"],
+    summary: "TensorFlow checkpoint (PREFIX.index beside PREFIX.data-…); read only",
+    carriesMetadata: false, expectedConvention: "tensorflow",
+    recognizes: TensorFlowCheckpoint.recognizes,
+    readContents: { file, _ in try TensorFlowCheckpoint.read(file) }, writeContents: nil,
+    readSeveral: { try TensorFlowCheckpoint.readWithShards($0) })
+
+  /// The MessagePack files of flax.serialization.
+  public static let flaxMessagePack = WeightFormat(
+    name: "msgpack", extensions: ["msgpack"], summary: "Flax MessagePack (flax.serialization)",
+    carriesMetadata: false, expectedConvention: "flax", otherConventions: ["nnx"],
+    recognizes: FlaxMessagePack.recognizes,
+    readContents: { file, _ in try FlaxMessagePack.read(file) },
+    writeContents: { try FlaxMessagePack.write($0, to: $1) })
 
   /// Several safetensors or PyTorch files with an index; written as safetensors of at most
   /// `shardSize` bytes each.
@@ -231,6 +296,12 @@ public struct WeightFile: Sendable {
 }
 
 extension WeightFormat {
+  /// Throws what the container cannot hold (a type, a name) before anything is written; what depends
+  /// on more than names and types is still found when writing.
+  public func check(_ state: StateDict) throws {
+    try checkContents(state)
+  }
+
   /// Writes a state dict under the output protocol: temporary file, fsync, proof by an independent
   /// read, rename.
   ///

@@ -10,17 +10,30 @@ struct RNNConvert: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName,
     abstract: "Convert recurrent-network weights between files and prove that nothing changed.",
+    usage: """
+      rnn-convert INPUT OUTPUT [OPTIONS]
+      rnn-convert --batch INPUT... OUTPUT_DIRECTORY --to CONTAINER [OPTIONS]
+      """,
     discussion: """
       The input's container is recognised by content, its convention by names and shapes. The \
       output's container is chosen by extension. Before the output appears it is read back and \
       proven equal: byte for byte, or by running both networks when the convention changes.
 
+      With --batch the inputs are files and directories; what lies below a directory goes to the same \
+      place below the output directory. If two inputs would become one file, or an output exists \
+      (without --force), nothing is written. A file that fails is reported and the others go on; \
+      the exit status is the worst of all.
+
       Containers: \(formatList).
       Conventions: \(conventionList).
       """)
 
-  @Argument(help: "The weight file to read.") var input: String
-  @Argument(help: "The weight file to write.") var output: String
+  @Argument(
+    help: "The weight file to read and the one to write; with --batch, inputs and a directory.")
+  var paths: [String] = []
+  @Flag(help: "Convert several files or directory trees into a directory.") var batch = false
+  @Option(help: "Files of a batch to convert at the same time (default: one per core).")
+  var jobs: Int?
   @Option(help: "The input's container, instead of recognising it.") var from: String?
   @Option(help: "The output's container, instead of choosing it by extension.") var to: String?
   @Option(help: "The input's convention, instead of recognising it.") var readAs: String?
@@ -38,15 +51,44 @@ struct RNNConvert: Tool {
 
   static func main() { launch() }
 
+  func validate() throws {
+    if batch {
+      if paths.count < 2 { throw ValidationError("--batch needs inputs and an output directory") }
+      if to == nil { throw ValidationError("--batch needs --to CONTAINER") }
+      if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1") }
+    } else {
+      if paths.count > 2 {
+        throw ValidationError("\(paths.count) files; more than two need --batch")
+      }
+      if paths.count < 2 { throw ValidationError("name a file to read and a file to write") }
+      if jobs != nil { throw ValidationError("--jobs goes with --batch") }
+    }
+  }
+
   mutating func perform() throws -> Int32 {
-    let conversion = try ConversionPlan(from: input, to: output, options: options())
+    let bar = ProgressBar(isWanted: !quiet && !json)
+    defer { bar.clear() }
+    var options = try options()
+    if batch, let format = options.outputFormat {
+      let files = try ConversionBatch(
+        paths.dropLast(), into: paths[paths.count - 1], format: format, overwrite: force)
+      return BatchRun(
+        batch: files, options: options, jobs: jobs ?? processorCount(), planOnly: plan,
+        progress: bar
+      ).perform(json: json, quiet: quiet)
+    }
+    options.progress = { bar.update($0.phase.rawValue, done: $0.done, total: $0.total) }
+    let conversion = try ConversionPlan(from: paths[0], to: paths[1], options: options)
     let proof = plan ? nil : try conversion.execute()
+    bar.clear()
+    let report = ConversionReport(
+      input: paths[0], output: paths[1], plan: conversion, proof: proof)
     if json {
-      Output.line(report(conversion, proof).serialized(pretty: true))
+      Output.line(JSON.object(report.json).serialized(pretty: true))
     } else if plan {
-      printPlan(conversion)
+      Output.write(report.steps)
     } else if !quiet {
-      printSummary(conversion, proof)
+      Output.write(report.summary)
     }
     return 0
   }
@@ -64,86 +106,5 @@ struct RNNConvert: Tool {
     options.verifies = !noVerify
     options.overwrites = force
     return options
-  }
-
-  private func printHeader(_ conversion: ConversionPlan) {
-    let source = conversion.network?.recognition.convention.name
-    let target = conversion.convention?.name
-    func side(_ path: String, _ format: WeightFormat, _ convention: String?) -> String {
-      "\(escapedForTerminal(path)) (\(([format.name] + [convention].compactMap { $0 }).joined(separator: ", ")))"
-    }
-    Output.line(
-      side(input, conversion.input.format, source) + " -> "
-        + side(output, conversion.outputFormat, target))
-    if let network = conversion.network { Output.line("  " + network.architecture.summary) }
-  }
-
-  private func printSummary(_ conversion: ConversionPlan, _ proof: ConversionProof?) {
-    printHeader(conversion)
-    printNotes(conversion)
-    if let proof { Output.line("  " + proof.summary) }
-  }
-
-  private func printNotes(_ conversion: ConversionPlan) {
-    for line in ConversionLoss.report(conversion.losses) { Output.line("  " + line) }
-    for note in conversion.notes { Output.line("  note: \(escapedForTerminal(note))") }
-  }
-
-  private func printPlan(_ conversion: ConversionPlan) {
-    printHeader(conversion)
-    let rows = conversion.steps.map { step in
-      [
-        escapedForTerminal(step.target.string), "\(step.dtype.rawValue) \(step.shape)",
-        "<- "
-          + (step.sources.isEmpty
-            ? "nothing"
-            : step.sources.map { escapedForTerminal($0.string) }.joined(separator: " + ")),
-        step.actions.isEmpty ? "unchanged" : step.actions.joined(separator: ", "),
-      ]
-    }
-    Output.write(table(rows))
-    printNotes(conversion)
-    Output.line("  plan only, nothing was written")
-  }
-
-  private func report(_ conversion: ConversionPlan, _ proof: ConversionProof?) -> JSON {
-    var members: [JSON.Member] = [
-      .init(key: "input", value: .string(input)), .init(key: "output", value: .string(output)),
-      .init(key: "from", value: .string(conversion.input.format.name)),
-      .init(key: "to", value: .string(conversion.outputFormat.name)),
-      .init(
-        key: "read_as",
-        value: conversion.network.map { .string($0.recognition.convention.name) } ?? .null),
-      .init(key: "as", value: conversion.convention.map { .string($0.name) } ?? .null),
-      .init(
-        key: "architecture",
-        value: conversion.network.map { .architecture($0.architecture) } ?? .null),
-      .init(
-        key: "tensors",
-        value: .array(
-          conversion.steps.map { step in
-            .object([
-              .init(key: "name", value: .string(step.target.string)),
-              .init(key: "dtype", value: .string(step.dtype.rawValue)),
-              .init(key: "shape", value: .shape(step.shape)),
-              .init(key: "sources", value: .strings(step.sources.map(\.string))),
-              .init(key: "actions", value: .strings(step.actions)),
-            ])
-          })),
-      .init(
-        key: "notes",
-        value: .strings(ConversionLoss.report(conversion.losses) + conversion.notes)),
-      .init(key: "written", value: .bool(proof != nil)),
-    ]
-    switch proof {
-    case .identical?: members.append(.init(key: "proof", value: .string("identical")))
-    case .asPlanned?: members.append(.init(key: "proof", value: .string("as_planned")))
-    case .sameNetwork(let forward, let gradients)?:
-      members.append(.init(key: "proof", value: .string("same_network")))
-      members.append(.init(key: "forward_deviation", value: .number(forward)))
-      members.append(.init(key: "gradient_deviation", value: .number(gradients)))
-    case ConversionProof.none?, nil: members.append(.init(key: "proof", value: .string("none")))
-    }
-    return .object(members)
   }
 }

@@ -38,15 +38,29 @@ let expressible: [(Convention, Architecture)] = Convention.all.flatMap { convent
   }
 }
 
-/// Weights in PyTorch's layout; every element is different, and none is zero.
-func canonicalState(_ architecture: Architecture, dtype: DType = .f64) throws -> StateDict {
+/// The parameters that a convention has no place for; they must be zero in what it holds.
+func omitted(_ convention: Convention, _ architecture: Architecture) throws -> Set<Slot> {
+  let tensors = try convention.storedTensors(of: architecture)
+  return Set(Slot.all(in: architecture)).subtracting(
+    tensors.flatMap { $0.placements.flatMap(\.slots) })
+}
+
+/// Weights in PyTorch's layout; every element is different, and only `zeros` are zero.
+func canonicalState(
+  _ architecture: Architecture, dtype: DType = .f64, zeros: Set<Slot> = []
+) throws -> StateDict {
   var state = StateDict()
   var next = 1.0
   for stored in try Network.parameterTensors(of: architecture) {
     let count = stored.shape.reduce(1, *)
-    let values = (0..<count).map { _ -> Double in
+    var values = (0..<count).map { _ -> Double in
       next += 1
       return (next * 0.618).truncatingRemainder(dividingBy: 1) + next * 1e-6 - 0.5
+    }
+    for placement in stored.placements where zeros.contains(placement.slots[0]) {
+      for row in 0..<placement.slots[0].size(in: architecture).rows {
+        values[placement.offset + row * placement.rowStride] = 0
+      }
     }
     try state.append(
       stored.name, Tensor.make(values, shape: stored.shape).converted(to: dtype).0)
@@ -82,7 +96,11 @@ func canonicalState(_ architecture: Architecture, dtype: DType = .f64) throws ->
       #expect(covered.allSatisfy { $0 == 1 }, "\(convention.name) \(stored.name)")
     }
     #expect(slots.count == Set(slots).count)
-    #expect(Set(slots) == Set(Slot.all(in: architecture)))
+    let omissions = try omitted(convention, architecture)
+    #expect(Set(slots).union(omissions) == Set(Slot.all(in: architecture)))
+    // NNX's GRU has no recurrent bias; nothing else may be left out.
+    #expect(omissions.allSatisfy { $0.role == .biasHH && $0.gate == 2 })
+    #expect(omissions.isEmpty || (convention.name == "nnx" && architecture.cell == .gru))
   }
 
   /// decode ∘ encode is the identity, up to the sums.
@@ -91,7 +109,8 @@ func canonicalState(_ architecture: Architecture, dtype: DType = .f64) throws ->
     let (convention, architecture) = expressible[index]
     let canonical = try Network.parameterTensors(of: architecture)
     let original = try CanonicalWeights(
-      canonicalState(architecture), architecture: architecture, tensors: canonical)
+      canonicalState(architecture, zeros: omitted(convention, architecture)),
+      architecture: architecture, tensors: canonical)
     let tensors = try convention.storedTensors(of: architecture)
     let encoded = try original.encoded(as: tensors)
     let decoded = try CanonicalWeights(encoded, architecture: architecture, tensors: tensors)

@@ -10,7 +10,8 @@ import Testing
   {
     let canonical = try Network.parameterTensors(of: architecture)
     var state = try CanonicalWeights(
-      canonicalState(architecture), architecture: architecture, tensors: canonical
+      canonicalState(architecture, zeros: omitted(convention, architecture)),
+      architecture: architecture, tensors: canonical
     ).encoded(as: convention.storedTensors(of: architecture, naming: naming))
     for pair in try convention.structureMetadata(of: architecture, naming: naming) {
       state.metadata[pair.key] = pair.value
@@ -28,7 +29,11 @@ import Testing
         cell: architecture.cell,
         gruReset: architecture.cell == .gru ? architecture.gruReset : nil))
     #expect(recognition.convention.name == convention.name)
-    #expect(recognition.architecture == architecture)
+    // Keras's models say that batches come first; the parameters are the same.
+    var found = recognition.architecture
+    #expect(found.batchFirst == (convention.name == "keras"))
+    found.batchFirst = architecture.batchFirst
+    #expect(found == architecture)
     #expect(recognition.foreign.isEmpty)
     #expect(recognition.assumptions.isEmpty)
   }
@@ -130,6 +135,25 @@ import Testing
       .torch, architecture, Naming(recurrent: "rnn.", head: "decoder.", embedding: "stem."))
     #expect(try Recognition(other).architecture.embedding == nil)
     #expect(try Recognition(other).foreign == ["stem.weight"])
+  }
+
+  @Test func wholeModulesSayWhatTheyAre() throws {
+    let architecture = Architecture(
+      inputSize: 4, hiddenSize: 5, embedding: .init(tokenCount: 7),
+      head: .init(classCount: 7, bias: true))
+    var file = try state(.torch, architecture, Naming(recurrent: "rnn.", head: "fc."))
+    file.metadata["torch.modules"] = """
+      [{"prefix":"rnn.","mode":"RNN_RELU","batch_first":true},
+       {"prefix":"embedding.","num_embeddings":7,"embedding_dim":4,"padding_idx":2}]
+      """
+    let recognition = try Recognition(file)
+    #expect(recognition.architecture.cell == .rnnRelu && recognition.architecture.batchFirst)
+    #expect(recognition.architecture.embedding?.paddingIndex == 2)
+    #expect(recognition.assumptions.isEmpty)
+    file.metadata["cell"] = "rnn_tanh"
+    #expect(reason(file) == "metadata.cell")
+    file.metadata["torch.modules"] = "rnn"
+    #expect(reason(file) == "metadata.torch.modules")
   }
 
   @Test func gatedCellsAreKnownByTheirShapes() throws {

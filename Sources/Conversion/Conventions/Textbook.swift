@@ -17,7 +17,9 @@ struct TextbookNames {
   /// The candidate that the arrays' shapes suggest.
   func candidate(in state: StateDict) -> [Candidate] {
     guard let input = state[input], let recurrent = state[recurrent], input.shape.count == 2,
-      recurrent.shape.count == 2
+      recurrent.shape.count == 2, state[bias] != nil,
+      // The GRU of MLX has Wx, Wh and b too.
+      state["bhn"] == nil
     else { return [] }
     let hidden = recurrent.shape[0]
     var architecture = Architecture(

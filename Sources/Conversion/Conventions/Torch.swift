@@ -1,5 +1,6 @@
 import RNNEngine
 import Tensors
+import WeightFormats
 
 // PyTorch state dicts (torch.nn.RNN, "Variables"):
 //   {prefix}weight_ih_l{k}{_reverse}  (gates × H, inputs of layer k)
@@ -15,7 +16,12 @@ extension Convention {
   /// before and an optional `nn.Linear` head after it.
   public static let torch = Convention(
     name: "torch", summary: "PyTorch state dict (weight_ih_l0, …)",
-    candidates: { state in TorchKey.prefixes(in: state).compactMap { candidate($0, state) } },
+    candidates: { state in
+      let facts = try moduleFacts(in: state.metadata)
+      return TorchKey.prefixes(in: state).compactMap { prefix in
+        candidate(prefix, state).map { adding(facts, to: $0) }
+      }
+    },
     table: { architecture, naming in
       var tensors: [StoredTensor] = []
       if architecture.embedding != nil {
@@ -50,6 +56,47 @@ extension Convention {
       }
       return tensors
     })
+
+  /// What a file of whole modules says of each beyond its tensors.
+  ///
+  /// The reader of PyTorch files keeps it in metadata; see ``PyTorchFile``.
+  private static func moduleFacts(in metadata: Metadata) throws -> [JSON] {
+    let key = "torch.modules"
+    guard let text = metadata[key] else { return [] }
+    guard let facts = try? JSON.parse(Array(text.utf8)).arrayValue else {
+      throw RecurrentError(
+        .malformed, "metadata.torch.modules", at: "metadata \"\(key)\"", found: "\"\(text)\"",
+        expected: "a JSON array of modules")
+    }
+    return facts
+  }
+
+  private static func adding(_ facts: [JSON], to candidate: Candidate) -> Candidate {
+    func fact(_ prefix: String) -> JSON? { facts.first { $0["prefix"]?.stringValue == prefix } }
+    var candidate = candidate
+    if let own = fact(candidate.naming.recurrent) {
+      let modes: [String: Cell] = [
+        "RNN_TANH": .rnnTanh, "RNN_RELU": .rnnRelu, "LSTM": .lstm, "GRU": .gru,
+      ]
+      if let cell = own["mode"]?.stringValue.flatMap({ modes[$0] }),
+        cell.gateNames.count == candidate.architecture.cell.gateNames.count
+      {
+        candidate.architecture.cell = cell
+        candidate.known.insert(.cell)
+      }
+      if let batchFirst = own["batch_first"]?.boolValue {
+        candidate.architecture.batchFirst = batchFirst
+        candidate.known.insert(.batchFirst)
+      }
+    }
+    if let table = candidate.architecture.embedding,
+      let index = fact(candidate.naming.embedding)?["padding_idx"]?.intValue,
+      (0..<table.tokenCount).contains(index)
+    {
+      candidate.architecture.embedding?.paddingIndex = index
+    }
+    return candidate
+  }
 
   private static func candidate(_ prefix: String, _ state: StateDict) -> Candidate? {
     guard let input = state["\(prefix)weight_ih_l0"], let hidden = state["\(prefix)weight_hh_l0"],

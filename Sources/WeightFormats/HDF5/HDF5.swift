@@ -10,8 +10,9 @@
 //     attributes            metadata: scalar UTF-8 strings
 //     KEY                   contiguous little-endian dataset, its data aligned to 64 bytes
 //
-// Reading has two halves: a description of what the file holds (`HDF5Contents`, made by libhdf5) and
-// its interpretation as a state dict (`HDF5Layout`), which knows nothing of libhdf5.
+// Reading has two halves: a description of what the file holds (`HDF5Contents`, made by our own reader,
+// or by libhdf5 for what that does not know) and its interpretation as a state dict (`HDF5Layout`),
+// which knows nothing of either.
 
 import Tensors
 
@@ -24,18 +25,36 @@ public enum HDF5 {
 
   /// Reads the tensors and the metadata; contiguous tensors stay windows on the file.
   ///
+  /// Valid files outside the subset that Recurrent reads by itself are read by libhdf5 in a confined
+  /// process where `HDF5Worker.serveIfAsked()` has made that possible, in this process where
+  /// `trustingFile` allows it (libhdf5 crashes on some damaged files), and are refused otherwise.
+  ///
   /// Throws `.malformed` for damage and for anything that would reach outside the file (external
   /// links, external storage, virtual datasets), `.unsupported` for filters and features that are not
   /// known, each with a reason that begins with `h5.`.
-  public static func read(_ file: InputFile) throws -> StateDict {
+  public static func read(_ file: InputFile, trustingFile: Bool = false) throws -> StateDict {
     do {
-      try checkSuperblock(of: file)
-      let contents = try HDF5LibraryFile(file).contents()
-      let state = try HDF5Layout(contents).stateDict()
+      let state = try HDF5Layout(contents(of: file, trustingFile: trustingFile)).stateDict()
       try file.checkUnchanged()
       return state
     } catch let error as RecurrentError {
       throw error.inFile(file.path)
+    }
+  }
+
+  /// Describes every object of a file, or of a range of one (a stored member of an archive).
+  ///
+  /// Our own reader does so or, where it knows too little about a whole file, libhdf5.
+  static func contents(
+    of source: any ByteSource, trustingFile: Bool = false
+  ) throws -> HDF5Contents {
+    do {
+      return try HDF5Reader(source: source).contents()
+    } catch let error as RecurrentError where error.reason == HDF5Reader.outsideSubset {
+      guard let file = source as? InputFile else { throw error }
+      if trustingFile { return try HDF5LibraryFile(file).contents() }
+      guard let executable = HDF5Worker.executable else { throw error }
+      return try HDF5WorkerClient(file, executable: executable).contents()
     }
   }
 
@@ -53,7 +72,8 @@ public enum HDF5 {
 
   private static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 
-  private static func signatureOffset(in source: any ByteSource) -> Int? {
+  /// Where the superblock begins, or `nil`.
+  static func signatureOffset(in source: any ByteSource) -> Int? {
     var offset = 0
     while offset <= source.count - signature.count {
       if (try? source.read(offset..<offset + signature.count)) == signature { return offset }
@@ -62,41 +82,5 @@ public enum HDF5 {
       offset = offset == 0 ? 512 : next
     }
     return nil
-  }
-
-  private static func checkSuperblock(of file: InputFile) throws {
-    guard let start = signatureOffset(in: file) else {
-      throw RecurrentError(
-        .malformed, "h5.signature", found: "no HDF5 signature", expected: "an HDF5 file")
-    }
-    guard file.count - start >= 64 else { throw truncated(file.count, expected: start + 64) }
-    let bytes = try file.read(start..<start + 64)
-    let version = bytes[8]
-    guard version <= 3 else {
-      throw RecurrentError(
-        .unsupported, "h5.newer", at: "byte \(start + 8)", found: "superblock version \(version)",
-        expected: "version 0 to 3",
-        hint: "The file was written by a newer HDF5; rewrite it with libver=\"v110\".")
-    }
-    let isOld = version < 2
-    let shift = version == 1 ? 4 : 0
-    // Other sizes of offsets exist on paper; libhdf5 then does this check alone.
-    guard bytes[isOld ? 13 : 9] == 8 else { return }
-    func address(_ offset: Int) -> UInt64 {
-      bytes[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
-    }
-    let end = address(isOld ? 40 + shift : 28)
-    guard end <= UInt64(file.count) else { throw truncated(file.count, expected: end) }
-    if isOld, address(48 + shift) != UInt64.max {
-      throw RecurrentError(
-        .unsupported, "h5.driver", at: "byte \(start + 48 + shift)",
-        found: "a file that is spread over several files", expected: "a single file")
-    }
-  }
-
-  private static func truncated(_ count: Int, expected: some BinaryInteger) -> RecurrentError {
-    RecurrentError(
-      .malformed, "h5.truncated", found: "\(count) bytes", expected: "at least \(expected)",
-      hint: "The file is cut short; copy or download it again.")
   }
 }

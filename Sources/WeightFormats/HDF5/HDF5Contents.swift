@@ -36,7 +36,9 @@ struct HDF5Group: Sendable {
 struct HDF5Attribute: Sendable {
   enum Value: Sendable {
     case text(String)
-    /// A value that is no scalar of text or number, in words.
+    /// A list of texts; an empty list of anything.
+    case texts([String])
+    /// A value that is neither a scalar of text or number nor a list of texts, in words.
     case other(String)
   }
 

@@ -137,6 +137,8 @@ struct HDF5Layout {
         state.metadata[key] = text
       case .text(let text):
         state.skipped.append("\(node.pathText), attribute \(key) = \(text)")
+      case .texts(let list):
+        state.skipped.append("\(node.pathText), attribute \(key): \(list.count) elements")
       case .other(let words):
         state.skipped.append("\(node.pathText), attribute \(key): \(words)")
       }
@@ -187,7 +189,7 @@ struct HDF5Layout {
       throw RecurrentError(
         .unsupported, "h5.keras", found: "weights in Keras's layout",
         expected: "a state dict (datasets named by their keys)",
-        hint: "Keras files are not read yet; save the weights as a state dict.")
+        hint: "Leave out --from hdf5: Keras's files are recognised by content.")
     }
   }
 }

@@ -50,6 +50,15 @@ enum HDF5LibraryAttributes {
     defer { H5Sclose(space) }
     let elementType = try HDF5LibraryType.describe(type, at: place)
     let count = H5Sget_simple_extent_npoints(space)
+    if H5Sget_simple_extent_type(space) == H5S_SIMPLE, count == 0 { return .texts([]) }
+    if H5Sget_simple_extent_type(space) == H5S_SIMPLE, count > 1,
+      H5Tget_class(type) == H5T_STRING
+    {
+      guard let list = try texts(of: id, type: type, count: Int(count), at: place) else {
+        return .other("\(count) elements, text that is not valid UTF-8")
+      }
+      return .texts(list)
+    }
     guard H5Sget_simple_extent_type(space) != H5S_NULL, count == 1 else {
       return .other("\(max(0, count)) elements, \(elementType.description)")
     }
@@ -81,13 +90,71 @@ enum HDF5LibraryAttributes {
     }
   }
 
+  /// A list of texts, fixed or variable in length; `nil` when one is not valid UTF-8.
+  private static func texts(
+    of id: hid_t, type: hid_t, count: Int, at place: String
+  ) throws -> [String]? {
+    guard count <= HDF5LibraryFile.Limit.objects else {
+      throw RecurrentError(
+        .malformed, "h5.attribute", at: place, found: "\(count) texts",
+        expected: "at most \(HDF5LibraryFile.Limit.objects)")
+    }
+    var result: [String] = []
+    if H5Tis_variable_str(type) > 0 {
+      let memory = try variableText(like: type, at: place)
+      defer { H5Tclose(memory) }
+      var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
+      try HDF5Library.check(H5Aread(id, memory, &pointers), "read it", at: place)
+      defer { for pointer in pointers where pointer != nil { H5free_memory(pointer) } }
+      for pointer in pointers {
+        guard let text = Name(validating: pointer.map { bytes(of: $0) } ?? []) else { return nil }
+        result.append(text.string)
+      }
+      return result
+    }
+    let size = H5Tget_size(type)
+    let (total, overflow) = size.multipliedReportingOverflow(by: count)
+    guard !overflow, total <= 1 << 24 else {
+      throw RecurrentError(
+        .malformed, "h5.attribute", at: place, found: "\(count) texts of \(size) bytes",
+        expected: "at most 16 MiB")
+    }
+    var raw = [UInt8](repeating: 0, count: total)
+    try HDF5Library.check(H5Aread(id, type, &raw), "read it", at: place)
+    for start in stride(from: 0, to: total, by: max(1, size)) {
+      var text = Array(raw[start..<start + size])
+      cut(&text, type)
+      guard let name = Name(validating: text) else { return nil }
+      result.append(name.string)
+    }
+    return result
+  }
+
+  private static func variableText(like type: hid_t, at place: String) throws -> hid_t {
+    let memory = try HDF5Library.check(H5Tcopy(chdf5_c_string()), "make a type", at: place)
+    do {
+      try HDF5Library.check(H5Tset_size(memory, chdf5_variable_length()), "size it", at: place)
+      try HDF5Library.check(H5Tset_cset(memory, H5Tget_cset(type)), "name its text", at: place)
+    } catch {
+      H5Tclose(memory)
+      throw error
+    }
+    return memory
+  }
+
+  private static func cut(_ text: inout [UInt8], _ type: hid_t) {
+    if H5Tget_strpad(type) == H5T_STR_SPACEPAD {
+      while text.last == UInt8(ascii: " ") { text.removeLast() }
+    } else if let end = text.firstIndex(of: 0) {
+      text.removeSubrange(end...)
+    }
+  }
+
   private static func text(of id: hid_t, type: hid_t, at place: String) throws -> String? {
     var raw: [UInt8]
     if H5Tis_variable_str(type) > 0 {
-      let memory = try HDF5Library.check(H5Tcopy(chdf5_c_string()), "make a type", at: place)
+      let memory = try variableText(like: type, at: place)
       defer { H5Tclose(memory) }
-      try HDF5Library.check(H5Tset_size(memory, chdf5_variable_length()), "size it", at: place)
-      try HDF5Library.check(H5Tset_cset(memory, H5Tget_cset(type)), "name its text", at: place)
       var pointer: UnsafeMutablePointer<CChar>?
       try HDF5Library.check(H5Aread(id, memory, &pointer), "read it", at: place)
       guard let pointer else { return "" }
@@ -101,11 +168,7 @@ enum HDF5LibraryAttributes {
       }
       raw = [UInt8](repeating: 0, count: size)
       try HDF5Library.check(H5Aread(id, type, &raw), "read it", at: place)
-      if H5Tget_strpad(type) == H5T_STR_SPACEPAD {
-        while raw.last == UInt8(ascii: " ") { raw.removeLast() }
-      } else if let end = raw.firstIndex(of: 0) {
-        raw.removeSubrange(end...)
-      }
+      cut(&raw, type)
     }
     return Name(validating: raw)?.string
   }

@@ -28,7 +28,10 @@ enum HDF5LibraryDataset {
     {
       dataset.dtypeAttribute = label
     }
-    if let shape = dataset.shape, elementType.dtype(label: dataset.dtypeAttribute) != nil {
+    // Opaque pairs of bytes without a label are Keras's bfloat16 in its older layout.
+    let mayBeTensor =
+      elementType.dtype(label: dataset.dtypeAttribute) != nil || elementType == .opaque(size: 2)
+    if let shape = dataset.shape, mayBeTensor {
       do {
         dataset.source = try source(
           of: id, type: type, properties: properties, layout: layout, shape: shape, at: place,
@@ -109,7 +112,7 @@ enum HDF5LibraryDataset {
       guard stored == count, let start = Int(exactly: offset) else {
         throw wrongSize(count, stored: stored, at: place)
       }
-      return try WindowSource(file.input, offset: start, count: count)
+      return try WindowSource(file.source, offset: start, count: count)
     }
     guard layout == H5D_CHUNKED else {
       return try fill(count, type: type, elementSize, properties: properties, at: place)
@@ -130,7 +133,7 @@ enum HDF5LibraryDataset {
     guard stored > 0 else {
       return try fill(count, type: type, elementSize, properties: properties, at: place)
     }
-    guard stored <= UInt64(file.input.count) else {
+    guard stored <= UInt64(file.source.count) else {
       throw wrongSize(count, stored: stored, at: place)
     }
     guard count <= Limit.expandedBytes || UInt64(count) / stored <= UInt64(Limit.expansion) else {
@@ -272,7 +275,7 @@ final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
         id, type, shape.isEmpty ? wholeSpace : memorySpace,
         shape.isEmpty ? wholeSpace : fileSpace, chdf5_default(), &bytes),
       "decode a dataset", at: place)
-    try file.input.checkUnchanged()
+    try file.checkUnchanged()
     block = bytes
     blockStart = firstRow * rowBytes
   }

@@ -20,11 +20,14 @@ final class HDF5LibraryFile: Sendable {
   }
 
   let id: hid_t
-  let input: InputFile
+  /// What windows on contiguous elements look at.
+  let source: any ByteSource
+  private let input: InputFile
 
   /// Opens the file by its path; throws `.inputChanged` when the path now names another file.
   init(_ input: InputFile) throws {
     self.input = input
+    source = input
     try Self.checkIdentity(input)
     id = try HDF5Library.locked {
       let access = try HDF5Library.check(
@@ -38,6 +41,9 @@ final class HDF5LibraryFile: Sendable {
     }
     try Self.checkIdentity(input)
   }
+
+  /// Throws when the file on disk is no longer the one that was opened.
+  func checkUnchanged() throws { try input.checkUnchanged() }
 
   deinit { HDF5Library.close { H5Fclose(id) } }
 

@@ -1,4 +1,4 @@
-// Writing a state dict: libhdf5 lays the file out, then the elements are written in their places.
+// Writing objects: libhdf5 lays the file out, then the elements are written in their places.
 
 import CHDF5
 import Tensors
@@ -12,35 +12,23 @@ import Tensors
 #endif
 
 struct HDF5Writer {
-  private let state: StateDict
+  private let objects: [HDF5Object]
 
   /// The alignment of every dataset's elements, in bytes.
   static let alignment: UInt64 = 64
 
-  init(_ state: StateDict) { self.state = state }
+  /// Writes a state dict flat.
+  init(_ state: StateDict) throws { objects = try HDF5Object.flat(state) }
+
+  /// Writes objects in order; groups come before their members, the root group first.
+  init(_ objects: [HDF5Object]) { self.objects = objects }
+
+  func checkNames() throws { for object in objects { try object.check() } }
 
   func write(toFileAt path: String) throws {
-    for entry in state.entries { try check(entry.name) }
-    for pair in state.metadata.pairs where pair.key.isEmpty || hasNUL(pair.key + pair.value) {
-      throw RecurrentError(
-        .malformed, "h5.metadata", at: "metadata \"\(pair.key)\"",
-        found: "an empty key or a NUL in the text", expected: "text that HDF5 can hold")
-    }
+    try checkNames()
     let extents = try HDF5Library.locked { try layOut(path) }
     try fill(path, extents)
-  }
-
-  private func hasNUL(_ text: String) -> Bool { text.utf8.contains(0) }
-
-  // A slash would make groups, "." is the group itself, and libhdf5 ends names at a NUL.
-  private func check(_ name: Name) throws {
-    let bytes = name.utf8
-    guard !bytes.isEmpty, bytes != [0x2E], !bytes.contains(0x2F), !bytes.contains(0) else {
-      throw RecurrentError(
-        .malformed, "h5.name", at: "tensor \"\(name)\"", found: "a name that HDF5 cannot hold",
-        expected: "a name that is neither empty nor \".\" and has no slash and no NUL",
-        hint: "Rename the tensor, or write safetensors or npz.")
-    }
   }
 
   private struct Extent {
@@ -73,33 +61,55 @@ struct HDF5Writer {
     }
     var isOpen = true
     defer { if isOpen { H5Fclose(file) } }
-    for pair in state.metadata.pairs { try writeAttribute(pair, on: file) }
     var extents: [Extent] = []
-    for entry in state.entries where try !link(entry, in: file) {
-      if let extent = try createDataset(entry, in: file) { extents.append(extent) }
+    for object in objects {
+      switch object.content {
+      case .group: try createGroup(object, in: file)
+      case .link(let target): try link(object, to: target, in: file)
+      case .dataset(let tensor):
+        if let extent = try createDataset(object, tensor, in: file) { extents.append(extent) }
+      }
     }
     isOpen = false
     try checked(H5Fclose(file), "close the file")
     return extents
   }
 
-  /// Makes a hard link for a tied tensor; false when it needs a dataset of its own.
-  private func link(_ entry: StateDict.Entry, in file: hid_t) throws -> Bool {
-    guard let first = state.ties[entry.name], first != entry.name,
-      H5Lexists(file, first.string, chdf5_default()) > 0, let other = state[first],
-      try other.isIdentical(to: entry.tensor)
-    else { return false }
+  private func createGroup(_ object: HDF5Object, in file: hid_t) throws {
+    guard !object.path.isEmpty else {
+      for attribute in object.attributes { try write(attribute, on: file) }
+      return
+    }
+    let name = Name(object.pathText)
+    let creation = try checked(H5Pcreate(chdf5_group_create_class()), "create a list", at: name)
+    defer { H5Pclose(creation) }
+    let trackedAndIndexed: UInt32 = 3
+    try checked(
+      H5Pset_link_creation_order(creation, trackedAndIndexed), "track the order", at: name)
+    try checked(H5Pset_obj_track_times(creation, false), "leave times out", at: name)
     let links = try linkCreation()
     defer { H5Pclose(links) }
-    try checked(
-      H5Lcreate_hard(file, first.string, file, entry.name.string, links, chdf5_default()),
-      "link a tied tensor", at: entry.name)
-    return true
+    let group = try checked(
+      H5Gcreate2(file, name.string, links, creation, chdf5_default()), "create a group", at: name)
+    defer { H5Gclose(group) }
+    for attribute in object.attributes { try write(attribute, on: group) }
   }
 
-  private func createDataset(_ entry: StateDict.Entry, in file: hid_t) throws -> Extent? {
-    let (name, tensor) = (entry.name, entry.tensor)
-    let type = try makeType(tensor.dtype)
+  private func link(_ object: HDF5Object, to target: [Name], in file: hid_t) throws {
+    let links = try linkCreation()
+    defer { H5Pclose(links) }
+    let first = HDF5Object(path: target, content: .group).pathText
+    try checked(
+      H5Lcreate_hard(file, first, file, object.pathText, links, chdf5_default()),
+      "link a tied tensor", at: Name(object.pathText))
+  }
+
+  private func createDataset(
+    _ object: HDF5Object, _ tensor: Tensor, in file: hid_t
+  ) throws -> Extent? {
+    let name = Name(object.path.map(\.string).joined(separator: "/"))
+    let isOpaque = object.storesBF16AsOpaque && tensor.dtype == .bf16
+    let type = try isOpaque ? makeOpaque(2) : makeType(tensor.dtype)
     defer { H5Tclose(type) }
     let sizes = tensor.shape.map { hsize_t($0) }
     guard sizes.count <= HDF5LibraryFile.Limit.rank else {
@@ -120,9 +130,10 @@ struct HDF5Writer {
     let links = try linkCreation()
     defer { H5Pclose(links) }
     let dataset = try checked(
-      H5Dcreate2(file, name.string, type, space, links, creation, chdf5_default()),
+      H5Dcreate2(file, object.pathText, type, space, links, creation, chdf5_default()),
       "create a dataset", at: name)
     defer { H5Dclose(dataset) }
+    for attribute in object.attributes { try write(attribute, on: dataset) }
     guard tensor.byteCount > 0 else { return nil }
     let offset = UInt64(H5Dget_offset(dataset))
     guard offset != UInt64(chdf5_undefined_address()), offset % Self.alignment == 0,
@@ -146,22 +157,55 @@ struct HDF5Writer {
     return id
   }
 
-  private func writeAttribute(_ pair: Metadata.Pair, on file: hid_t) throws {
-    let key = Name(pair.key)
+  private func write(
+    _ attribute: (key: String, value: HDF5Object.Value), on object: hid_t
+  ) throws {
+    let key = Name(attribute.key)
     let type = try checked(H5Tcopy(chdf5_c_string()), "make a type", at: key)
     defer { H5Tclose(type) }
-    try checked(H5Tset_size(type, chdf5_variable_length()), "make a type", at: key)
     try checked(H5Tset_cset(type, H5T_CSET_UTF8), "make a type", at: key)
-    let space = try checked(H5Screate(H5S_SCALAR), "describe a scalar", at: key)
+    let space: hid_t
+    switch attribute.value {
+    case .text:
+      try checked(H5Tset_size(type, chdf5_variable_length()), "make a type", at: key)
+      space = try checked(H5Screate(H5S_SCALAR), "describe a scalar", at: key)
+    case .texts(let list):
+      let size = list.map(\.utf8.count).max() ?? 0
+      try checked(H5Tset_size(type, max(1, size)), "make a type", at: key)
+      try checked(H5Tset_strpad(type, H5T_STR_NULLPAD), "make a type", at: key)
+      space = try checked(
+        H5Screate_simple(1, [hsize_t(list.count)], nil), "describe a list", at: key)
+    }
     defer { H5Sclose(space) }
     let id = try checked(
-      H5Acreate2(file, pair.key, type, space, chdf5_default(), chdf5_default()),
+      H5Acreate2(object, attribute.key, type, space, chdf5_default(), chdf5_default()),
       "create an attribute", at: key)
     defer { H5Aclose(id) }
-    try pair.value.withCString { text in
-      var pointer: UnsafePointer<CChar>? = text
-      try checked(H5Awrite(id, type, &pointer), "write an attribute", at: key)
+    switch attribute.value {
+    case .text(let text):
+      try text.withCString { text in
+        var pointer: UnsafePointer<CChar>? = text
+        try checked(H5Awrite(id, type, &pointer), "write an attribute", at: key)
+      }
+    case .texts(let list) where !list.isEmpty:
+      let size = H5Tget_size(type)
+      let bytes = list.flatMap { text in
+        Array(text.utf8) + [UInt8](repeating: 0, count: size - text.utf8.count)
+      }
+      try checked(H5Awrite(id, type, bytes), "write an attribute", at: key)
+    case .texts: break
     }
+  }
+
+  private func makeOpaque(_ size: Int) throws -> hid_t {
+    let type = try checked(H5Tcreate(H5T_OPAQUE, size), "make an opaque type")
+    do {
+      try checked(H5Tset_tag(type, ""), "make an opaque type")
+    } catch {
+      H5Tclose(type)
+      throw error
+    }
+    return type
   }
 
   private func makeType(_ dtype: DType) throws -> hid_t {

@@ -48,19 +48,14 @@ public enum NPZ {
   /// Throws `npy.bf16` for a type that NumPy lacks and `npz.name` for names that NumPy would
   /// confuse.
   public static func write(_ state: StateDict, to sink: any ByteSink) throws {
-    let names = Set(state.names)
+    try check(state)
     var zip = ZipWriter(sink)
     for entry in state.entries {
-      let member = name(entry.name, suffix)
-      guard entry.name != metadataName, !names.contains(member) else {
-        throw RecurrentError(
-          .malformed, "npz.name", at: "tensor \"\(entry.name)\"",
-          found: entry.name == metadataName ? "a reserved name" : "also a tensor \"\(member)\"",
-          expected: "names that numpy.load can tell apart", hint: "Write safetensors instead.")
-      }
       do {
         try zip.add(
-          member, [MemorySource(NPY.prefix(of: entry.tensor)), entry.tensor.source], alignment: 64)
+          name(entry.name, suffix),
+          [MemorySource(NPY.prefix(of: entry.tensor)), entry.tensor.source],
+          alignment: 64)
       } catch let error as RecurrentError {
         throw error.place == nil ? error.within("tensor \"\(entry.name)\"") : error
       }
@@ -72,6 +67,25 @@ public enum NPZ {
         alignment: 64)
     }
     try zip.finish()
+  }
+
+  /// Throws what ``write(_:to:)`` throws about names and types.
+  static func check(_ state: StateDict) throws {
+    let names = Set(state.names)
+    for entry in state.entries {
+      let member = name(entry.name, suffix)
+      guard entry.name != metadataName, !names.contains(member) else {
+        throw RecurrentError(
+          .malformed, "npz.name", at: "tensor \"\(entry.name)\"",
+          found: entry.name == metadataName ? "a reserved name" : "also a tensor \"\(member)\"",
+          expected: "names that numpy.load can tell apart", hint: "Write safetensors instead.")
+      }
+      do {
+        _ = try NPY.prefix(of: entry.tensor)
+      } catch let error as RecurrentError {
+        throw error.within("tensor \"\(entry.name)\"")
+      }
+    }
   }
 
   private static func hasSuffix(_ name: Name) -> Bool { name.utf8.suffix(4).elementsEqual(suffix) }

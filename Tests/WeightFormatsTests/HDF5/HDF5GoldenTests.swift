@@ -14,6 +14,7 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
     let bytes: [UInt8]
   }
 
+  let folder: URL
   let name: String
   let error: String?
   let tensors: [Item]
@@ -23,7 +24,7 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { name }
   var path: String {
-    Self.directory.appendingPathComponent(error == nil ? name : ".refused/" + name).path
+    folder.appendingPathComponent(error == nil ? name : ".refused/" + name).path
   }
 
   static let directory = URL(fileURLWithPath: #filePath)
@@ -31,8 +32,10 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
     .deletingLastPathComponent().appendingPathComponent("fixtures/golden/hdf5")
 
   /// Empty when the fixtures are missing, which `theGoldensAreThere` reports.
-  static let all: [HDF5Golden] = {
-    guard let data = try? Data(contentsOf: directory.appendingPathComponent("expected.json")),
+  static let all = load(directory)
+
+  static func load(_ folder: URL) -> [HDF5Golden] {
+    guard let data = try? Data(contentsOf: folder.appendingPathComponent("expected.json")),
       let json = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
       let files = json["files"] as? [String: [String: Any]],
       let arrays = json["arrays"] as? [String]
@@ -45,11 +48,11 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
         return Item(key: key, dtype: dtype, shape: shape, bytes: bytes(hex: arrays[index]))
       }
       return HDF5Golden(
-        name: name, error: value["error"] as? String, tensors: items,
+        folder: folder, name: name, error: value["error"] as? String, tensors: items,
         metadata: value["metadata"] as? [String: String] ?? [:],
         ties: value["ties"] as? [String: String] ?? [:], skipped: value["skipped"] as? Int ?? 0)
     }
-  }()
+  }
 
   private static func bytes(hex: String) -> [UInt8] {
     let digits = hex.utf8.map { $0 < 0x40 ? $0 - 0x30 : $0 - 0x61 + 10 }

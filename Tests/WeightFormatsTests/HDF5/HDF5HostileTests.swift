@@ -78,7 +78,7 @@ import Testing
     let start = try #require(
       bytes.indices.first { bytes[$0...].starts(with: wanted.prefix(16)) })
     bytes[start + 5] ^= 0x10
-    #expect(try reason(of: bytes) == "h5.library")
+    #expect(try reason(of: bytes) == "h5.fletcher32")
   }
 
   @Test func aFileThatChangesIsAnError() throws {

@@ -1,0 +1,247 @@
+import RNNEngine
+import Tensors
+
+/// One cell of a framework that has no stacked layers: it is one layer in one direction.
+struct FoundCell {
+  /// Before the names of its tensors, dot included.
+  var prefix: String
+  var cell: Cell
+  var inputSize: Int
+  var hiddenSize: Int
+  var bias = true
+  var projSize = 0
+  /// Which spelling of the convention its names have.
+  var spelling = ""
+  var gruReset = GRUReset.after
+  var refusal: RecurrentError?
+}
+
+/// Puts the cells of a file together into layers and directions, judging by names and sizes.
+struct CellStacks {
+  /// Components at the end of a prefix that only name the cell within its layer ("cell").
+  var innerComponents: Set<String> = []
+  /// The widths of the linear layers in the file, which tell two layers from two directions.
+  var linearWidths: Set<Int> = []
+
+  /// A cell with what its name says about its place.
+  private struct Placed {
+    var found: FoundCell
+    var path: String
+    var number: Int
+    var direction: Int?
+  }
+
+  /// One module per stack, in file order.
+  func candidates(_ cells: [FoundCell]) -> [Candidate] {
+    var order: [String] = []
+    var groups: [String: [Placed]] = [:]
+    // An empty tensor may claim any size; products of sizes within these bounds fit 63 bits.
+    for found in cells
+    where (1...1 << 28).contains(found.hiddenSize) && (1...1 << 31).contains(found.inputSize) {
+      let (place, key) = placed(found)
+      if groups[key] == nil { order.append(key) }
+      groups[key, default: []].append(place)
+    }
+    return order.flatMap { stacks(groups[$0] ?? []) }
+  }
+
+  private func placed(_ found: FoundCell) -> (Placed, key: String) {
+    var components = found.prefix.split(separator: ".").map(String.init)
+    while let last = components.last, innerComponents.contains(last) { components.removeLast() }
+    let path = components.isEmpty ? "" : components.joined(separator: ".") + "."
+    var direction: Int?
+    var residue = ""
+    for index in components.indices.reversed() where direction == nil {
+      guard let (value, rest) = Self.direction(components[index]) else { continue }
+      direction = value
+      residue = rest
+      components.remove(at: index)
+    }
+    var number = -1
+    var base = residue
+    if let (value, rest) = Self.number(residue) {
+      (number, base) = (value, rest)
+    } else if let last = components.last, let (value, rest) = Self.number(last) {
+      number = value
+      components[components.count - 1] = rest
+    }
+    let key = [
+      components.joined(separator: "."), base, found.cell.rawValue, "\(found.hiddenSize)",
+      "\(found.bias)", "\(found.projSize)", found.spelling, "\(direction == nil)",
+    ].joined(separator: "|")
+    return (Placed(found: found, path: path, number: number, direction: direction), key)
+  }
+
+  private func stacks(_ group: [Placed]) -> [Candidate] {
+    // Sorting is not stable; the position in the file settles equal numbers.
+    let sorted = group.enumerated().sorted {
+      ($0.element.number, $0.offset) < ($1.element.number, $1.offset)
+    }.map(\.element)
+    let size = sorted[0].found.hiddenSize
+    let widths = sorted.map(\.found.inputSize)
+    if sorted[0].direction != nil {
+      let pairs = Dictionary(grouping: sorted, by: \.number).sorted { $0.key < $1.key }.map {
+        $0.value.sorted { ($0.direction ?? 0) < ($1.direction ?? 0) }
+      }
+      let fits = pairs.enumerated().allSatisfy { layer, pair in
+        pair.compactMap(\.direction) == [0, 1]
+          && pair[0].found.inputSize == pair[1].found.inputSize
+          && (layer == 0 || pair[0].found.inputSize == 2 * size)
+      }
+      if fits { return [candidate(pairs)] }
+      return sorted.map { candidate([[$0]]) }
+    }
+    if sorted.count == 1 { return [candidate([sorted])] }
+    let stacked = widths.dropFirst().allSatisfy { $0 == size }
+    let paired =
+      sorted.count % 2 == 0 && widths[0] == widths[1]
+      && widths.dropFirst(2).allSatisfy { $0 == 2 * size }
+    let prefersPairs = !stacked || (linearWidths.contains(2 * size) && !linearWidths.contains(size))
+    if paired && prefersPairs {
+      let layers = stride(from: 0, to: sorted.count, by: 2).map { [sorted[$0], sorted[$0 + 1]] }
+      return [candidate(layers)]
+    }
+    return stacked ? [candidate(sorted.map { [$0] })] : sorted.map { candidate([[$0]]) }
+  }
+
+  private func candidate(_ layers: [[Placed]]) -> Candidate {
+    let first = layers[0][0]
+    var candidate = Candidate(
+      architecture: Architecture(
+        cell: first.found.cell, inputSize: first.found.inputSize,
+        hiddenSize: first.found.hiddenSize, layerCount: layers.count,
+        bidirectional: layers[0].count == 2, bias: first.found.bias,
+        projSize: first.found.projSize, gruReset: first.found.gruReset),
+      naming: Naming(recurrent: first.path, layers: layers.map { $0.map(\.found.prefix) }))
+    candidate.naming.spelling = first.found.spelling
+    candidate.refusal = layers.lazy.flatMap { $0 }.compactMap(\.found.refusal).first
+    if layers.count * layers[0].count > 1 {
+      let names = layers.map { layer in
+        layer.map { $0.path.isEmpty ? "\"\"" : String($0.path.dropLast()) }.joined(separator: " + ")
+      }
+      candidate.remarks.append(
+        "cells put together by name and size, one layer each"
+          + (layers[0].count == 2 ? ", forward + backward: " : ": ") + names.joined(separator: ", ")
+      )
+    }
+    return candidate
+  }
+
+  /// The direction that a component names, and the rest of it.
+  private static func direction(_ component: String) -> (Int, rest: String)? {
+    let words: [(String, Int)] = [
+      ("forward", 0), ("backward", 1), ("reverse", 1), ("fwd", 0), ("bwd", 1),
+    ]
+    if component == "fw" { return (0, "") }
+    if component == "bw" { return (1, "") }
+    for (word, value) in words {
+      guard let start = component.place(of: word) else { continue }
+      return (value, String(component[..<start.lowerBound] + component[start.upperBound...]))
+    }
+    return nil
+  }
+
+  /// The digits at the end of a component, and what stands before them.
+  private static func number(_ component: String) -> (Int, rest: String)? {
+    let digits = component.reversed().prefix { $0.isASCII && $0.isNumber }.count
+    guard digits > 0, let value = Int(component.suffix(digits)) else { return nil }
+    return (value, String(component.dropLast(digits)))
+  }
+}
+
+extension String {
+  /// The first place where a word stands.
+  fileprivate func place(of word: String) -> Range<String.Index>? {
+    var start = startIndex
+    while start < endIndex {
+      if self[start...].hasPrefix(word) {
+        return start..<index(start, offsetBy: word.count)
+      }
+      start = index(after: start)
+    }
+    return nil
+  }
+}
+
+/// How a framework names its linear layers and embeddings.
+struct DenseNames {
+  /// The last component of a linear layer's matrix, usual spelling first.
+  var weights: [String]
+  /// Whether matrices are (inputs, outputs).
+  var transposed: Bool
+  /// The last component of an embedding's table; `nil` where it is the matrix's, and only the name of
+  /// the module tells.
+  var embeddings: [String]?
+
+  fileprivate static let heads = [
+    "classifier", "head", "fc", "linear", "decoder", "output", "out", "proj", "dense",
+  ]
+  fileprivate static let tables = ["embedding", "embeddings", "embed", "emb", "wte"]
+
+  /// The part of a name before its last component, if that is one of some words.
+  static func prefix(_ name: Name, _ words: [String]) -> String? {
+    let text = name.string
+    for word in words where text == word || text.hasSuffix("." + word) {
+      return String(text.dropLast(word.count))
+    }
+    return nil
+  }
+
+  fileprivate static func isNamed(_ prefix: String, _ words: [String]) -> Bool {
+    guard let last = prefix.dropLast().split(separator: ".").last else { return false }
+    let word = last.lowercased().reversed().drop { $0.isNumber || $0 == "_" }.reversed()
+    return words.contains(String(word))
+  }
+}
+
+/// The linear layers and embeddings of a file that are not part of a cell, by their widths.
+struct DenseLayers {
+  private let names: DenseNames
+  private var linear: [Int: [(prefix: String, outputs: Int, bias: Bool)]] = [:]
+  private var tables: [Int: [(prefix: String, tokens: Int)]] = [:]
+
+  /// Finds them among the tensors that are not in `own`.
+  init(_ names: DenseNames, in state: StateDict, except own: Set<Name>) {
+    self.names = names
+    for entry in state.entries where entry.tensor.shape.count == 2 && !own.contains(entry.name) {
+      let shape = entry.tensor.shape
+      if let prefix = DenseNames.prefix(entry.name, names.weights) {
+        let (inputs, outputs) = names.transposed ? (shape[0], shape[1]) : (shape[1], shape[0])
+        let bias = state["\(prefix)bias"]
+        if bias == nil || bias?.shape == [outputs] {
+          linear[inputs, default: []].append((prefix, outputs, bias != nil))
+        }
+        if names.embeddings == nil, bias == nil, DenseNames.isNamed(prefix, DenseNames.tables) {
+          tables[shape[1], default: []].append((prefix, shape[0]))
+        }
+      } else if let prefix = DenseNames.prefix(entry.name, names.embeddings ?? []) {
+        tables[shape[1], default: []].append((prefix, shape[0]))
+      }
+    }
+  }
+
+  /// The input widths of all linear layers.
+  var widths: Set<Int> { Set(linear.keys) }
+
+  /// Adds the only embedding and the only head that fit a module.
+  func complete(_ candidate: Candidate) -> Candidate {
+    var candidate = candidate
+    let fittingTables = tables[candidate.architecture.inputSize] ?? []
+    let table = fittingTables.count == 1 ? fittingTables[0] : nil
+    if let table {
+      candidate.naming.embedding = table.prefix
+      candidate.architecture.embedding = .init(tokenCount: table.tokens)
+    }
+    let fitting = (linear[candidate.architecture.outputSize] ?? []).filter {
+      $0.prefix != table?.prefix
+    }
+    let named =
+      fitting.count == 1
+      ? fitting : fitting.filter { DenseNames.isNamed($0.prefix, DenseNames.heads) }
+    if named.count == 1, let head = named.first {
+      candidate.naming.head = head.prefix
+      candidate.architecture.head = .init(classCount: head.outputs, bias: head.bias)
+    }
+    return candidate
+  }
+}

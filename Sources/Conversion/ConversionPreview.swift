@@ -1,0 +1,76 @@
+import Tensors
+import WeightFormats
+
+/// What a file would lose in each container and each convention.
+public struct ConversionPreview: Sendable {
+  /// A container, or a convention in a container that takes any.
+  public enum Target: Sendable {
+    /// A container, with the convention that a conversion chooses there.
+    case container(WeightFormat)
+    /// A convention.
+    case convention(Convention)
+  }
+
+  /// Where to.
+  public let target: Target
+  /// What would be lost, one phrase each; empty when nothing would.
+  public let losses: [String]
+  /// Why it is impossible.
+  public let refusal: RecurrentError?
+
+  /// One line for people: `nothing`, `metadata source`, `refused: …`.
+  public var summary: String {
+    if let refusal {
+      return "refused: \(refusal.found)" + (refusal.hint.map { " (\($0))" } ?? "")
+    }
+    return losses.isEmpty ? "nothing" : losses.joined(separator: "; ")
+  }
+
+  /// Plans a conversion of a file to every container and every other convention; writes nothing.
+  ///
+  /// Throws what reading the file throws.
+  public static func all(of file: WeightFile) throws -> [ConversionPreview] {
+    var options = ConversionOptions()
+    var previews: [ConversionPreview] = []
+    var own: Convention?
+    for format in WeightFormat.all where format.isWritable {
+      options.outputFormat = format
+      options.convention = nil
+      let preview = try Self.preview(file, .container(format), options) {
+        own = own ?? $0.network?.recognition.convention
+      }
+      previews.append(preview)
+    }
+    guard let own else { return previews }
+    options.outputFormat = .safetensors
+    for convention in Convention.all where convention.name != own.name {
+      options.convention = convention
+      previews.append(try preview(file, .convention(convention), options) { _ in })
+    }
+    return previews
+  }
+
+  private static func preview(
+    _ file: WeightFile, _ target: Target, _ options: ConversionOptions,
+    _ body: (ConversionPlan) -> Void
+  ) throws -> ConversionPreview {
+    do {
+      let plan = try ConversionPlan(file, to: "", options: options)
+      body(plan)
+      var losses: [String] = []
+      if !plan.droppedMetadata.isEmpty {
+        losses.append("metadata " + plan.droppedMetadata.joined(separator: ", "))
+      }
+      if let network = plan.network, let convention = plan.convention, plan.changesConvention {
+        let tensors = try convention.storedTensors(
+          of: network.architecture, naming: .customary(for: network.architecture))
+        if try network.weights.rounds(writing: tensors) {
+          losses.append("pairs of biases become their sums, rounded once")
+        }
+      }
+      return ConversionPreview(target: target, losses: losses, refusal: nil)
+    } catch let error as RecurrentError {
+      return ConversionPreview(target: target, losses: [], refusal: error)
+    }
+  }
+}

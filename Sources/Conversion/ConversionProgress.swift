@@ -1,0 +1,51 @@
+import Tensors
+
+/// How far a conversion has come; each phase reads every tensor that it concerns once.
+public struct ConversionProgress: Sendable {
+  /// What is being done.
+  public enum Phase: String, Sendable {
+    /// Finding out what a narrower type loses.
+    case rounding
+    /// Writing the output.
+    case writing
+    /// Comparing what was written with what was planned.
+    case comparing
+  }
+
+  /// What is being done.
+  public let phase: Phase
+  /// The bytes of this phase that are done.
+  public let done: Int
+  /// All bytes of this phase.
+  public let total: Int
+}
+
+/// Counts the bytes of a phase, each once even if a container reads it twice.
+///
+/// A conversion reads its tensors on one thread, so nothing here is locked.
+final class PhaseCounter: @unchecked Sendable {
+  private let onProgress: @Sendable (ConversionProgress) -> Void
+  private var phase = ConversionProgress.Phase.writing
+  private var total = 0
+  private var done = 0
+  private var ends: [Int] = []
+
+  init(_ onProgress: @escaping @Sendable (ConversionProgress) -> Void) {
+    self.onProgress = onProgress
+  }
+
+  func begin(_ phase: ConversionProgress.Phase, _ state: StateDict) {
+    self.phase = phase
+    total = state.byteCount
+    done = 0
+    ends = Array(repeating: 0, count: state.count)
+    onProgress(ConversionProgress(phase: phase, done: 0, total: total))
+  }
+
+  func note(_ position: Int, _ bytes: Range<Int>) {
+    guard bytes.upperBound > ends[position] else { return }
+    done += bytes.upperBound - ends[position]
+    ends[position] = bytes.upperBound
+    onProgress(ConversionProgress(phase: phase, done: done, total: total))
+  }
+}

@@ -1,0 +1,269 @@
+import CommandSupport
+import Recurrent
+
+/// Everything that is known about one file.
+struct Inspection {
+  /// One tensor with what was found about it.
+  struct Row {
+    let entry: StateDict.Entry
+    let tie: Name?
+    let isForeign: Bool
+    let statistics: TensorStatistics?
+    let histogram: Histogram?
+  }
+
+  let weights: WeightFile
+  let modules: [Recognition.Module]
+  /// The network, when there is exactly one and it can be used.
+  let network: Recognition?
+  /// Why there is no network.
+  let obstacle: RecurrentError?
+  let previews: [ConversionPreview]
+  let rows: [Row]
+
+  init(_ weights: WeightFile, statistics: Bool, _ bar: ProgressBar) throws {
+    self.weights = weights
+    let state = weights.state
+    var modules: [Recognition.Module] = []
+    var network: Recognition?
+    var obstacle: RecurrentError?
+    do {
+      modules = try Recognition.modules(in: state)
+      network = try Recognition(state)
+    } catch let error as RecurrentError {
+      // Tensors that are no network are still worth listing; only say why they are none.
+      obstacle = error
+    }
+    self.modules = modules
+    self.network = network
+    self.obstacle = obstacle
+    previews = try ConversionPreview.all(of: weights)
+    var own: Set<Name> = []
+    for module in modules {
+      guard case .success(let recognition) = module.network else { continue }
+      own.formUnion(recognition.tensors.map(\.name))
+    }
+    var numbers: [TensorStatistics] = []
+    var histograms: [Histogram] = []
+    if statistics {
+      // The second pass needs to know from where to where the numbers go.
+      let size = state.byteCount
+      for entry in try ReadMeter("reading", total: size, bar).watch(state).entries {
+        numbers.append(try TensorStatistics(entry.tensor))
+      }
+      let watched = try ReadMeter("counting", total: size, bar).watch(state).entries
+      for (entry, numbers) in zip(watched, numbers) {
+        histograms.append(try Histogram(entry.tensor, numbers))
+      }
+    }
+    rows = state.entries.enumerated().map { position, entry in
+      Row(
+        entry: entry, tie: state.ties[entry.name],
+        isForeign: !own.isEmpty && !own.contains(entry.name),
+        statistics: statistics ? numbers[position] : nil,
+        histogram: statistics ? histograms[position] : nil)
+    }
+  }
+
+  /// The parameters of all modules that can be used.
+  var parameterCount: Int {
+    rows.reduce(0) { $0 + ($1.isForeign ? 0 : $1.entry.tensor.elementCount) }
+  }
+}
+
+// MARK: For people
+
+extension Inspection {
+  var text: String {
+    let state = weights.state
+    var text = escapedForTerminal(weights.file.path) + "\n" + table(facts)
+    for module in modules {
+      guard case .success(let recognition) = module.network else { continue }
+      let owner = modules.count > 1 ? "\(module.prefix): " : ""
+      for note in recognition.assumptions + recognition.remarks {
+        text += "  note: \(escapedForTerminal(owner + note))\n"
+      }
+    }
+    text += "\n" + table(rows.map(columns))
+    if !state.metadata.isEmpty {
+      text += "\n  metadata\n"
+      text += table(
+        state.metadata.pairs.map {
+          [escapedForTerminal($0.key, limit: 200), escapedForTerminal($0.value, limit: 200)]
+        }, indent: "    ")
+    }
+    if !state.skipped.isEmpty {
+      text += "\n  also in the file, not weights\n"
+      for line in state.skipped { text += "    " + escapedForTerminal(line) + "\n" }
+    }
+    text += "\n  what a conversion would lose\n"
+    if !state.skipped.isEmpty {
+      text += "    anywhere: what is listed above as not weights\n"
+    }
+    text += table(
+      previews.map { preview in
+        let summary = escapedForTerminal(preview.summary, limit: 1000)
+        switch preview.target {
+        case .container(let format): return [format.name, summary]
+        case .convention(let convention): return ["as \(convention.name)", summary]
+        }
+      }, indent: "    ")
+    return text
+  }
+
+  private var facts: [[String]] {
+    let state = weights.state
+    var facts = [["container", weights.format.summary]]
+    if let network {
+      facts.append(["convention", network.convention.name])
+      facts.append(["network", network.architecture.summary])
+      if !network.foreign.isEmpty {
+        facts.append([
+          "parameters",
+          "\(grouped(parameterCount)) of the network;"
+            + " \(counted(network.foreign.count, "tensor")) not part of it",
+        ])
+      }
+    } else if modules.count > 1 {
+      facts.append(["modules", "\(modules.count); --module PREFIX chooses one to convert"])
+      for module in modules {
+        let name = module.prefix.isEmpty ? "(no prefix)" : escapedForTerminal(module.prefix)
+        let what =
+          switch module.network {
+          case .success(let recognition): recognition.architecture.summary
+          case .failure(let error): "cannot be used: \(error.description)"
+          }
+        facts.append(["  \(name)", "\(module.convention.name): \(what)"])
+      }
+    } else if let obstacle {
+      facts.append(["network", "not recognised: \(obstacle.description)"])
+      if let hint = obstacle.hint { facts.append(["hint", hint]) }
+    }
+    let elements = state.entries.reduce(0) { $0 + $1.tensor.elementCount }
+    facts.append([
+      "tensors",
+      "\(grouped(state.count)), \(counted(elements, "element")),"
+        + " \(counted(state.byteCount, "byte")), \(types)",
+    ])
+    return facts
+  }
+
+  /// `f32`, or with several types how many bytes each has.
+  private var types: String {
+    let sizes = DType.allCases.compactMap { type -> (DType, Int)? in
+      let own = weights.state.entries.filter { $0.tensor.dtype == type }
+      return own.isEmpty ? nil : (type, own.reduce(0) { $0 + $1.tensor.byteCount })
+    }
+    guard sizes.count > 1 else { return sizes.first?.0.rawValue ?? "none" }
+    return sizes.map { "\($0.0.rawValue) (\(counted($0.1, "byte")))" }.joined(separator: " ")
+  }
+
+  private func columns(_ row: Row) -> [String] {
+    var cells = [
+      escapedForTerminal(row.entry.name.string), row.entry.tensor.dtype.rawValue,
+      "\(row.entry.tensor.shape)",
+    ]
+    if let statistics = row.statistics {
+      cells += [
+        "min \(short(statistics.minimum))", "max \(short(statistics.maximum))",
+        "mean \(short(statistics.mean))", "norm \(short(statistics.norm))",
+        "nan \(grouped(statistics.nanCount))",
+      ]
+      if rows.contains(where: { ($0.statistics?.infinityCount ?? 0) > 0 }) {
+        cells.append("inf \(grouped(statistics.infinityCount))")
+      }
+      if Output.isTerminal, let histogram = row.histogram {
+        let levels = Output.drawsUnicode ? Histogram.blocks : Histogram.letters
+        cells.append("|" + histogram.drawn(with: levels) + "|")
+      }
+    }
+    var remarks: [String] = []
+    if let tie = row.tie { remarks.append("shares storage with \(tie)") }
+    if row.isForeign { remarks.append("not part of the network") }
+    cells.append(escapedForTerminal(remarks.joined(separator: ", ")))
+    return cells
+  }
+}
+
+// MARK: For programs
+
+extension Inspection {
+  var json: JSON {
+    let state = weights.state
+    return .object([
+      .init(key: "file", value: .string(weights.file.path)),
+      .init(key: "container", value: .string(weights.format.name)),
+      .init(key: "convention", value: network.map { .string($0.convention.name) } ?? .null),
+      .init(
+        key: "architecture", value: network.map { .architecture($0.architecture) } ?? .null),
+      .init(key: "assumptions", value: .strings(network?.assumptions ?? [])),
+      .init(key: "remarks", value: .strings(network?.remarks ?? [])),
+      .init(key: "not_recognized", value: obstacle?.json ?? .null),
+      .init(key: "modules", value: .array(modules.map(module))),
+      .init(
+        key: "parameters",
+        value: .number(state.entries.reduce(0) { $0 + $1.tensor.elementCount })),
+      .init(key: "network_parameters", value: .number(parameterCount)),
+      .init(key: "bytes", value: .number(state.byteCount)),
+      .init(
+        key: "metadata",
+        value: .object(
+          state.metadata.pairs.map { .init(key: $0.key, value: .string($0.value)) })),
+      .init(key: "tensors", value: .array(rows.map(report))),
+      .init(key: "skipped", value: .strings(state.skipped)),
+      .init(key: "conversions", value: .array(previews.map(report))),
+    ])
+  }
+
+  private func module(_ module: Recognition.Module) -> JSON {
+    var members: [JSON.Member] = [
+      .init(key: "prefix", value: .string(module.prefix)),
+      .init(key: "convention", value: .string(module.convention.name)),
+    ]
+    switch module.network {
+    case .success(let recognition):
+      members.append(
+        .init(key: "architecture", value: .architecture(recognition.architecture)))
+      members.append(.init(key: "assumptions", value: .strings(recognition.assumptions)))
+      members.append(.init(key: "remarks", value: .strings(recognition.remarks)))
+    case .failure(let error): members.append(.init(key: "refusal", value: error.json))
+    }
+    return .object(members)
+  }
+
+  private func report(_ preview: ConversionPreview) -> JSON {
+    let target: JSON.Member =
+      switch preview.target {
+      case .container(let format): .init(key: "to", value: .string(format.name))
+      case .convention(let convention): .init(key: "as", value: .string(convention.name))
+      }
+    return .object([
+      target, .init(key: "losses", value: .strings(preview.losses)),
+      .init(key: "refusal", value: preview.refusal?.json ?? .null),
+    ])
+  }
+
+  private func report(_ row: Row) -> JSON {
+    var members: [JSON.Member] = [
+      .init(key: "name", value: .string(row.entry.name.string)),
+      .init(key: "dtype", value: .string(row.entry.tensor.dtype.rawValue)),
+      .init(key: "shape", value: .shape(row.entry.tensor.shape)),
+      .init(key: "bytes", value: .number(row.entry.tensor.byteCount)),
+      .init(key: "tied_to", value: row.tie.map { .string($0.string) } ?? .null),
+      .init(key: "foreign", value: .bool(row.isForeign)),
+    ]
+    if let statistics = row.statistics {
+      members += [
+        .init(key: "min", value: .number(statistics.minimum)),
+        .init(key: "max", value: .number(statistics.maximum)),
+        .init(key: "mean", value: .number(statistics.mean)),
+        .init(key: "norm", value: .number(statistics.norm)),
+        .init(key: "nan_count", value: .number(statistics.nanCount)),
+        .init(key: "inf_count", value: .number(statistics.infinityCount)),
+        .init(
+          key: "histogram", value: .array((row.histogram?.counts ?? []).map { .number($0) })),
+      ]
+    }
+    return .object(members)
+  }
+}

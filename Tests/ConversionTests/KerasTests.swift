@@ -1,0 +1,197 @@
+import Conversion
+import Foundation
+import RNNEngine
+import Tensors
+import Testing
+import WeightFormats
+
+@Suite struct KerasTests {
+  static let directory = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("fixtures/golden/keras").path
+
+  static func files(_ folder: String) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { !$0.hasSuffix(".npz") && !$0.hasSuffix(".json") && !$0.hasPrefix(".") }
+      .sorted()
+  }
+
+  private func withDirectory(_ body: (String) throws -> Void) throws {
+    let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try body(path)
+  }
+
+  @Test func theGoldensAreThere() {
+    #expect(Self.files(Self.directory).count == 31)
+    #expect(Self.files(Self.directory + "/.refused").count == 10)
+  }
+
+  /// What Keras says its arrays are, under PyTorch's names, is what conversion makes of the file.
+  @Test(arguments: files(directory)) func goldensMeanWhatKerasSays(_ name: String) throws {
+    try withDirectory { directory in
+      let path = Self.directory + "/" + name
+      let expected = try WeightFile(path: path + ".npz").state
+      let network = try Network(WeightFile(path: path).state)
+      let isBefore = name.hasPrefix("keras1-gru")
+      #expect(network.architecture.gruReset == (isBefore ? .before : .after))
+      // A reset gate before the product needs a container that can say so.
+      let output = directory + (isBefore ? "/out.h5" : "/out.pt")
+      let proof = try ConversionPlan(from: path, to: output, options: .init()).execute()
+      guard case .sameNetwork = proof else {
+        Issue.record("no proof by running")
+        return
+      }
+      let converted = try WeightFile(path: output).state
+      #expect(Set(converted.names) == Set(expected.names))
+      for entry in expected.entries {
+        let tensor = try #require(converted[entry.name])
+        let wide = try tensor.converted(to: .f32).0
+        #expect(try wide.isIdentical(to: entry.tensor), "\(entry.name)")
+      }
+    }
+  }
+
+  @Test(arguments: files(directory + "/.refused"))
+  func whatPyTorchCannotExpressIsRefused(_ name: String) throws {
+    let folder = Self.directory + "/.refused"
+    let json = try JSON.parse(
+      Array(#require(FileManager.default.contents(atPath: folder + "/refusals.json"))))
+    let reason = try #require(json[name]?.stringValue)
+    try withDirectory { directory in
+      let output = directory + "/out.pt"
+      do {
+        _ = try ConversionPlan(from: folder + "/" + name, to: output, options: .init()).execute()
+        Issue.record("converted")
+      } catch let error as RecurrentError {
+        #expect(error.reason == reason)
+        #expect(error.hint != nil)
+      }
+      #expect(!FileManager.default.fileExists(atPath: output))
+    }
+  }
+
+  private func write(_ architecture: Architecture, to path: String, dtype: DType) throws {
+    let canonical = try Network.parameterTensors(of: architecture)
+    var state = try CanonicalWeights(
+      canonicalState(architecture, dtype: dtype), architecture: architecture, tensors: canonical
+    ).encoded(
+      as: Convention.torch.storedTensors(of: architecture, naming: Naming(recurrent: "rnn.")))
+    state.metadata["cell"] = architecture.cell.rawValue
+    state.metadata["gru_reset"] = architecture.gruReset.rawValue
+    try WeightFormat.forWriting(path: path).write(state, to: path) { _ in }
+  }
+
+  @Test(
+    arguments: [Cell.rnnTanh, .rnnRelu, .lstm, .gru], [".keras", ".weights.h5", ".h5"])
+  func whatIsWrittenComesBack(_ cell: Cell, _ suffix: String) throws {
+    for (dtype, reset) in [(DType.f32, GRUReset.after), (.f64, .before), (.bf16, .after)] {
+      try withDirectory { directory in
+        let architecture = Architecture(
+          cell: cell, inputSize: 3, hiddenSize: 5, layerCount: 2, bidirectional: true,
+          gruReset: cell == .gru ? reset : .after, embedding: .init(tokenCount: 11),
+          head: .init(classCount: 7, bias: true))
+        let source = directory + "/in.safetensors"
+        try write(architecture, to: source, dtype: dtype)
+        var options = ConversionOptions()
+        options.convention = .keras
+        let there = directory + "/there" + suffix
+        let plan = try ConversionPlan(from: source, to: there, options: options)
+        #expect(
+          plan.steps.contains { $0.actions.contains("biases summed") }
+            == !(cell == .gru && reset == .after))
+        _ = try plan.execute()
+        let network = try Network(WeightFile(path: there).state)
+        var found = network.architecture
+        #expect(found.batchFirst)
+        found.batchFirst = false
+        #expect(found == architecture)
+        let back = directory + "/back.safetensors"
+        guard
+          case .sameNetwork = try ConversionPlan(from: there, to: back, options: .init())
+            .execute()
+        else {
+          Issue.record("no proof by running")
+          return
+        }
+      }
+    }
+  }
+
+  @Test func aPlanSaysWhatHappensToEveryTensor() throws {
+    try withDirectory { directory in
+      let path = Self.directory + "/tf_keras-2.21.h5"
+      let lstm = try ConversionPlan(from: path, to: directory + "/a.pt", options: .init())
+      #expect(lstm.steps.first { $0.target == "rnn.weight_ih_l0" }?.actions == ["transposed"])
+      #expect(
+        lstm.steps.first { $0.target == "rnn.bias_hh_l1" }?.actions
+          == ["zeros (the input stores one bias for two)"])
+      let tagger = Self.directory + "/keras-3.15-tagger.keras"
+      let gru = try ConversionPlan(from: tagger, to: directory + "/b.pt", options: .init())
+      #expect(
+        gru.steps.first { $0.target == "rnn.weight_hh_l1_reverse" }?.actions
+          == ["transposed", "gates permuted"])
+    }
+  }
+
+  @Test func densesThatFeedAnotherAreNoHead() throws {
+    var state = StateDict()
+    let shapes: [(Name, [Int])] = [
+      ("layers/lstm/cell/vars/0", [3, 8]), ("layers/lstm/cell/vars/1", [2, 8]),
+      ("layers/lstm/cell/vars/2", [8]), ("layers/dense/vars/0", [2, 5]),
+      ("layers/dense/vars/1", [5]),
+    ]
+    for (name, shape) in shapes {
+      let zeros = [Double](repeating: 0, count: shape.reduce(1, *))
+      try state.append(name, Tensor.make(zeros, shape: shape))
+    }
+    #expect(try Network(state).architecture.head?.classCount == 5)
+    try state.append(
+      "layers/dense_1/vars/0", Tensor.make([Double](repeating: 0, count: 20), shape: [5, 4]))
+    #expect(try Network(state).architecture.head == nil)
+  }
+
+  @Test func aProjectionHasNoLayerInKeras() throws {
+    let architecture = Architecture(cell: .lstm, inputSize: 3, hiddenSize: 5, projSize: 2)
+    for attempt in [
+      { _ = try Convention.keras.storedTensors(of: architecture) },
+      { _ = try Convention.keras.structureMetadata(of: architecture) },
+    ] {
+      #expect { try attempt() } throws: {
+        ($0 as? RecurrentError)?.reason == "convention.inexpressible"
+      }
+    }
+  }
+
+  @Test func plainNamesOfVariablesAreRecognised() throws {
+    var state = StateDict()
+    let kernels = [("kernel:0", [3, 8]), ("recurrent_kernel:0", [2, 8]), ("bias:0", [8])]
+    for direction in ["forward_lstm_1", "backward_lstm_1"] {
+      for (name, shape) in kernels {
+        let numbers = (0..<shape.reduce(1, *)).map { Double($0) / 16 - 0.3 }
+        try state.append(
+          Name("both/\(direction)/lstm_cell/\(name)"), Tensor.make(numbers, shape: shape))
+      }
+    }
+    let network = try Network(state)
+    #expect(network.architecture.bidirectional && network.architecture.cell == .lstm)
+    #expect(network.recognition.naming.recurrent == "both")
+    #expect(network.recognition.convention.name == "keras")
+  }
+
+  @Test func arraysThatContradictTheModelAreDamage() throws {
+    let config =
+      #"{"class_name":"Sequential","config":[{"class_name":"LSTM","config":{"name":"a"}}]}"#
+    var empty = StateDict()
+    empty.metadata["keras.config"] = config
+    var wrong = empty
+    try wrong.append(
+      "layers/lstm/cell/vars/0", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
+    try wrong.append(
+      "layers/lstm/cell/vars/1", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
+    for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.shape")] {
+      #expect { try Network(state) } throws: { ($0 as? RecurrentError)?.reason == reason }
+    }
+  }
+}

@@ -1,0 +1,202 @@
+import Foundation
+import RNNEngine
+import Tensors
+import Testing
+import WeightFormats
+
+@testable import Conversion
+
+/// What ONNX models mean, and what becomes of them in other containers.
+@Suite struct ONNXConventionTests {
+  static func path(_ name: String) -> String {
+    var folder = URL(fileURLWithPath: #filePath)
+    for _ in 0..<3 { folder.deleteLastPathComponent() }
+    return folder.appendingPathComponent("fixtures/golden/onnx/" + name).path
+  }
+
+  /// A folder of its own for every conversion.
+  private func scratch(_ body: (String) throws -> Void) throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("onnx-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try body(folder.path + "/")
+  }
+
+  private func convert(
+    _ from: String, _ to: String, _ change: (inout ConversionOptions) -> Void = { _ in }
+  ) throws -> ConversionProof {
+    var options = ConversionOptions()
+    change(&options)
+    return try ConversionPlan(from: from, to: to, options: options).execute()
+  }
+
+  private func reason(_ body: () throws -> Void) -> String? {
+    do { try body() } catch { return (error as? RecurrentError)?.reason }
+    return nil
+  }
+
+  static let tagger = Architecture(
+    cell: .lstm, inputSize: 2, hiddenSize: 3, layerCount: 2, bidirectional: true, batchFirst: true,
+    embedding: .init(tokenCount: 5), head: .init(classCount: 4, bias: true))
+
+  static let expected: [(String, Architecture)] = [
+    ("torchscript-9", tagger), ("torchscript-12-unfolded", tagger), ("torchscript-17", tagger),
+    ("dynamo-20", tagger),
+    (
+      "gemm-dynamo",
+      Architecture(
+        cell: .gru, inputSize: 2, hiddenSize: 3, bias: false, head: .init(classCount: 4, bias: true)
+      )
+    ),
+    ("external", Architecture(cell: .rnnRelu, inputSize: 2, hiddenSize: 3, bidirectional: true)),
+    (
+      "layout-1",
+      Architecture(cell: .lstm, inputSize: 2, hiddenSize: 3, bias: false, batchFirst: true)
+    ),
+  ]
+
+  @Test(arguments: expected.indices) func modelsSayEverything(index: Int) throws {
+    let (name, architecture) = Self.expected[index]
+    let file = try WeightFile(path: Self.path(name + ".onnx"))
+    #expect(file.format.name == "onnx")
+    let recognition = try Recognition(file.state)
+    #expect(recognition.architecture == architecture)
+    #expect(recognition.assumptions.isEmpty)
+    #expect(recognition.foreign.map(\.string) == (name == "layout-1" ? ["other"] : []))
+  }
+
+  @Test(arguments: expected.indices) func neutralContainersGetPyTorchsLayoutAndBack(index: Int)
+    throws
+  {
+    let (name, architecture) = Self.expected[index]
+    try scratch { folder in
+      let source = Self.path(name + ".onnx")
+      guard case .sameNetwork(0, 0) = try convert(source, folder + "a.safetensors") else {
+        Issue.record("not the same network")
+        return
+      }
+      // The reader's metadata goes with it: neither nonlinearity nor axes have to be assumed again.
+      let read = try Network(WeightFile(path: folder + "a.safetensors").state)
+      #expect(read.recognition.convention.name == "torch")
+      #expect(read.architecture == architecture && read.recognition.assumptions.isEmpty)
+      guard case .sameNetwork(0, 0) = try convert(folder + "a.safetensors", folder + "b.onnx")
+      else {
+        Issue.record("not the same network")
+        return
+      }
+      let again = try WeightFile(path: folder + "b.onnx").state
+      #expect(try Recognition(again).architecture == architecture)
+      // From ONNX to ONNX only names and bytes move.
+      guard case .identical = try convert(folder + "b.onnx", folder + "c.onnx") else {
+        Issue.record("not identical")
+        return
+      }
+      let exported = try Network(WeightFile(path: source).state)
+      let ours = try Network(WeightFile(path: folder + "c.onnx").state)
+      let canonical = try Network.parameterTensors(of: architecture)
+      let (one, other) = try (
+        exported.weights.encoded(as: canonical), ours.weights.encoded(as: canonical)
+      )
+      try one.checkReadBack(of: other)
+    }
+  }
+
+  @Test func severalModulesAreListedAndChosen() throws {
+    let path = Self.path("two.onnx")
+    let state = try WeightFile(path: path).state
+    let modules = try Recognition.modules(in: state)
+    #expect(modules.map(\.prefix) == ["rnn", "rnn_1"])
+    #expect(try modules[0].network.get().architecture.gruReset == .before)
+    #expect(try modules[1].network.get().architecture.bidirectional)
+    #expect(try modules[1].network.get().remarks.count == 1)
+    try scratch { folder in
+      #expect(reason { _ = try convert(path, folder + "a.pt") } == "weights.ambiguous")
+      _ = try convert(path, folder + "a.safetensors") { $0.reading.module = "rnn" }
+      let chosen = try Recognition(
+        WeightFile(path: folder + "a.safetensors").state, options: ReadOptions(module: ""))
+      #expect(chosen.convention.name == "torch" && chosen.architecture.gruReset == .before)
+      #expect(reason { _ = try convert(path, folder + "b.onnx") } == "weights.ambiguous")
+    }
+  }
+
+  @Test func whatPyTorchDoesNotHaveIsRefusedInEveryContainer() throws {
+    for (name, expected) in [
+      ("clip", "onnx.clip"), ("peepholes", "onnx.peepholes"), ("reverse", "onnx.direction"),
+      ("input-forget", "onnx.input-forget"), ("hard-sigmoid", "onnx.activation"),
+      ("unrolled", "onnx.unrolled"), ("computed", "onnx.not-stored"),
+    ] {
+      let path = Self.path(".refused/\(name).onnx")
+      let modules = try Recognition.modules(in: WeightFile(path: path).state)
+      #expect(modules.map { module in reason { _ = try module.network.get() } } == [expected])
+      try scratch { folder in
+        for target in ["a.pt", "a.npz", "a.onnx"] {
+          #expect(
+            reason { _ = try convert(path, folder + target) } == expected, "\(name) \(target)")
+        }
+      }
+    }
+  }
+
+  @Test func projectionsAreRefused() {
+    let architecture = Architecture(cell: .lstm, inputSize: 3, hiddenSize: 5, projSize: 2)
+    #expect(
+      reason { _ = try Convention.onnx.storedTensors(of: architecture) }
+        == "convention.inexpressible")
+  }
+
+  @Test func namesSufficeWhereMetadataIsLost() throws {
+    for architecture in architectures where architecture.projSize == 0 {
+      let naming = Naming(recurrent: "rnn.")
+      let state = try CanonicalWeights(
+        canonicalState(architecture), architecture: architecture,
+        tensors: Network.parameterTensors(of: architecture)
+      ).encoded(as: Convention.onnx.storedTensors(of: architecture, naming: naming))
+      let found = try Recognition(
+        state,
+        options: ReadOptions(
+          cell: architecture.cell,
+          gruReset: architecture.cell == .gru ? architecture.gruReset : nil))
+      #expect(found.architecture == architecture)
+    }
+  }
+
+  @Test func contradictingTensorsAreRefusedBeforeTheirSizesMultiply() throws {
+    /// Claims any size and has no bytes to show for it.
+    struct Claimed: ByteSource {
+      let count: Int
+      func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {}
+    }
+    func state(_ shapes: [(Name, [Int])], _ module: ONNXModule) throws -> StateDict {
+      var state = StateDict()
+      for (name, shape) in shapes {
+        let count = try byteCount(of: shape, elementSize: 4)
+        try state.append(name, Tensor(dtype: .f32, shape: shape, source: Claimed(count: count)))
+      }
+      state.metadata[ONNXModule.metadataKey] = ONNXModule.text([module])
+      return state
+    }
+    var module = ONNXModule(prefix: "", operation: .lstm)
+    module.bias = false
+    let big = 1 << 40
+    func check(_ shapes: [(Name, [Int])], _ expected: String) throws {
+      let state = try state(shapes, module)
+      #expect(reason { _ = try Recognition(state) } == expected)
+    }
+    try check([("W_l0", [1, 12, 2])], "weights.missing")
+    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 1, big])], "weights.shape")
+    try check([("W_l0", [1, 1, big]), ("R_l0", [1, 12, 3])], "weights.shape")
+    try check([("W_l0", [1, 0, big]), ("R_l0", [1, 0, big])], "weights.shape")
+    module.head = "h."
+    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3])], "weights.missing")
+    try check(
+      [("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3]), ("h.weight", [big, 1])], "weights.shape")
+    module.head = nil
+    module.embedding = "e."
+    try check(
+      [("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3]), ("e.weight", [big, 1])], "weights.shape")
+    module.embedding = nil
+    module.layerCount = 100_000
+    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3])], "weights.missing")
+  }
+}

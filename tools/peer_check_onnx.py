@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""ONNX both ways, with PyTorch's two exporters, the ONNX checker, onnxruntime and the reference evaluator.
+
+torch -> both exporters -> rnn-convert -> .pt and .h5    equals the original parameters, bit for bit
+torch .pt -> rnn-convert -> .onnx                        passes onnx.checker (full), computes torch's numbers
+.onnx that we wrote -> rnn-convert -> .pt                equals the original parameters, bit for bit
+
+Usage: python tools/peer_check_onnx.py BIN_DIRECTORY [STRIDE]   (torch, onnx, onnxruntime, onnxscript, h5py)
+STRIDE takes every n-th of the 192 networks; 1, the default, takes minutes. Exit status 1 on any difference.
+"""
+import itertools, logging, pathlib, subprocess, sys, tempfile, warnings
+
+import h5py
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
+warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
+onnxruntime.set_default_logger_severity(3)
+BIN = pathlib.Path(sys.argv[1])
+STRIDE = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+WORK = pathlib.Path(tempfile.mkdtemp())
+VOCABULARY, INPUT, HIDDEN, CLASSES = 11, 3, 5, 4
+failures = []
+counts = {}
+
+
+def note(kind, good, what):
+    counts[kind] = counts.get(kind, 0) + 1
+    if not good:
+        failures.append(f"{kind}: {what}")
+
+
+def convert(*arguments):
+    return subprocess.run([BIN / "rnn-convert", "--quiet", "--force", *map(str, arguments)],
+                          capture_output=True, text=True)
+
+
+class Network(nn.Module):
+    """An embedding, a recurrent module and a linear head under their customary names."""
+
+    def __init__(self, cell, layers, bidirectional, bias, batch_first, head, embedding):
+        super().__init__()
+        kinds = {"rnn_tanh": (nn.RNN, {"nonlinearity": "tanh"}),
+                 "rnn_relu": (nn.RNN, {"nonlinearity": "relu"}), "lstm": (nn.LSTM, {}), "gru": (nn.GRU, {})}
+        kind, extra = kinds[cell]
+        if embedding:
+            self.embedding = nn.Embedding(VOCABULARY, INPUT)
+        self.rnn = kind(INPUT, HIDDEN, num_layers=layers, bidirectional=bidirectional, bias=bias,
+                        batch_first=batch_first, **extra)
+        if head:
+            self.classifier = nn.Linear(HIDDEN * (2 if bidirectional else 1), CLASSES, bias=bias)
+
+    def forward(self, x, *state):
+        if hasattr(self, "embedding"):
+            x = self.embedding(x)
+        given = (state if len(state) > 1 else state[0]) if state else None
+        output, final = self.rnn(x, given)
+        final = final if isinstance(final, tuple) else (final,)
+        logits = (self.classifier(output),) if hasattr(self, "classifier") else ()
+        return (output, *final, *logits)
+
+
+def steps(model, t, n, dtype=torch.float32):
+    lead = (n, t) if model.rnn.batch_first else (t, n)
+    if hasattr(model, "embedding"):
+        return torch.randint(0, VOCABULARY, lead)
+    return torch.randn(*lead, INPUT, dtype=dtype)
+
+
+def saved_names(model):
+    """What a plain nn.RNN is called in a file: bare names when there is nothing else."""
+    state = model.state_dict()
+    bare = not hasattr(model, "embedding") and not hasattr(model, "classifier")
+    return {(k.removeprefix("rnn.") if bare else k): v for k, v in state.items()}
+
+
+def same(found, expected):
+    return set(found) == set(expected) and all(
+        found[k].dtype == v.dtype and torch.equal(found[k], v) for k, v in expected.items())
+
+
+def check_export(model, what, path, **options):
+    kind = "export " + ("dynamo" if options.get("dynamo") else "torchscript")
+    try:
+        torch.onnx.export(model, (steps(model, 6, 2),), str(path), verbose=False, **options)
+    except Exception as error:  # the exporter's own fault is not ours
+        note(kind + " refused by torch", True, str(error))
+        return
+    for extension in ("pt", "h5"):
+        result = convert(path, WORK / f"read.{extension}")
+        if result.returncode:
+            note(kind, False, f"{what}: {result.stderr.strip()}")
+            continue
+        if extension == "pt":
+            found = torch.load(WORK / "read.pt", weights_only=True)
+        else:
+            with h5py.File(WORK / "read.h5") as file:
+                found = {k: torch.from_numpy(file[k][()]) for k in file}
+                facts = (file.attrs["batch_first"] == "true", file.attrs["cell"])
+            mode = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}.get(
+                model.rnn.mode, model.rnn.mode.lower())
+            note(kind + " facts", facts == (model.rnn.batch_first, mode), f"{what}: {facts}")
+        note(kind, same(found, saved_names(model)), f"{what}: other parameters in .{extension}")
+
+
+def run_ours(path, feeds):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def compare(kind, what, found, expected, tolerance):
+    worst = max(float(np.abs(np.asarray(f, np.float64) - e.double().numpy()).max())
+                for f, e in zip(found, expected, strict=True))
+    note(kind, worst <= tolerance, f"{what}: off by {worst}")
+
+
+def check_written(model, what, dtype):
+    model = model.to(dtype)
+    cell = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}.get(model.rnn.mode)
+    torch.save(saved_names(model), WORK / "model.pt")
+    flags = ["--cell", cell] if cell else []
+    source = WORK / "model.pt"
+    if model.rnn.batch_first:
+        # A state dict does not say it; metadata does.
+        if convert(source, WORK / "model.h5").returncode:
+            return note("write", False, f"{what}: no .h5")
+        with h5py.File(WORK / "model.h5", "a") as file:
+            file.attrs["batch_first"] = "true"
+        source = WORK / "model.h5"
+    result = convert(source, WORK / "ours.onnx", *flags)
+    if result.returncode:
+        return note("write", False, f"{what}: {result.stderr.strip()}")
+    onnx.checker.check_model(str(WORK / "ours.onnx"), full_check=True)
+    note("checker", True, what)
+    result = convert(WORK / "ours.onnx", WORK / "back.pt")
+    note("read back", result.returncode == 0 and same(
+        torch.load(WORK / "back.pt", weights_only=True), saved_names(model)),
+        f"{what}: {result.stderr.strip()}")
+    count = model.rnn.num_layers * (2 if model.rnn.bidirectional else 1)
+    for t, n, states in ((7, 3, False), (4, 1, True), (1, 2, False), (5, 4, True)):
+        x = steps(model, t, n, dtype)
+        given = [torch.randn(count, n, HIDDEN, dtype=dtype)
+                 for _ in range(2 if model.rnn.mode == "LSTM" else 1)] if states else []
+        with torch.no_grad():
+            expected = model(x, *given)
+        feeds = {"x": x.numpy()} | dict(zip(("h_0", "c_0"), (g.numpy() for g in given)))
+        label = f"{what} T={t} N={n} states={states}"
+        if dtype == torch.float32:
+            compare("onnxruntime f32", label, run_ours(WORK / "ours.onnx", feeds), expected, 1e-6)
+        else:
+            # onnxruntime has no double kernels; the reference evaluator has no second direction, and
+            # knows relu neither.
+            if model.rnn.bidirectional or cell == "rnn_relu":
+                continue
+            reference = ReferenceEvaluator(str(WORK / "ours.onnx"))
+            compare("reference f64", label, reference.run(None, feeds), expected, 1e-12)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def check_reset_before():
+    """A GRU of the older form, which torch cannot run: against the equations."""
+    torch.manual_seed(7)
+    model = Network("gru", 2, False, True, False, False, False)
+    torch.save(saved_names(model), WORK / "model.pt")
+    result = convert(WORK / "model.pt", WORK / "ours.onnx", "--gru-reset", "before")
+    if result.returncode:
+        return note("reset before", False, result.stderr.strip())
+    x = np.random.default_rng(1).standard_normal((6, 2, INPUT)).astype(np.float32)
+    layer = x.astype(np.float64)
+    for k in range(2):
+        w, r, b, c = (getattr(model.rnn, f"{n}_l{k}").detach().double().numpy()
+                      for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        h, rows = np.zeros((2, HIDDEN)), []
+        for step in layer:
+            a = step @ w.T + b
+            reset, update = (sigmoid(a[:, s] + h @ r[s].T + c[s])
+                             for s in (slice(0, 5), slice(5, 10)))
+            new = np.tanh(a[:, 10:] + (reset * h) @ r[10:].T + c[10:])
+            h = (1 - update) * new + update * h
+            rows.append(h)
+        layer = np.stack(rows)
+    found = run_ours(WORK / "ours.onnx", {"x": x})
+    compare("reset before", "gru", found[:1], [torch.from_numpy(layer)], 1e-6)
+
+
+def check_external(model, what):
+    """The same model with its tensors in a second file."""
+    torch.onnx.export(model, (steps(model, 6, 2),), str(WORK / "plain.onnx"), dynamo=False, verbose=False)
+    loaded = onnx.load(WORK / "plain.onnx")
+    onnx.save(loaded, WORK / "external.onnx", save_as_external_data=True, location="external.bin",
+              size_threshold=0)
+    result = convert(WORK / "external.onnx", WORK / "read.pt")
+    note("external data", result.returncode == 0 and same(
+        torch.load(WORK / "read.pt", weights_only=True), saved_names(model)),
+        f"{what}: {result.stderr.strip()}")
+
+
+def main():
+    number = 0
+    for cell, layers, bidirectional, bias, batch_first, (head, embedding) in itertools.product(
+            ("rnn_tanh", "rnn_relu", "lstm", "gru"), (1, 2), (False, True), (True, False),
+            (False, True), ((False, False), (True, False), (True, True))):
+        number += 1
+        if number % STRIDE:
+            continue
+        torch.manual_seed(number)
+        model = Network(cell, layers, bidirectional, bias, batch_first, head, embedding).eval()
+        what = (f"{cell} L={layers} bidirectional={bidirectional} bias={bias} batch_first={batch_first}"
+                f" head={head} embedding={embedding}")
+        with torch.no_grad():
+            check_export(model, what, WORK / "m.onnx", dynamo=False, opset_version=7 + number % 12,
+                         do_constant_folding=number % 3 > 0, input_names=["x"])
+            if cell in ("lstm", "gru") and number // STRIDE % 4 == 0:
+                check_export(model, what, WORK / "m.onnx", dynamo=True)
+            if number // STRIDE % 16 == 0:
+                check_external(model, what)
+        check_written(model, what, torch.float32)
+        if number // STRIDE % 2:
+            check_written(model, what, torch.float64)
+    check_reset_before()
+    for kind, count in sorted(counts.items()):
+        print(f"{kind:28} {count:5} checks")
+    print("\n".join(failures[:40]) or "no failures")
+    return 1 if failures else 0
+
+
+sys.exit(main())
