@@ -41,7 +41,7 @@ let package = Package(
     .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-train", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
-    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine"]),
+    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine", "CKernels"]),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["WeightFormats"]),
