@@ -8,6 +8,7 @@ let package = Package(
     .library(name: "Recurrent", targets: ["Recurrent"]),
     .executable(name: "rnn-convert", targets: ["rnn-convert"]),
     .executable(name: "rnn-inspect", targets: ["rnn-inspect"]),
+    .executable(name: "rnn-train", targets: ["rnn-train"]),
     .executable(name: "rnn-verify", targets: ["rnn-verify"]),
   ],
   dependencies: [
@@ -28,8 +29,9 @@ let package = Package(
     .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
     .target(name: "Parity", dependencies: ["Conversion"]),
     .target(name: "Plots", dependencies: ["Parity"]),
+    .target(name: "Training", dependencies: ["Conversion"]),
     // The door.
-    .target(name: "Recurrent", dependencies: ["Conversion", "Parity", "Plots"]),
+    .target(name: "Recurrent", dependencies: ["Conversion", "Parity", "Plots", "Training"]),
     // Words.
     .target(
       name: "CommandSupport",
@@ -38,8 +40,9 @@ let package = Package(
       ]),
     .executableTarget(name: "rnn-convert", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
+    .executableTarget(name: "rnn-train", dependencies: ["CommandSupport"]),
     .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
-    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine"]),
+    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine", "CKernels"]),
     // Programs to begin with; tests run them.
     .executableTarget(
       name: "example-stream", dependencies: ["Recurrent"], path: "Sources/Examples/Stream"),
@@ -60,6 +63,7 @@ let package = Package(
         "Recurrent", "example-stream", "example-fine-tune", "example-port", "rnn-verify",
         "rnn-inspect", "rnn-convert",
       ]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
   ],
   swiftLanguageModes: [.v6]
 )

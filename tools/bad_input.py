@@ -207,6 +207,8 @@ def main():
         expect("unknown extension", 64, "usage.extension", "rnn-convert", GOOD, folder / "out.xyz")
         expect("unknown flag", 64, "usage.arguments", "rnn-convert", GOOD, out, "--frobnicate")
         expect("unknown convention", 64, "usage.convention", "rnn-convert", GOOD, out, "--as", "latin")
+        expect("a convention in another framework's file", 64, "usage.convention", "rnn-convert", GOOD,
+               folder / "x.keras", "--as", "mlx", folder=folder)
         expect("read-only container", 64, "usage.read-only", "rnn-convert", GOOD, folder / "x.npy",
                "--to", "npy")
         expect("inexpressible", 65, "convention.inexpressible", "rnn-convert", GOOD,

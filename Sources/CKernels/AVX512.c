@@ -18,6 +18,7 @@
 #define IS_F32 1
 #define CK_MASK(count) ((__mmask16)((1u << (count)) - 1))
 #define CK_LOAD_PART(p, count) ((V)(_mm512_maskz_loadu_ps(CK_MASK(count), p)))
+#define CK_SCALE(e, n) _mm512_scalef_ps((__m512)(e), (__m512)(n))
 #define CK_STORE_PART(p, v, count) _mm512_mask_storeu_ps(p, CK_MASK(count), ((__m512)(v)))
 #include "Instantiate.inc"
 #include "Undefine.inc"
@@ -34,6 +35,7 @@
 #define IS_F32 0
 #define CK_MASK(count) ((__mmask8)((1u << (count)) - 1))
 #define CK_LOAD_PART(p, count) ((V)(_mm512_maskz_loadu_pd(CK_MASK(count), p)))
+#define CK_SCALE(e, n) _mm512_scalef_pd((__m512d)(e), (__m512d)(n))
 #define CK_STORE_PART(p, v, count) _mm512_mask_storeu_pd(p, CK_MASK(count), ((__m512d)(v)))
 #include "Instantiate.inc"
 #include "Undefine.inc"

@@ -5,28 +5,27 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "CKernels.h"
-
 
 enum { MOST_WORKERS = 63, SPINS = 4000 };
 
 static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;  // held by the caller whose job runs
 static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
-static _Atomic int sleepers, remaining;
+static _Atomic int sleepers;
 static int started;
 
-// A worker looks at its own ticket only, so that one that was not asked can never meet a later job.
-static struct {
-  _Alignas(64) _Atomic unsigned ticket;
-} mailboxes[MOST_WORKERS];
-
+// The job that has shares to give: its number (32 bits), its shares and how many of them are taken (16
+// bits each). Who takes a share keeps the job alive until the share is done, so what a share belongs to
+// can be read afterwards.
+static _Alignas(64) _Atomic uint64_t offer;
+static _Alignas(64) _Atomic int remaining;
 static ck_job current_job;
 static void *current_context;
-static int current_count;
 
 static inline void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -36,29 +35,38 @@ static inline void pause_briefly(void) {
 #endif
 }
 
-static void *work(void *argument) {
-  const int index = (int)(long)argument;
-  _Atomic unsigned *ticket = &mailboxes[index - 1].ticket;
-  unsigned seen = 0;
-  for (;;) {
-    int spins = 0;
-    while (atomic_load_explicit(ticket, memory_order_acquire) == seen) {
-      if (++spins < SPINS) {
-        pause_briefly();
-        continue;
-      }
-      pthread_mutex_lock(&sleep_lock);
-      atomic_fetch_add(&sleepers, 1);
-      // The caller counts the sleepers after it wrote the tickets: one of the two sees the other.
-      while (atomic_load(ticket) == seen) pthread_cond_wait(&wake, &sleep_lock);
-      atomic_fetch_sub(&sleepers, 1);
-      pthread_mutex_unlock(&sleep_lock);
-    }
-    seen++;
-    current_job(current_context, index, current_count);
+static inline int has_shares(uint64_t seen) { return (seen & 0xffff) < (seen >> 16 & 0xffff); }
+
+// Takes shares until there are none left.
+static void take_shares(void) {
+  uint64_t seen = atomic_load_explicit(&offer, memory_order_acquire);
+  while (has_shares(seen)) {
+    if (!atomic_compare_exchange_weak_explicit(
+            &offer, &seen, seen + 1, memory_order_acq_rel, memory_order_acquire))
+      continue;
+    current_job(current_context, (int)(seen & 0xffff), (int)(seen >> 16 & 0xffff));
     atomic_fetch_sub_explicit(&remaining, 1, memory_order_release);
+    seen = atomic_load_explicit(&offer, memory_order_acquire);
   }
-  return 0;
+}
+
+static void *work(void *argument) {
+  for (;;) {
+    for (int spins = 0; spins < SPINS; spins++) {
+      if (has_shares(atomic_load_explicit(&offer, memory_order_acquire))) {
+        take_shares();
+        spins = 0;
+      }
+      pause_briefly();
+    }
+    pthread_mutex_lock(&sleep_lock);
+    atomic_fetch_add(&sleepers, 1);
+    // The caller counts the sleepers after it made the offer: one of the two sees the other.
+    while (!has_shares(atomic_load(&offer))) pthread_cond_wait(&wake, &sleep_lock);
+    atomic_fetch_sub(&sleepers, 1);
+    pthread_mutex_unlock(&sleep_lock);
+  }
+  return argument;
 }
 
 // A forked child has none of its parent's threads.
@@ -69,7 +77,7 @@ static void forget(void) {
   wake = silent;
   started = 0;
   atomic_store(&sleepers, 0);
-  for (int i = 0; i < MOST_WORKERS; i++) atomic_store(&mailboxes[i].ticket, 0);
+  atomic_store(&offer, 0);
 }
 
 static void start_workers(int wanted) {
@@ -80,7 +88,7 @@ static void start_workers(int wanted) {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   while (started < wanted) {
     pthread_t thread;
-    if (pthread_create(&thread, &attributes, work, (void *)(long)(started + 1)) != 0) break;
+    if (pthread_create(&thread, &attributes, work, 0) != 0) break;
     started++;
   }
   pthread_attr_destroy(&attributes);
@@ -117,19 +125,19 @@ void ck_parallel(int count, ck_job job, void *context) {
     return;
   }
   if (started < count - 1) start_workers(count - 1);
-  if (count > started + 1) count = started + 1;
+  static uint64_t jobs;
+  jobs++;
   current_job = job;
   current_context = context;
-  current_count = count;
-  atomic_store(&remaining, count - 1);
-  for (int i = 0; i + 1 < count; i++) atomic_fetch_add(&mailboxes[i].ticket, 1);
+  atomic_store(&remaining, count);
+  atomic_store(&offer, jobs << 32 | (uint64_t)count << 16);
   if (atomic_load(&sleepers) > 0) {
     pthread_mutex_lock(&sleep_lock);
     pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&sleep_lock);
   }
-  job(context, 0, count);
-  // A worker that lost its processor to another program must not wait for this thread's spinning.
+  // A worker that is slow to come finds nothing left to do; only a share that was begun is waited for.
+  take_shares();
   for (int spins = 0; atomic_load_explicit(&remaining, memory_order_acquire) > 0; spins++) {
     pause_briefly();
     if (spins > SPINS) sched_yield();

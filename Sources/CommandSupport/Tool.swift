@@ -22,13 +22,13 @@ public protocol Tool: ParsableCommand {
 }
 
 extension Tool {
-  /// Runs the tool with the process's arguments; never returns.
-  public static func launch() -> Never {
+  /// Runs the tool with the process's arguments, or those of a subcommand; never returns.
+  public static func launch(_ arguments: [String]? = nil) -> Never {
     HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self
     do {
-      let command = try parseAsRoot()
+      let command = try parseAsRoot(arguments)
       guard let parsed = command as? Self else {
         // `--help` of ArgumentParser's own subcommand and the like.
         var other = command
@@ -100,10 +100,13 @@ extension RecurrentError {
 /// `print` to a full device succeeds in silence; here it ends the tool with exit status 74.
 public enum Output {
   /// Writes text to standard output.
-  public static func write(_ text: String) {
-    guard send(text, to: STDOUT_FILENO) else {
+  public static func write(_ text: String) { write(Array(text.utf8)) }
+
+  /// Writes bytes to standard output, which need not be text.
+  public static func write(_ bytes: [UInt8]) {
+    guard send(bytes, to: STDOUT_FILENO) else {
       let code = String(cString: strerror(errno))
-      _ = send("error[output.write]: standard output: \(code).\n", to: STDERR_FILENO)
+      complain("error[output.write]: standard output: \(code).\n")
       leave(Int32(RecurrentError.Kind.inputOutput.rawValue))
     }
   }
@@ -141,14 +144,13 @@ public enum Output {
   public static func line(_ text: String = "") { write(text + "\n") }
 
   /// Writes text to standard error; there is nowhere left to report a failure.
-  public static func complain(_ text: String) { _ = send(text, to: STDERR_FILENO) }
+  public static func complain(_ text: String) { _ = send(Array(text.utf8), to: STDERR_FILENO) }
 
   /// Ends the process.
   public static func leave(_ status: Int32) -> Never { exit(status) }
 
-  private static func send(_ text: String, to descriptor: Int32) -> Bool {
-    var text = text
-    return text.withUTF8 { bytes in
+  private static func send(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+    bytes.withUnsafeBytes { bytes in
       var done = 0
       while done < bytes.count {
         #if canImport(Darwin)

@@ -1,5 +1,6 @@
 import RNNEngine
 import Tensors
+import WeightFormats
 
 /// What the tensors of a file mean: for an architecture, a table of stored tensors and of where in
 /// each of them every gate of every canonical parameter lies.
@@ -62,6 +63,19 @@ public struct Convention: Sendable {
     RecurrentError(
       .malformed, "convention.inexpressible", found: what,
       expected: "an architecture that \(convention) has names for", hint: hint)
+  }
+}
+
+extension WeightFormat {
+  /// Throws `usage.convention` where a framework's own container would get names that it cannot read.
+  public func check(holds convention: Convention) throws {
+    guard isFrameworkArchive, let own = expectedConvention,
+      convention.name != own, !otherConventions.contains(convention.name)
+    else { return }
+    throw RecurrentError(
+      .usage, "usage.convention", found: "convention \(convention.name) in container \(name)",
+      expected: ([own] + otherConventions).joined(separator: " or "),
+      hint: "Leave out --as, or choose a neutral container: .h5, .safetensors or .npz.")
   }
 }
 

@@ -122,6 +122,7 @@ public struct ConversionPlan: Sendable {
             // A framework's archive leaves its framework as PyTorch's; neutral files stay as they are.
             ?? (fromArchive ? .torch : network.recognition.convention)
         }
+      if network != nil { try target.map(outputFormat.check(holds:)) }
       changesConvention =
         network != nil
         && (target?.name != network?.recognition.convention.name

@@ -15,11 +15,12 @@ public struct RecurrentGradients<S: Scalar>: Sendable {
 extension RNN {
   /// The gradients of `sum(output · gradOutput) + sum(hN · gradHN) + sum(cN · gradCN)`.
   ///
-  /// What `gradOutput` holds after the end of a ragged row does not matter.
+  /// What `gradOutput` holds after the end of a ragged row does not matter. A tape that is used for the
+  /// last time gives its room to the gradients.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func backward(
-    _ tape: Tape<S>, gradOutput: NDArray<S>? = nil, gradHN: NDArray<S>? = nil,
+    _ tape: consuming Tape<S>, gradOutput: NDArray<S>? = nil, gradHN: NDArray<S>? = nil,
     gradCN: NDArray<S>? = nil
   ) throws -> RecurrentGradients<S> {
     guard tape.stack.configuration == configuration else {
@@ -28,19 +29,22 @@ extension RNN {
         found: "a tape of another network (\(tape.stack.configuration))",
         expected: "\(configuration)")
     }
-    let sequence = tape.sequence
+    let (sequence, stack, initial) = (tape.sequence, tape.stack, tape.initial)
+    let checkpoints = tape.checkpoints
+    // Out of the tape, so that a tape that nobody else has is not kept alive by this call.
+    var layers: [LayerTape<S>] = []
+    swap(&layers, &tape.layers)
     var dStates = try sequence.states(
       gradHN, gradCN, names: ("gradient of hN", "gradient of cN"))
     let dOutput = try dOutputRows(gradOutput, sequence)
     var parameters = Parameters<S>(zeros: configuration.parameterShapes)
     let dInput =
-      if let checkpoints = tape.checkpoints {
-        try tape.stack.backward(
+      if let checkpoints {
+        try stack.backward(
           checkpoints, sequence.schedule, dOutput: dOutput, &dStates, &parameters)
       } else {
-        try tape.stack.backward(
-          tape.layers, sequence.schedule, initial: tape.initial, dOutput: dOutput, &dStates,
-          &parameters)
+        try stack.backward(
+          &layers, sequence.schedule, initial: initial, dOutput: dOutput, &dStates, &parameters)
       }
     return gradients(parameters, dInput, dStates, sequence)
   }

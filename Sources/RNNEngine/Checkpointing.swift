@@ -46,7 +46,7 @@ extension Stack {
         part(of: checkpoints.rows, schedule, steps, width: configuration.inputSize),
         schedule.part(steps), &states, keep: { tapes.append($0) })
       let piece = try backward(
-        tapes, schedule.part(steps), initial: initial,
+        &tapes, schedule.part(steps), initial: initial,
         dOutput: part(of: dOutput, schedule, steps, width: configuration.outputSize), &dStates,
         &gradients)
       let start = schedule.offsets[steps.lowerBound] * configuration.inputSize

@@ -44,16 +44,26 @@ public struct Embedding<S: Scalar>: Sendable {
   }
 
   /// The vectors of the indices: `shape` + (E); throws `engine.index-range` for an index outside 0..<V.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func callAsFunction(_ indices: [Int], shape: [Int]) throws -> NDArray<S> {
     try check(indices, shape)
     let width = weight.shape[1]
-    var result: [S] = []
-    result.reserveCapacity(indices.count * width)
-    for index in indices { result += weight.elements[index * width..<(index + 1) * width] }
+    var result = [S].unfilled(indices.count * width)
+    weight.elements.withUnsafeBufferPointer { table in
+      result.withUnsafeMutableBufferPointer { vectors in
+        guard let from = table.baseAddress, let to = vectors.baseAddress else { return }
+        for (row, index) in indices.enumerated() {
+          (to + row * width).update(from: from + index * width, count: width)
+        }
+      }
+    }
     return NDArray(trusted: shape + [width], result)
   }
 
   /// The gradient of the weight, given that of the vectors; zero for the padding index.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   public func backward(
     _ indices: [Int], shape: [Int], gradOutput: NDArray<S>
   ) throws -> NDArray<S> {
@@ -65,9 +75,14 @@ public struct Embedding<S: Scalar>: Sendable {
         found: "shape \(gradOutput.shape)", expected: "\(shape + [width])")
     }
     var result = NDArray<S>(zeros: weight.shape)
-    for (row, index) in indices.enumerated() where index != paddingIndex {
-      for column in 0..<width {
-        result.elements[index * width + column] += gradOutput.elements[row * width + column]
+    // Only the rows of indices that occur are touched.
+    result.elements.withUnsafeMutableBufferPointer { sums in
+      gradOutput.elements.withUnsafeBufferPointer { gradients in
+        for (row, index) in indices.enumerated() where index != paddingIndex {
+          for column in 0..<width {
+            sums[index * width + column] += gradients[row * width + column]
+          }
+        }
       }
     }
     return result

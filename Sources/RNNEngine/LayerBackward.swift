@@ -6,15 +6,13 @@ extension Stack {
   /// `dStates` holds the gradients of the final states before, of the initial ones after. A sequence cut
   /// into pieces gives the same bits, if the pieces follow each other from the last to the first.
   func backward(
-    _ tapes: [LayerTape<S>], _ schedule: Schedule, initial: States<S>, dOutput: [S],
+    _ tapes: inout [LayerTape<S>], _ schedule: Schedule, initial: States<S>, dOutput: [S],
     _ dStates: inout States<S>, _ gradients: inout Parameters<S>
   ) throws -> [S] {
     var dOutput = dOutput
-    for (layer, tape) in tapes.enumerated().reversed() {
-      if let mask = tape.mask {
-        for index in dOutput.indices { dOutput[index] *= mask[index] }
-      }
-      if let norm = tape.norm, let layerNorm = try layerNorm(after: layer) {
+    for layer in tapes.indices.reversed() {
+      if let mask = tapes[layer].mask { multiply(&dOutput, by: mask) }
+      if let norm = tapes[layer].norm, let layerNorm = try layerNorm(after: layer) {
         let names = NormNames(layer: layer)
         var dWeight = try gradients.required(names.weight).elements
         var dBias = try gradients.required(names.bias).elements
@@ -23,136 +21,194 @@ extension Stack {
         gradients.update(names.bias) { $0 = dBias }
       }
       var dInput = try backwardLayer(
-        layer, tape, schedule, initial, dOutput, &dStates, &gradients)
-      if configuration.addsInput(of: layer) {
-        for index in dInput.indices { dInput[index] += dOutput[index] }
-      }
+        layer, &tapes[layer], schedule, initial, dOutput, &dStates, &gradients)
+      if configuration.addsInput(of: layer) { add(dOutput, to: &dInput) }
       dOutput = dInput
     }
     return dOutput
   }
 
   private func backwardLayer(
-    _ layer: Int, _ tape: LayerTape<S>, _ schedule: Schedule, _ initial: States<S>,
+    _ layer: Int, _ tape: inout LayerTape<S>, _ schedule: Schedule, _ initial: States<S>,
     _ dOutput: [S], _ dStates: inout States<S>, _ gradients: inout Parameters<S>
   ) throws -> [S] {
     let inputSize = configuration.layerInputSize(layer)
-    var dInput = [S](repeating: 0, count: schedule.rows * inputSize)
-    guard schedule.rows > 0 else { return dInput }
-    let kernels = kernels(for: S.self)
+    let rows = schedule.rows
+    guard rows > 0 else { return [] }
+    var dInput = [S].unfilled(rows * inputSize)
     for direction in 0..<configuration.directionCount {
-      let weights = try weights.backward(
-        LayerParameters(
-          parameters: parameters, configuration: configuration, layer: layer,
-          direction: direction))
       let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
-      let (width, hidden) = (sweep.traceWidth, sweep.hiddenSize)
-      var dTrace = [S](repeating: 0, count: schedule.rows * width)
-      var dProjected = [S](
-        repeating: 0, count: sweep.hasProjection ? schedule.rows * sweep.stateSize : 0)
-      var scratch = [S](repeating: 0, count: schedule.count(0) * hidden)
-      func run(
-        trace: UnsafePointer<S>, output: UnsafePointer<S>, initialState: UnsafePointer<S>,
-        initialCells: UnsafePointer<S>, dOutput: UnsafePointer<S>,
-        dTrace: UnsafeMutablePointer<S>,
-        dState: UnsafeMutablePointer<S>, dCells: UnsafeMutablePointer<S>,
-        dProjected: UnsafeMutablePointer<S>, scratch: UnsafeMutablePointer<S>
-      ) {
-        kernels.sweepBackward(
-          sweep,
-          BackwardBuffers(
-            trace: trace, output: output, initialState: initialState, initialCells: initialCells,
-            dOutput: dOutput, hidden: weights.hidden, projection: weights.projection,
-            dTrace: dTrace,
-            dState: dState, dCells: dCells, dProjected: dProjected, scratch: scratch))
-      }
-      run(
-        trace: tape.traces[direction], output: tape.output, initialState: initial.h,
-        initialCells: initial.c, dOutput: dOutput, dTrace: &dTrace, dState: &dStates.h,
-        dCells: &dStates.c,
-        dProjected: &dProjected, scratch: &scratch)
-
-      // Only the recurrence is sequential: every gradient of a weight is one product over all rows.
-      let names = ParameterNames(layer: layer, direction: direction)
-      let inputBlock = Block(rows: schedule.rows, columns: sweep.inputWidth, stride: width)
-      kernels.addInputGradient(
-        dTrace, inputBlock, weight: weights.input, inputSize: inputSize, into: &dInput)
-      gradients.update(names.inputWeight) {
-        $0 = sweep.layout.toBlocks($0, gateCount: hidden * inputSize)
-        kernels.addWeightGradient(
-          dTrace, inputBlock, input: tape.input,
-          Block(rows: schedule.rows, columns: inputSize), into: &$0)
-        $0 = sweep.layout.toStored($0, gateCount: hidden * inputSize)
-      }
-      let previous = statesBeforeSteps(sweep, output: tape.output, initial: initial.h)
-      gradients.update(names.hiddenWeight) { gradient in
-        for phase in sweep.layout.phases {
-          let operand = phase.operand.map { $0 * hidden }
-          gradient.withUnsafeMutableBufferPointer {
-            guard let base = $0.baseAddress else { return }
-            kernels.addWeightGradient(
-              dTrace, sweep.block(of: phase),
-              input: operand == nil ? previous : tape.traces[direction],
-              Block(
-                offset: operand ?? 0, rows: schedule.rows, columns: sweep.stateSize,
-                stride: operand == nil ? sweep.stateSize : width),
-              into: base + phase.gates.lowerBound * hidden * sweep.stateSize)
-          }
-        }
-      }
-      if configuration.bias {
-        gradients.update(names.inputBias) {
-          $0 = sweep.layout.toBlocks($0, gateCount: hidden)
-          kernels.addBiasGradient(dTrace, inputBlock, into: &$0)
-          $0 = sweep.layout.toStored($0, gateCount: hidden)
-        }
-        gradients.update(names.hiddenBias) { gradient in
-          for phase in sweep.layout.phases {
-            gradient.withUnsafeMutableBufferPointer {
-              guard let base = $0.baseAddress else { return }
-              kernels.addBiasGradient(
-                dTrace, sweep.block(of: phase), into: base + phase.gates.lowerBound * hidden)
-            }
-          }
-        }
-      }
-      if sweep.hasProjection {
-        gradients.update(names.projection) {
-          kernels.addWeightGradient(
-            dProjected, Block(rows: schedule.rows, columns: sweep.stateSize), input: dTrace,
-            Block(
-              offset: LSTMStep.memory * hidden, rows: schedule.rows, columns: hidden, stride: width),
-            into: &$0)
-        }
-      }
+      let dTrace = gradientRoom(sweep, &tape.traces[direction])
+      try backwardSweep(
+        sweep, layer, direction, tape, initial, dOutput, trace: tape.traces[direction],
+        dTrace: dTrace, dInput: &dInput, &dStates, &gradients)
     }
     return dInput
   }
 
-  /// The state before each row's step (rows, S).
-  private func statesBeforeSteps(_ sweep: Sweep, output: [S], initial: [S]) -> [S] {
-    var result: [S] = []
-    result.reserveCapacity(sweep.schedule.rows * sweep.stateSize)
-    for step in 0..<sweep.schedule.steps {
-      let (before, continuing) = sweep.schedule.predecessor(of: step, reversed: sweep.reversed)
-      for row in before..<before + continuing {
-        let place = row * sweep.outputStride + sweep.outputOffset
-        result += output[place..<place + sweep.stateSize]
-      }
-      let (start, end) = (
-        continuing * sweep.stateSize, sweep.schedule.count(step) * sweep.stateSize
-      )
-      result += initial[sweep.stateOffset + start..<sweep.stateOffset + end]
+  @inline(never)
+  private func backwardSweep(
+    _ sweep: Sweep, _ layer: Int, _ direction: Int, _ tape: LayerTape<S>, _ initial: States<S>,
+    _ dOutput: [S], trace: Room<S>?, dTrace: Room<S>, dInput: inout [S],
+    _ dStates: inout States<S>, _ gradients: inout Parameters<S>
+  ) throws {
+    let (schedule, rows) = (sweep.schedule, sweep.schedule.rows)
+    let (width, hidden) = (sweep.traceWidth, sweep.hiddenSize)
+    let inputSize = configuration.layerInputSize(layer)
+    let kernels = kernels(for: S.self)
+    let weights = try weights.backward(
+      LayerParameters(
+        parameters: parameters, configuration: configuration, layer: layer, direction: direction))
+    let dProjected = Room<S>(count: sweep.hasProjection ? rows * sweep.stateSize : 0)
+    let scratch = Room<S>(count: schedule.count(0) * hidden)
+    func run(
+      output: UnsafePointer<S>, initialState: UnsafePointer<S>, initialCells: UnsafePointer<S>,
+      dOutput: UnsafePointer<S>, dState: UnsafeMutablePointer<S>, dCells: UnsafeMutablePointer<S>
+    ) {
+      kernels.sweepBackward(
+        sweep,
+        BackwardBuffers(
+          trace: (trace ?? dTrace).elements, output: output, initialState: initialState,
+          initialCells: initialCells, dOutput: dOutput, hidden: weights.hidden,
+          projection: weights.projection, dTrace: dTrace.elements, dState: dState, dCells: dCells,
+          dProjected: dProjected.elements, scratch: scratch.elements))
     }
-    return result
+    run(
+      output: tape.output, initialState: initial.h, initialCells: initial.c, dOutput: dOutput,
+      dState: &dStates.h, dCells: &dStates.c)
+
+    // Only the recurrence is sequential: every gradient of a weight is one product over all rows.
+    let names = ParameterNames(layer: layer, direction: direction)
+    let inputBlock = Block(rows: rows, columns: sweep.inputWidth, stride: width)
+    kernels.addInputGradient(
+      dTrace.elements, inputBlock, weight: weights.input, inputSize: inputSize, into: &dInput,
+      isFirst: direction == 0)
+    gradients.update(names.inputWeight) {
+      $0 = sweep.layout.toBlocks($0, gateCount: hidden * inputSize)
+      kernels.addWeightGradient(
+        dTrace.elements, inputBlock, input: tape.input,
+        Block(rows: rows, columns: inputSize), into: &$0)
+      $0 = sweep.layout.toStored($0, gateCount: hidden * inputSize)
+    }
+    gradients.update(names.hiddenWeight) { gradient in
+      gradient.withUnsafeMutableBufferPointer {
+        guard let base = $0.baseAddress else { return }
+        for phase in sweep.layout.phases {
+          let into = base + phase.gates.lowerBound * hidden * sweep.stateSize
+          guard let operand = phase.operand, let trace else {
+            sweep.addStateGradient(
+              kernels, dTrace.elements, phase, output: tape.output, initial: initial.h,
+              into: into)
+            continue
+          }
+          kernels.addWeightGradient(
+            dTrace.elements, sweep.block(of: phase), input: trace.elements,
+            Block(
+              offset: operand * hidden, rows: rows, columns: sweep.stateSize, stride: width),
+            into: into)
+        }
+      }
+    }
+    if configuration.bias {
+      gradients.update(names.inputBias) {
+        $0 = sweep.layout.toBlocks($0, gateCount: hidden)
+        kernels.addBiasGradient(dTrace.elements, inputBlock, into: &$0)
+        $0 = sweep.layout.toStored($0, gateCount: hidden)
+      }
+      gradients.update(names.hiddenBias) { gradient in
+        gradient.withUnsafeMutableBufferPointer {
+          guard let base = $0.baseAddress else { return }
+          for phase in sweep.layout.phases {
+            kernels.addBiasGradient(
+              dTrace.elements, sweep.block(of: phase),
+              into: base + phase.gates.lowerBound * hidden)
+          }
+        }
+      }
+    }
+    if sweep.hasProjection {
+      gradients.update(names.projection) {
+        kernels.addWeightGradient(
+          dProjected.elements, Block(rows: rows, columns: sweep.stateSize),
+          input: dTrace.elements,
+          Block(offset: LSTMStep.memory * hidden, rows: rows, columns: hidden, stride: width),
+          into: &$0)
+      }
+    }
+  }
+
+  /// Where the gradient of a trace goes: the trace itself, if nobody else will read it.
+  ///
+  /// A step reads the blocks that it overwrites and those of earlier steps. A cell that multiplies a
+  /// block of its trace needs that block afterwards.
+  @inline(never)
+  private func gradientRoom(_ sweep: Sweep, _ trace: inout Room<S>?) -> Room<S> {
+    if sweep.layout.phases.allSatisfy({ $0.operand == nil }), isKnownUniquelyReferenced(&trace),
+      let trace
+    {
+      return trace
+    }
+    return Room(count: sweep.schedule.rows * sweep.traceWidth)
   }
 }
 
 extension Sweep {
+  /// The gradient of a phase's rows of W_hh that were multiplied by the state before each step.
+  fileprivate func addStateGradient<S: Scalar>(
+    _ kernels: any RecurrentKernels<S>, _ dTrace: UnsafePointer<S>, _ phase: RecurrentPhase,
+    output: UnsafePointer<S>, initial: UnsafePointer<S>, into gradient: UnsafeMutablePointer<S>
+  ) {
+    let batch = schedule.count(0)
+    guard schedule.rows == schedule.steps * batch, schedule.rows > 256 else {
+      let previous = statesBeforeSteps(output: output, initial: initial)
+      kernels.addWeightGradient(
+        dTrace, block(of: phase), input: previous.elements,
+        Block(rows: schedule.rows, columns: stateSize), into: gradient)
+      return
+    }
+    // Dense: the output itself, moved by one step; and the initial state, which is before the first step
+    // of the sweep. The last row first.
+    func add(_ rows: Range<Int>, _ input: UnsafePointer<S>, offset: Int, stride: Int) {
+      var block = block(of: phase, rows: rows.count)
+      block.offset += rows.lowerBound * traceWidth
+      kernels.addWeightGradient(
+        dTrace, block, input: input,
+        Block(offset: offset, rows: rows.count, columns: stateSize, stride: stride), into: gradient)
+    }
+    let (all, rest) = (schedule.rows, schedule.rows - batch)
+    if reversed {
+      add(rest..<all, initial, offset: stateOffset, stride: stateSize)
+      add(0..<rest, output, offset: outputOffset + batch * outputStride, stride: outputStride)
+    } else {
+      add(batch..<all, output, offset: outputOffset, stride: outputStride)
+      add(0..<batch, initial, offset: stateOffset, stride: stateSize)
+    }
+  }
+
+  /// The state before each row's step (rows, S).
+  private func statesBeforeSteps<S: Scalar>(
+    output: UnsafePointer<S>, initial: UnsafePointer<S>
+  ) -> Room<S> {
+    let result = Room<S>(count: schedule.rows * stateSize)
+    var place = result.elements
+    for step in 0..<schedule.steps {
+      let (before, continuing) = schedule.predecessor(of: step, reversed: reversed)
+      for row in before..<before + continuing {
+        place.update(from: output + (row * outputStride + outputOffset), count: stateSize)
+        place += stateSize
+      }
+      let starting = schedule.count(step) - continuing
+      place.update(
+        from: initial + (stateOffset + continuing * stateSize), count: starting * stateSize)
+      place += starting * stateSize
+    }
+    return result
+  }
+
   /// The gradient of a phase's product within the gradient of the trace.
-  fileprivate func block(of phase: RecurrentPhase) -> Block {
+  fileprivate func block(of phase: RecurrentPhase, rows: Int? = nil) -> Block {
     Block(
-      offset: phase.block * hiddenSize, rows: schedule.rows,
+      offset: phase.block * hiddenSize, rows: rows ?? schedule.rows,
       columns: phase.gates.count * hiddenSize, stride: traceWidth)
   }
 }

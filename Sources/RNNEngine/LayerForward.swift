@@ -9,8 +9,9 @@ struct States<S: Scalar>: Sendable {
 struct LayerTape<S: Scalar>: Sendable {
   /// What the layer read, and the states it went through, rows by time step.
   let input, output: [S]
-  /// The trace of each direction; empty if the cell needs none.
-  let traces: [[S]]
+  /// The trace of each direction; `nil` if the cell needs none. A backward pass that is the only owner
+  /// of a trace puts its gradient in the same room.
+  var traces: [Room<S>?]
   /// Of the normalisation after the layer, if there is one.
   let norm: NormTape<S>?
   /// What the output was multiplied by before it went to the next layer.
@@ -35,7 +36,7 @@ struct Stack<S: Scalar>: Sendable {
         layer, current, schedule, initial, &states, keepsTraces: keep != nil)
       var passed = output
       if configuration.addsInput(of: layer) {
-        for index in passed.indices { passed[index] += current[index] }
+        add(current, to: &passed)
       }
       var norm: NormTape<S>?
       if let layerNorm = try layerNorm(after: layer) {
@@ -48,7 +49,7 @@ struct Stack<S: Scalar>: Sendable {
       }
       keep?(LayerTape(input: current, output: output, traces: traces, norm: norm, mask: mask))
       if let mask {
-        for index in passed.indices { passed[index] *= mask[index] }
+        multiply(&passed, by: mask)
       }
       current = passed
     }
@@ -65,11 +66,14 @@ struct Stack<S: Scalar>: Sendable {
   private func forwardLayer(
     _ layer: Int, _ input: [S], _ schedule: Schedule, _ initial: States<S>,
     _ states: inout States<S>, keepsTraces: Bool
-  ) throws -> (output: [S], traces: [[S]]) {
-    var output = [S](repeating: 0, count: schedule.rows * configuration.outputSize)
-    var traces: [[S]] = []
+  ) throws -> (output: [S], traces: [Room<S>?]) {
+    // A projection adds to its output.
+    let outputCount = schedule.rows * configuration.outputSize
+    var output =
+      configuration.projSize > 0 ? [S](repeating: 0, count: outputCount) : .unfilled(outputCount)
+    var traces: [Room<S>?] = []
     guard schedule.rows > 0 else {
-      return (output, Array(repeating: [], count: configuration.directionCount))
+      return (output, Array(repeating: nil, count: configuration.directionCount))
     }
     let kernels = kernels(for: S.self)
     let inputSize = configuration.layerInputSize(layer)
@@ -84,7 +88,7 @@ struct Stack<S: Scalar>: Sendable {
       let keepsTrace = keepsTraces && sweep.layout.keepsTrace
       let traceRows =
         keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
-      var trace = [S](repeating: 0, count: traceRows * width)
+      let trace = Room<S>(count: traceRows * width)
       var scratch = [S](
         repeating: 0, count: sweep.hasProjection ? schedule.count(0) * sweep.hiddenSize : 0)
 
@@ -109,15 +113,15 @@ struct Stack<S: Scalar>: Sendable {
         let end = min(start + chunk, schedule.steps)
         run(
           sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end,
-          input: input, trace: &trace, initial: initial.h, cells: &states.c, output: &output,
-          scratch: &scratch)
+          input: input, trace: trace.elements, initial: initial.h, cells: &states.c,
+          output: &output, scratch: &scratch)
       }
       schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
         let place = row * sweep.outputStride + sweep.outputOffset
         let state = sweep.stateOffset + batchRow * sweep.stateSize
         for i in 0..<sweep.stateSize { states.h[state + i] = output[place + i] }
       }
-      traces.append(keepsTrace ? trace : [])
+      traces.append(keepsTrace ? trace : nil)
     }
     return (output, traces)
   }
@@ -125,3 +129,15 @@ struct Stack<S: Scalar>: Sendable {
 
 // So many rows of projections stay in the second-level cache until the sweep has used them.
 private let rowsPerChunk = 192
+
+@_specialize(where S == Float)
+@_specialize(where S == Double)
+func add<S: Scalar>(_ terms: [S], to sums: inout [S]) {
+  for index in sums.indices { sums[index] += terms[index] }
+}
+
+@_specialize(where S == Float)
+@_specialize(where S == Double)
+func multiply<S: Scalar>(_ products: inout [S], by factors: [S]) {
+  for index in products.indices { products[index] *= factors[index] }
+}

@@ -74,7 +74,7 @@ public struct Linear<S: Scalar>: Sendable {
   @_specialize(where S == Double)
   public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
     let rows = try check(x, lastAxis: inputSize, "x")
-    var result = [S](repeating: 0, count: rows * outputSize)
+    var result = [S].unfilled(rows * outputSize)
     apply(x.elements, rows: rows, into: &result)
     return NDArray(trusted: x.shape.dropLast() + [outputSize], result)
   }
@@ -82,8 +82,10 @@ public struct Linear<S: Scalar>: Sendable {
   /// Maps rows (rows, H) to (rows, C).
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  func apply(_ x: [S], rows: Int, into result: inout [S]) {
-    let kernels = kernels(for: S.self)
+  func apply(
+    _ x: [S], rows: Int, into result: inout [S], with given: (any RecurrentKernels<S>)? = nil
+  ) {
+    let kernels = given ?? kernels(for: S.self)
     kernels.project(
       x, Block(rows: rows, columns: inputSize),
       weight: forwardWeight.get {
@@ -106,7 +108,7 @@ public struct Linear<S: Scalar>: Sendable {
         found: "shape \(gradOutput.shape)", expected: "\(Array(expected))")
     }
     let kernels = kernels(for: S.self)
-    var dx = [S](repeating: 0, count: x.count)
+    var dx = [S].unfilled(x.count)
     var dWeight = [S](repeating: 0, count: weight.count)
     let block = Block(rows: rows, columns: outputSize)
     kernels.addInputGradient(
@@ -115,7 +117,7 @@ public struct Linear<S: Scalar>: Sendable {
         kernels.pack(
           weight.elements, rowStride: inputSize, columnStride: 1, rows: outputSize,
           columns: inputSize)
-      }, inputSize: inputSize, into: &dx)
+      }, inputSize: inputSize, into: &dx, isFirst: true)
     kernels.addWeightGradient(
       gradOutput.elements, block, input: x.elements, Block(rows: rows, columns: inputSize),
       into: &dWeight)

@@ -14,7 +14,7 @@ public struct RecurrentOutput<S: Scalar>: Sendable, Equatable {
 public struct Tape<S: Scalar>: Sendable {
   let stack: Stack<S>
   let sequence: SequenceLayout
-  let layers: [LayerTape<S>]
+  var layers: [LayerTape<S>]
   let initial: States<S>
   /// Stands in for `layers` if there are checkpoints.
   var checkpoints: Checkpoints<S>?

@@ -26,10 +26,12 @@ public final class ModelStream<S: Scalar> {
   private let layers: [Layer]
   private let norms: [LayerNorm<S>?]
   /// h of all layers (L, N, S) before a step, and after it.
-  private var states, nextStates: [S]
+  private var states, nextStates: Room<S>
   /// c of all layers (L, N, H).
-  private var cells: [S]
-  private var input, trace, scratch: [S]
+  private let cells: Room<S>
+  private let input, trace, scratch: Room<S>
+  /// How many steps were made: kernels read large matrices forwards and backwards in turns.
+  private var stepCount = 0
 
   private struct Layer {
     let sweep: Sweep
@@ -69,15 +71,21 @@ public final class ModelStream<S: Scalar> {
         addsInput: configuration.addsInput(of: layer))
     }
     norms = try (0..<configuration.layerCount).map { try stack.layerNorm(after: $0) }
-    kernels = RNNEngine.kernels(for: S.self)
+    kernels = RNNEngine.kernels(for: S.self).undivided
     let (size, hidden) = (configuration.stateSize, configuration.hiddenSize)
     func zeros(_ count: Int) -> [S] { [S](repeating: 0, count: count * batch) }
-    states = zeros(configuration.layerCount * size)
-    nextStates = states
-    cells = zeros(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
-    input = zeros(layers.map(\.inputSize).max() ?? 0)
-    trace = zeros(layers.map(\.sweep.traceWidth).max() ?? 0)
-    scratch = zeros(hidden)
+    // Every layer leaves its output in the input, the last one too, which may be wider than any input.
+    func room(_ count: Int) -> Room<S> {
+      let room = Room<S>(count: count * batch)
+      room.elements.update(repeating: 0, count: room.count)
+      return room
+    }
+    states = room(configuration.layerCount * size)
+    nextStates = room(configuration.layerCount * size)
+    cells = room(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
+    input = room(max(size, layers.map(\.inputSize).max() ?? 0))
+    trace = room(layers.map(\.sweep.traceWidth).max() ?? 0)
+    scratch = room(hidden)
     output = zeros(size)
     logits = zeros(model.head?.outputSize ?? 0)
   }
@@ -91,8 +99,8 @@ public final class ModelStream<S: Scalar> {
         .malformed, "engine.input-size", at: "x", found: "\(x.count) numbers",
         expected: "\(batch) × \(layers[0].inputSize)")
     }
-    for index in x.indices { input[index] = x[index] }
-    try run()
+    input.elements.update(from: x, count: x.count)
+    run()
   }
 
   /// Makes one step of token ids, one per row, through the embedding.
@@ -117,23 +125,29 @@ public final class ModelStream<S: Scalar> {
         .malformed, "engine.index-range", at: "x",
         found: "index out of range in self: \(token)", expected: "0 to \(count - 1)")
     }
-    for row in tokens.indices {
-      for i in 0..<width {
-        input[row * width + i] = embedding.weight.elements[tokens[row] * width + i]
+    embedding.weight.elements.withUnsafeBufferPointer { table in
+      guard let base = table.baseAddress else { return }
+      for row in tokens.indices {
+        (input.elements + row * width).update(from: base + tokens[row] * width, count: width)
       }
     }
-    try run()
+    run()
   }
 
   /// The states of all layers, (L, N, S).
   public var h: NDArray<S> {
-    NDArray(trusted: [layers.count, batch, layers[0].sweep.stateSize], states)
+    NDArray(
+      trusted: [layers.count, batch, layers[0].sweep.stateSize],
+      Array(UnsafeBufferPointer(start: states.elements, count: states.count)))
   }
 
   /// An LSTM's cell states, (L, N, H).
   public var c: NDArray<S>? {
-    cells.isEmpty
-      ? nil : NDArray(trusted: [layers.count, batch, layers[0].sweep.hiddenSize], cells)
+    cells.count == 0
+      ? nil
+      : NDArray(
+        trusted: [layers.count, batch, layers[0].sweep.hiddenSize],
+        Array(UnsafeBufferPointer(start: cells.elements, count: cells.count)))
   }
 
   /// Goes on from other states; throws `engine.state-shape` unless they fit. No `c` means zeros.
@@ -145,54 +159,51 @@ public final class ModelStream<S: Scalar> {
           expected: "\(current.shape)")
       }
     }
-    states = h.elements
-    if !cells.isEmpty { cells = c?.elements ?? [S](repeating: 0, count: cells.count) }
+    resetState()
+    states.elements.update(from: h.elements, count: states.count)
+    if let c { cells.elements.update(from: c.elements, count: cells.count) }
   }
 
   /// Goes back to zeros.
   public func resetState() {
-    for index in states.indices { states[index] = 0 }
-    for index in cells.indices { cells[index] = 0 }
+    states.elements.update(repeating: 0, count: states.count)
+    cells.elements.update(repeating: 0, count: cells.count)
   }
 
-  private func run() throws {
-    let size = layers[0].sweep.stateSize
+  private func run() {
     for index in layers.indices {
-      let layer = layers[index]
-      let start = index * batch * size
-      if layer.sweep.hasProjection {
-        for i in start..<start + batch * size { nextStates[i] = 0 }
-      }
-      let (sweep, weights) = (layer.sweep, layer.weights)
+      let (layer, sweep, weights) = (layers[index], layers[index].sweep, layers[index].weights)
+      let count = batch * sweep.stateSize
+      let next = nextStates.elements + index * count
+      if sweep.hasProjection { next.update(repeating: 0, count: count) }
       kernels.project(
-        input, Block(rows: batch, columns: layer.inputSize), weight: weights.input,
-        bias: weights.bias, width: sweep.inputWidth, into: &trace, stride: sweep.traceWidth)
-      advance(sweep, weights, trace: &trace, cells: &cells, next: &nextStates, scratch: &scratch)
-      for i in 0..<batch * size {
-        input[i] = layer.addsInput ? nextStates[start + i] + input[i] : nextStates[start + i]
-      }
-      if let norm = norms[index] {
-        let normalised = norm.forward(Array(input[..<(batch * size)])).output
-        for i in normalised.indices { input[i] = normalised[i] }
-      }
-    }
-    swap(&states, &nextStates)
-    for i in output.indices { output[i] = input[i] }
-    if let head = model.head { head.apply(output, rows: batch, into: &logits) }
-  }
-
-  private func advance(
-    _ sweep: Sweep, _ weights: ForwardWeights<S>, trace: UnsafeMutablePointer<S>,
-    cells: UnsafeMutablePointer<S>, next: UnsafeMutablePointer<S>,
-    scratch: UnsafeMutablePointer<S>
-  ) {
-    states.withUnsafeBufferPointer { states in
-      guard let initial = states.baseAddress else { return }
+        input.elements, Block(rows: batch, columns: layer.inputSize), weight: weights.input,
+        bias: weights.bias, width: sweep.inputWidth, into: trace.elements,
+        stride: sweep.traceWidth, backwards: stepCount & 1 == 1)
       kernels.sweepForward(
         sweep, steps: 0..<1,
         ForwardBuffers(
-          trace: trace, hidden: weights.hidden, projection: weights.projection,
-          initialState: initial, cells: cells, output: next + sweep.stateOffset, scratch: scratch))
+          trace: trace.elements, hidden: weights.hidden, projection: weights.projection,
+          initialState: states.elements, cells: cells.elements,
+          output: nextStates.elements + sweep.stateOffset, scratch: scratch.elements,
+          backwards: stepCount & 1 == 1))
+      let passed = input.elements
+      if layer.addsInput {
+        for i in 0..<count { passed[i] = next[i] + passed[i] }
+      } else {
+        passed.update(from: next, count: count)
+      }
+      if let norm = norms[index] {
+        let rows = Array(UnsafeBufferPointer(start: passed, count: count))
+        passed.update(from: norm.forward(rows).output, count: count)
+      }
     }
+    swap(&states, &nextStates)
+    stepCount &+= 1
+    let count = output.count
+    output.withUnsafeMutableBufferPointer {
+      $0.baseAddress?.update(from: input.elements, count: count)
+    }
+    if let head = model.head { head.apply(output, rows: batch, into: &logits, with: kernels) }
   }
 }

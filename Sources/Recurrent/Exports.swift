@@ -4,4 +4,5 @@
 @_exported import Plots
 @_exported import RNNEngine
 @_exported import Tensors
+@_exported import Training
 @_exported import WeightFormats

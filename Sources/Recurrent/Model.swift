@@ -122,6 +122,7 @@ public struct Model<S: Scalar>: Sendable {
     let format = try WeightFormat.forWriting(path: path)
     let target =
       try convention ?? format.expectedConvention.map(Convention.named) ?? recognition.convention
+    try format.check(holds: target)
     let naming =
       target.name == recognition.convention.name
       ? recognition.naming : .customary(for: architecture)

@@ -14,6 +14,8 @@ public struct WeightFormat: Sendable {
   public let carriesMetadata: Bool
   /// The convention that readers of this container expect; `nil` for neutral containers.
   public let expectedConvention: String?
+  /// Other conventions that its readers understand too.
+  public var otherConventions: [String] = []
   /// Whether the bytes look like this container.
   let recognizes: @Sendable (any ByteSource) -> Bool
   /// Reads without touching tensor bytes where the container allows it; the key chooses one of several
@@ -139,7 +141,7 @@ public struct WeightFormat: Sendable {
   /// The MessagePack files of flax.serialization.
   public static let flaxMessagePack = WeightFormat(
     name: "msgpack", extensions: ["msgpack"], summary: "Flax MessagePack (flax.serialization)",
-    carriesMetadata: false, expectedConvention: "flax",
+    carriesMetadata: false, expectedConvention: "flax", otherConventions: ["nnx"],
     recognizes: FlaxMessagePack.recognizes,
     readContents: { file, _ in try FlaxMessagePack.read(file) },
     writeContents: { try FlaxMessagePack.write($0, to: $1) })

@@ -1,5 +1,11 @@
-// Times the engine at points that a harness names on standard input, one JSON object a line; called by
-// tools/benchmark, which times the peers on the same points in the same minute.
+// Times the engine for tools/benchmark, which times the peers on the same points in the same minute and
+// in turns. A request is a line on standard input, the answer a line on standard output:
+//
+//   time MILLISECONDS POINT   microseconds per time step, the best of so much time
+//   check POINT               some numbers of the result
+//   threads COUNT             ok
+//   allocations RUNS POINT    heap allocations of so many runs, under tools/streaming_allocations
+//   peaks                     operations a second (f32, f64), then bytes and bytes a second, in pairs
 
 import RNNEngine
 
@@ -11,90 +17,77 @@ import RNNEngine
   import Glibc
 #endif
 
-/// One workload: `lstm f32 forward 8 100 128 128 1 1` is cell, type, kind, N, T, D, H, layers, directions.
-struct Point {
-  let cell: Cell
-  let isDouble: Bool
-  let kind: String
-  let batch, steps, input, hidden, layers, directions: Int
-
-  init?(_ line: String) {
-    let words = line.split(separator: " ").map(String.init)
-    let numbers = words.dropFirst(3).compactMap { Int($0) }
-    guard words.count == 9, numbers.count == 6, let cell = Cell(rawValue: words[0]) else {
-      return nil
-    }
-    self.cell = cell
-    isDouble = words[1] == "f64"
-    kind = words[2]
-    (batch, steps, input, hidden) = (numbers[0], numbers[1], numbers[2], numbers[3])
-    (layers, directions) = (numbers[4], numbers[5])
-  }
-}
-
-/// Seconds of a monotonic clock.
-func now() -> Double {
+/// Seconds of a monotonic clock, or of this process's time on processors.
+func now(_ clock: clockid_t = CLOCK_MONOTONIC) -> Double {
   var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
+  clock_gettime(clock, &time)
   return Double(time.tv_sec) + 1e-9 * Double(time.tv_nsec)
 }
 
-/// A workload ready to run.
-func workload<S: Scalar>(_ point: Point, _ type: S.Type) throws -> () throws -> Void {
-  let configuration = RecurrentConfiguration(
-    cell: point.cell, inputSize: point.input, hiddenSize: point.hidden,
-    layerCount: point.layers, bidirectional: point.directions == 2)
-  var generator = TorchGenerator(seed: 7)
-  let rnn = try RNN<S>(configuration, generator: &generator)
-  func array(_ shape: [Int]) throws -> NDArray<S> {
-    let count = shape.reduce(1, *)
-    return try NDArray(
-      shape: shape, elements: (0..<count).map { S(Double(($0 * 7919) % 2003) / 1001 - 1) })
-  }
-  let x = try array([point.steps, point.batch, point.input])
-  switch point.kind {
-  case "forward": return { _ = try rnn(x) }
-  case "train":
-    let up = try array([point.steps, point.batch, configuration.outputSize])
-    return {
-      let (_, tape) = try rnn.record(x)
-      _ = try rnn.backward(tape, gradOutput: up)
-    }
-  default:
-    let stream = try ModelStream(SequenceModel(rnn: rnn), batch: point.batch)
-    let step = Array(x.elements[..<(point.batch * point.input)])
-    return { try stream.step(step) }
-  }
-}
+/// The count of a library that goes before libc, if there is one.
+private let allocationCounter: (@convention(c) () -> Int)? = dlsym(
+  UnsafeMutableRawPointer(bitPattern: 0), "counted_allocations"
+).map { unsafeBitCast($0, to: (@convention(c) () -> Int).self) }
 
 @main
 enum Benchmark {
   static func main() throws {
+    var prepared: (point: Point, workload: Workload)?
     while let line = readLine() {
-      guard let point = Point(line) else {
+      let words = line.split(separator: " ").map(String.init)
+      switch (words.first, words.count) {
+      case ("threads", 2):
+        setThreadCount(Int(words[1]) ?? 1)
+        print("ok")
+      case ("peaks", 1):
+        let peaks = Peaks()
+        print(
+          ([peaks.single, peaks.double] + peaks.reading.flatMap { [Double($0.bytes), $0.rate] })
+            .map(\.description).joined(separator: " "))
+      case ("check", 10):
+        guard let point = Point(Array(words[1...])) else { fallthrough }
+        print(try Workload(point).numbers().map(\.description).joined(separator: " "))
+      case ("allocations", 11):
+        guard let point = Point(Array(words[2...])), let count = allocationCounter else {
+          fallthrough
+        }
+        let (run, runs) = (try Workload(point).run, Int(words[1]) ?? 1000)
+        // What is made once, at the first runs, does not count.
+        for _ in 0..<3 { try run() }
+        let before = count()
+        for _ in 0..<runs { try run() }
+        let after = count()
+        print(after - before)
+      case ("time", 11):
+        guard let point = Point(Array(words[2...])) else { fallthrough }
+        if prepared?.point != point {
+          prepared = (point, try Workload(point))
+          try prepared?.workload.run()
+        }
+        guard let run = prepared?.workload.run else { fallthrough }
+        let seconds = try best(of: (Double(words[1]) ?? 20) / 1000, run)
+        print(seconds * 1e6 / Double(point.stepsPerRun))
+      default:
         print("?")
-        continue
       }
-      let run =
-        point.isDouble ? try workload(point, Double.self) : try workload(point, Float.self)
-      // Long enough for the clock, short enough for many rounds.
-      var repeats = 1
-      try run()
-      while true {
-        let start = now()
-        for _ in 0..<repeats { try run() }
-        let elapsed = now() - start
-        if elapsed > 0.02 { break }
-        repeats *= elapsed < 0.002 ? 8 : 2
-      }
-      var best = Double.infinity
-      for _ in 0..<5 {
-        let start = now()
-        for _ in 0..<repeats { try run() }
-        best = min(best, (now() - start) / Double(repeats))
-      }
-      print(best * 1e6 / Double(point.steps))
       fflush(nil)
     }
+  }
+
+  /// The shortest time of one run, in samples long enough for the clock.
+  ///
+  /// With one thread the clock is the processor's, which stands still while other programs run.
+  private static func best(of budget: Double, _ run: () throws -> Void) rethrows -> Double {
+    var (best, repeats) = (Double.infinity, 1)
+    let clock = threadCount == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC
+    let end = now() + budget
+    repeat {
+      let start = now(clock)
+      for _ in 0..<repeats { try run() }
+      let elapsed = now(clock) - start
+      best = min(best, elapsed / Double(repeats))
+      if elapsed < 0.0005 { repeats *= 2 }
+    } while now() < end
+    return best
   }
 }

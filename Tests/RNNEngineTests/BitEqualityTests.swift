@@ -167,6 +167,85 @@ struct BitEqualityTests {
     expectSameBits(plain.hN, first.0.hN)
   }
 
+  /// A tape that is used for the last time gives its room away; one that is not keeps its numbers.
+  @Test(arguments: BitCase.all)
+  func aTapeMayBeUsedAgain(_ example: BitCase) throws {
+    let (rnn, x, h0, c0) = try material(example, Float.self, steps: 6, rows: 3)
+    let (result, tape) = try rnn.record(x, h0: h0, c0: c0)
+    let kept = try gradients(rnn, result, tape)
+    let again = try gradients(rnn, result, tape)
+    let last = try rnn.backward(
+      tape, gradOutput: result.output, gradHN: result.hN, gradCN: result.cN)
+    expectSameBits((result, again), (result, kept))
+    expectSameBits((result, last), (result, kept))
+    for (name, array) in kept.parameters.entries {
+      expectSameBits(again.parameters[name], array, name)
+      expectSameBits(last.parameters[name], array, name)
+    }
+  }
+
+  /// More rows than fit one block of the gradients of weights, whole and in pieces that do fit.
+  @Test func longSequencesAddUpLikeTheirPieces() throws {
+    for kind in Kind.allCases {
+      var random = SplitMix64(state: 17)
+      let configuration = kind.configuration(inputSize: 3, hiddenSize: 19)
+      let rnn: RNN<Float> = try random.network(configuration)
+      let x: NDArray<Float> = random.array([70, 5, 3])
+      let h0: NDArray<Float> = random.array([1, 5, configuration.stateSize])
+      let (result, tape) = try rnn.record(x, h0: h0)
+      let whole = try rnn.backward(tape, gradOutput: result.output)
+      let (_, pieces) = try rnn.recordWithCheckpoints(x, h0: h0, every: 20)
+      let parts = try rnn.backward(pieces, gradOutput: result.output)
+      for (name, array) in whole.parameters.entries {
+        expectSameBits(parts.parameters[name], array, "\(kind) \(name)")
+      }
+    }
+  }
+
+  /// The second direction is the first one on a sequence turned round.
+  @Test func longSequencesBackwardsHaveTheGradientsOfTurnedOnes() throws {
+    for kind in Kind.allCases {
+      var random = SplitMix64(state: 18)
+      let both = kind.configuration(inputSize: 3, hiddenSize: 19, bidirectional: true)
+      let rnn: RNN<Double> = try random.network(both)
+      var parameters = Parameters<Double>()
+      for (name, array) in rnn.parameters.entries where name.hasSuffix("_reverse") {
+        parameters.append(String(name.dropLast(8)), array)
+      }
+      let turned = try RNN(
+        kind.configuration(inputSize: 3, hiddenSize: 19), parameters: parameters)
+      func reversed(_ array: NDArray<Double>) throws -> NDArray<Double> {
+        let width = array.count / 70
+        let steps = (0..<70).reversed().flatMap { (step: Int) -> ArraySlice<Double> in
+          array.elements[step * width..<(step + 1) * width]
+        }
+        return try NDArray(shape: array.shape, elements: steps)
+      }
+      let x: NDArray<Double> = random.array([70, 5, 3])
+      let h0: NDArray<Double> = random.array([2, 5, both.stateSize])
+      let size = both.stateSize
+      let up: NDArray<Double> = random.array([70, 5, 2 * size])
+      let upOfSecond = try NDArray(
+        shape: [70, 5, size],
+        elements: (0..<350).flatMap { (row: Int) -> ArraySlice<Double> in
+          let end = (row + 1) * 2 * size
+          return up.elements[end - size..<end]
+        })
+      let second = try NDArray(shape: [1, 5, size], elements: Array(h0.elements[(5 * size)...]))
+      let found = try rnn.backward(rnn.record(x, h0: h0).1, gradOutput: up)
+      let expected = try turned.backward(
+        turned.record(reversed(x), h0: second).1, gradOutput: reversed(upOfSecond))
+      for (name, array) in expected.parameters.entries {
+        let ours = try #require(found.parameters[name + "_reverse"])
+        var worst = 0.0
+        for (x, y) in zip(ours.elements, array.elements) {
+          worst = max(worst, abs(x - y) / max(1, abs(y)))
+        }
+        #expect(worst < 1e-11, "\(kind) \(name)")
+      }
+    }
+  }
+
   @Test(arguments: BitCase.all)
   func batchFirstOnlyPermutes(_ example: BitCase) throws {
     let (rnn, x, h0, c0) = try material(example, Float.self, steps: 6, rows: 3)

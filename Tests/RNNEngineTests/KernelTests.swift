@@ -122,7 +122,8 @@ struct KernelTests {
           into: &projected, stride: n + 3)
         var dInput = [S](repeating: 1, count: rows * n)
         kernels.addInputGradient(
-          a.elements, Block(rows: rows, columns: k), weight: weight, inputSize: n, into: &dInput)
+          a.elements, Block(rows: rows, columns: k), weight: weight, inputSize: n,
+          into: &dInput, isFirst: false)
         var dWeight = [S](repeating: 2, count: k * n)
         kernels.addWeightGradient(
           a.elements, Block(rows: rows, columns: k), input: dInput,

@@ -32,6 +32,18 @@ struct StreamingTests {
     }
   }
 
+  /// The state of a single layer may be wider than its input and any other layer's.
+  @Test func streamsOfNarrowInput() throws {
+    var random = SplitMix64(state: 47)
+    let rnn: RNN<Float> = try random.network(
+      Kind.lstm.configuration(inputSize: 2, hiddenSize: 9, layerCount: 1))
+    let model = try SequenceModel(rnn: rnn)
+    let x: NDArray<Float> = random.array([1, 3, 2])
+    let stream = try ModelStream(model, batch: 3)
+    try stream.step(x.elements)
+    #expect(try stream.output == model(x).output.elements)
+  }
+
   @Test func streamsGoOnFromAnyState() throws {
     var random = SplitMix64(state: 43)
     let rnn: RNN<Double> = try random.network(

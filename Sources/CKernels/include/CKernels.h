@@ -5,6 +5,8 @@
 // whatever the number of rows: a row alone has the bits that it has in a batch.
 #pragma once
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -17,6 +19,18 @@ typedef enum ck_cell {
   CK_GRU = 3,
   CK_GRU_RESET_BEFORE = 4
 } ck_cell;
+
+// Operations of optimisers: what becomes of a.
+typedef enum ck_step {
+  CK_STEP_SCALE = 0,         // a f
+  CK_STEP_ADD = 1,           // a + b f
+  CK_STEP_ADD_PRODUCT = 2,   // a + (f b) c
+  CK_STEP_ADD_QUOTIENT = 3,  // a + f b / c
+  CK_STEP_NEAR = 4,          // a + f (b - a)
+  CK_STEP_FAR = 5,           // b + f (b - a)
+  CK_STEP_DENOMINATOR = 6,   // sqrt(b) / f + g
+  CK_STEP_MAXIMUM = 7        // the larger of a and b, NaN where b is
+} ck_step;
 
 // One direction of one layer over a schedule of time steps.
 typedef struct ck_sweep {
@@ -42,6 +56,7 @@ typedef struct ck_forward {
   void *cells;
   void *output;
   void *scratch;  // (N, H) elements with a projection
+  int backwards;  // whether the first step reads the matrices from their end
 } ck_forward;
 
 // What a backward sweep reads and writes; see BackwardBuffers in RNNEngine.
@@ -70,10 +85,10 @@ typedef struct ck_kernels {
   void (*pack)(
       const void *b, long row_stride, long column_stride, long k, long n, void *packed);
 
-  // C (m, n) = bias + A B, or C += A B without a bias.
+  // C (m, n) = bias + A B, or C += A B without a bias; `backwards` begins with the last columns.
   void (*product)(
       const void *a, long a_stride, long m, long k, const void *packed, long n, const void *bias,
-      void *c, long c_stride);
+      void *c, long c_stride, int backwards);
 
   // Runs steps first..<end of a sweep.
   void (*forward)(const ck_sweep *sweep, long first, long end, const ck_forward *buffers);
@@ -94,11 +109,24 @@ typedef struct ck_kernels {
   void (*tanh)(const void *x, void *y, long count);
   void (*sigmoid)(const void *x, void *y, long count);
   void (*exp)(const void *x, void *y, long count);
+
+  // One ck_step on `count` elements; an operand that it does not have may be NULL.
+  void (*step)(
+      int operation, void *a, const void *b, const void *c, double f, double g, long count);
+
+  // For the benchmark: how many operations it did in registers, and the sum of what it read.
+  double (*peak_arithmetic)(long rounds);
+  double (*peak_reading)(const void *from, long count);
 } ck_kernels;
 
 // The best kernels of this processor for elements of 4 or 8 bytes, or those with the name given
 // ("avx512", "avx2", "sse2", "neon"); NULL where the processor or the build has none.
 const ck_kernels *ck_find(long element_size, const char *name);
+
+// Uninitialised memory at 64 bytes' alignment; blocks that were given back, 256 MB at most, wait for the
+// next taker of the same size. Ends the program where there is no memory, as Swift's arrays do.
+void *ck_take(size_t bytes);
+void ck_give(void *block, size_t bytes);
 
 // One share of a job: index of count.
 typedef void (*ck_job)(void *context, int index, int count);

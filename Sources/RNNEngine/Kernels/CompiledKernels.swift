@@ -12,6 +12,13 @@ import CKernels
 struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   /// A constant of the program.
   private let table: UnsafePointer<ck_kernels>
+  private var divides = true
+
+  var undivided: Self {
+    var kernels = self
+    kernels.divides = false
+    return kernels
+  }
 
   /// The kernels with that name ("avx512", "avx2", "sse2", "neon"), or the best; `nil` where the
   /// processor has none.
@@ -20,6 +27,8 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     self.table = table
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func pack(
     _ matrix: UnsafePointer<S>, rowStride: Int, columnStride: Int, rows: Int, columns: Int
   ) -> PackedMatrix<S> {
@@ -28,9 +37,11 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     }
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func project(
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
-    width: Int, into result: UnsafeMutablePointer<S>, stride: Int
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int, backwards: Bool
   ) {
     inParallel(block.rows, grain: grain(block.columns * width)) { rows in
       // Blocks beyond `width` start from the bias alone.
@@ -39,10 +50,13 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
       }
       table.pointee.product(
         input + (block.offset + rows.lowerBound * block.stride), block.stride, rows.count,
-        block.columns, weight.elements, width, bias, result + rows.lowerBound * stride, stride)
+        block.columns, weight.elements, width, bias, result + rows.lowerBound * stride, stride,
+        backwards ? 1 : 0)
     }
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>) {
     let work = sweep.hiddenSize * sweep.stateSize * sweep.layout.gateCount * steps.count
     let hidden = buffers.hidden
@@ -52,12 +66,15 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
         .init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }
       ),
       packed_projection: buffers.projection?.elements, initial_state: buffers.initialState,
-      cells: buffers.cells, output: buffers.output, scratch: buffers.scratch)
+      cells: buffers.cells, output: buffers.output, scratch: buffers.scratch,
+      backwards: buffers.backwards ? 1 : 0)
     forRows(of: sweep, work: work) {
       table.pointee.forward($0, steps.lowerBound, steps.upperBound, &forward)
     }
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func sweepBackward(_ sweep: Sweep, _ buffers: BackwardBuffers<S>) {
     let steps = sweep.schedule.steps
     let work = sweep.hiddenSize * sweep.stateSize * sweep.layout.gateCount * steps
@@ -74,35 +91,41 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     forRows(of: sweep, work: work) { table.pointee.backward($0, &backward) }
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func addWeightGradient(
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
     _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
   ) {
     let (rows, columns) = (gradientBlock.rows, gradientBlock.columns)
     inParallel(columns, grain: max(16, grain(inputBlock.columns * rows))) { range in
-      let count = table.pointee.weight_scratch(range.count)
-      let scratch = UnsafeMutableRawPointer.allocate(
-        byteCount: count * MemoryLayout<S>.stride, alignment: 64)
-      defer { scratch.deallocate() }
+      let scratch = Room<S>(count: table.pointee.weight_scratch(range.count))
       table.pointee.weight_gradient(
         gradient + gradientBlock.offset + range.lowerBound, gradientBlock.stride, range.count,
         input + inputBlock.offset, inputBlock.stride, inputBlock.columns, rows,
-        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, scratch)
+        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, scratch.elements)
     }
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func addInputGradient(
     _ gradient: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, inputSize: Int,
-    into dInput: UnsafeMutablePointer<S>
+    into dInput: UnsafeMutablePointer<S>, isFirst: Bool
   ) {
+    // As a bias, so that no element is written twice.
+    let zeros = Room<S>(count: isFirst ? inputSize : 0)
+    zeros.elements.update(repeating: 0, count: zeros.count)
     inParallel(block.rows, grain: grain(block.columns * inputSize)) { rows in
       table.pointee.product(
         gradient + (block.offset + rows.lowerBound * block.stride), block.stride, rows.count,
-        block.columns, weight.elements, inputSize, nil, dInput + rows.lowerBound * inputSize,
-        inputSize)
+        block.columns, weight.elements, inputSize, isFirst ? zeros.elements : nil,
+        dInput + rows.lowerBound * inputSize, inputSize, 0)
     }
   }
 
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   func addBiasGradient(
     _ gradient: UnsafePointer<S>, _ block: Block, into dBias: UnsafeMutablePointer<S>
   ) {
@@ -111,8 +134,11 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   }
 
   /// So many units of `work` multiplications are worth a thread.
-  private func grain(_ work: Int) -> Int { max(1, 400_000 / max(1, work)) }
+  private func grain(_ work: Int) -> Int {
+    divides ? max(1, 1_000_000 / max(1, work)) : .max
+  }
 
+  @inline(__always)
   private func forRows(
     of sweep: Sweep, work: Int, _ body: (UnsafePointer<ck_sweep>) -> Void
   ) {

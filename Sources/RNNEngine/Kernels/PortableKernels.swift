@@ -3,6 +3,8 @@
 
 /// Kernels that run anywhere.
 struct PortableKernels<S: Scalar>: RecurrentKernels {
+  var undivided: Self { self }
+
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   func pack(
@@ -26,7 +28,7 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Double)
   func project(
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
-    width: Int, into result: UnsafeMutablePointer<S>, stride: Int
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int, backwards: Bool
   ) {
     var row = 0
     while row < block.rows {
@@ -198,8 +200,9 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Double)
   func addInputGradient(
     _ gradient: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, inputSize: Int,
-    into dInput: UnsafeMutablePointer<S>
+    into dInput: UnsafeMutablePointer<S>, isFirst: Bool
   ) {
+    if isFirst { dInput.update(repeating: 0, count: block.rows * inputSize) }
     addProduct(
       gradient + block.offset, rowStride: block.stride, columnStride: 1, weight.elements,
       into: dInput,

@@ -37,6 +37,8 @@ struct ForwardBuffers<S: Scalar> {
   let output: UnsafeMutablePointer<S>
   /// Room for (N, H) elements.
   let scratch: UnsafeMutablePointer<S>
+  /// Whether matrices are read from their end first, which finds in the cache what was read last.
+  var backwards = false
 }
 
 /// What a backward sweep reads and writes.
@@ -64,6 +66,9 @@ struct BackwardBuffers<S: Scalar> {
 protocol RecurrentKernels<S>: Sendable {
   associatedtype S: Scalar
 
+  /// The same kernels on the caller's thread alone, which allocate nothing.
+  var undivided: Self { get }
+
   /// Rearranges a matrix (rows, columns) to stand on the right of products.
   func pack(
     _ matrix: UnsafePointer<S>, rowStride: Int, columnStride: Int, rows: Int, columns: Int
@@ -71,10 +76,11 @@ protocol RecurrentKernels<S>: Sendable {
 
   /// `result[r] = bias + input[r] · weight` for all rows of the block.
   ///
-  /// The result and the bias are `stride` wide; the product adds to the first `width` columns.
+  /// The result and the bias are `stride` wide; the product adds to the first `width` columns. Whether
+  /// it begins with the last of them shows in the time only.
   func project(
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
-    width: Int, into result: UnsafeMutablePointer<S>, stride: Int)
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int, backwards: Bool)
 
   /// Runs a chunk of steps.
   func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>)
@@ -89,12 +95,23 @@ protocol RecurrentKernels<S>: Sendable {
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
     _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>)
 
-  /// `dInput += gradient · weight` for all rows.
+  /// `dInput += gradient · weight` for all rows; if it is the first, nothing was in `dInput`.
   func addInputGradient(
     _ gradient: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, inputSize: Int,
-    into dInput: UnsafeMutablePointer<S>)
+    into dInput: UnsafeMutablePointer<S>, isFirst: Bool)
 
   /// `dBias += Σ gradient` over all rows, the last row first.
   func addBiasGradient(
     _ gradient: UnsafePointer<S>, _ block: Block, into dBias: UnsafeMutablePointer<S>)
+}
+
+extension RecurrentKernels {
+  func project(
+    _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
+    width: Int, into result: UnsafeMutablePointer<S>, stride: Int
+  ) {
+    project(
+      input, block, weight: weight, bias: bias, width: width, into: result, stride: stride,
+      backwards: false)
+  }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import Tensors
 
 // With logits x, p = softmax(x) and K classes, a target distribution q costs −Σ q log p, and the gradient
@@ -29,6 +30,7 @@ func crossEntropyTerms<S: Scalar>(
   let share = S(labelSmoothing / Double(classes))
   var terms = LossTerms<S>(sum: 0, weight: 0, gradient: [S](repeating: 0, count: logits.count))
   var logProbabilities = [S](repeating: 0, count: classes)
+  var powers = logProbabilities
   for row in 0..<rows {
     let start = row * classes
     var hot = -1
@@ -42,7 +44,7 @@ func crossEntropyTerms<S: Scalar>(
       }
     }
     terms.weight += hot >= 0 && !weights.isEmpty ? Double(weights[hot]) : 1
-    fillLogSoftmax(logits.elements, start, &logProbabilities)
+    fillLogSoftmax(logits.elements, start, &logProbabilities, &powers)
     var cost: S = 0
     var total: S = 0
     for column in 0..<classes {
@@ -61,9 +63,8 @@ func crossEntropyTerms<S: Scalar>(
     }
     // Sums to 1 by definition; adding it up would only round.
     if hot >= 0 && weights.isEmpty { total = 1 }
-    for column in 0..<classes {
-      terms.gradient[start + column] += S.exp(logProbabilities[column]) * total
-    }
+    exponentials(logProbabilities, into: &powers)
+    for column in 0..<classes { terms.gradient[start + column] += powers[column] * total }
     terms.sum += Double(cost)
   }
   return terms
@@ -71,17 +72,33 @@ func crossEntropyTerms<S: Scalar>(
 
 /// `x − max − log Σ exp(x − max)` of one row.
 @inline(__always)
-private func fillLogSoftmax<S: Scalar>(_ logits: [S], _ start: Int, _ result: inout [S]) {
+private func fillLogSoftmax<S: Scalar>(
+  _ logits: [S], _ start: Int, _ result: inout [S], _ powers: inout [S]
+) {
   var largest = logits[start]
   for column in 1..<max(1, result.count) where !(logits[start + column] <= largest) {
     largest = logits[start + column]
   }
   var sum: S = 0
-  for column in result.indices { sum += S.exp(logits[start + column] - largest) }
+  for column in result.indices { result[column] = logits[start + column] - largest }
+  exponentials(result, into: &powers)
+  for power in powers { sum += power }
   let logSum = S.log(sum)
-  for column in result.indices {
-    result[column] = logits[start + column] - largest - logSum
+  for column in result.indices { result[column] -= logSum }
+}
+
+/// e raised to every element, by the best kernels there are.
+@_specialize(where S == Float)
+@_specialize(where S == Double)
+private func exponentials<S: Scalar>(_ x: [S], into result: inout [S]) {
+  func run(_ x: UnsafePointer<S>, _ result: UnsafeMutablePointer<S>, _ count: Int) {
+    if let table = ck_find(MemoryLayout<S>.size, nil) {
+      table.pointee.exp(x, result, count)
+    } else {
+      for index in 0..<count { result[index] = S.exp(x[index]) }
+    }
   }
+  run(x, &result, x.count)
 }
 
 private func checkTargets<S>(_ targets: Targets<S>, rows: Int, _ logitsShape: [Int]) throws {

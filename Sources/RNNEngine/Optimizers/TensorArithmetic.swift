@@ -1,3 +1,5 @@
+import CKernels
+
 // The element-wise operations that PyTorch's optimisers are written in, rounded where its CPU kernels
 // round: a multiplication that feeds an addition is fused with it. Without that, up to a quarter of the
 // parameters differ after 20 steps.
@@ -5,55 +7,71 @@
 /// Arrays of one length as operands; every method is the torch operation of the name in its comment.
 enum TensorArithmetic {
   /// `a.mul_(factor)`
-  @_specialize(where S == Float)
-  @_specialize(where S == Double)
   static func scale<S: Scalar>(_ a: inout [S], by factor: S) {
-    for i in a.indices { a[i] *= factor }
+    step(CK_STEP_SCALE, &a, nil, nil, factor)
   }
 
   /// `a.add_(b, alpha=factor)`
-  @_specialize(where S == Float)
-  @_specialize(where S == Double)
   static func add<S: Scalar>(_ a: inout [S], _ b: [S], times factor: S) {
-    for i in a.indices { a[i] = a[i].addingProduct(b[i], factor) }
+    step(CK_STEP_ADD, &a, b, nil, factor)
   }
 
   /// `a.addcmul_(b, c, value=factor)`
-  @_specialize(where S == Float)
-  @_specialize(where S == Double)
   static func addProduct<S: Scalar>(_ a: inout [S], _ b: [S], _ c: [S], times factor: S) {
-    for i in a.indices { a[i] = a[i].addingProduct(factor * b[i], c[i]) }
+    step(CK_STEP_ADD_PRODUCT, &a, b, c, factor)
   }
 
   /// `a.addcdiv_(b, c, value=factor)`
-  @_specialize(where S == Float)
-  @_specialize(where S == Double)
   static func addQuotient<S: Scalar>(_ a: inout [S], _ b: [S], _ c: [S], times factor: S) {
-    for i in a.indices { a[i] += factor * b[i] / c[i] }
+    step(CK_STEP_ADD_QUOTIENT, &a, b, c, factor)
   }
 
   /// `a.lerp_(b, weight)`
-  @_specialize(where S == Float)
-  @_specialize(where S == Double)
   static func interpolate<S: Scalar>(_ a: inout [S], _ b: [S], weight: S) {
-    let near = weight < 0.5
-    for i in a.indices {
-      let way = b[i] - a[i]
-      a[i] = near ? a[i].addingProduct(weight, way) : b[i].addingProduct(weight - 1, way)
+    if weight < 0.5 {
+      step(CK_STEP_NEAR, &a, b, nil, weight)
+    } else {
+      step(CK_STEP_FAR, &a, b, nil, weight - 1)
     }
   }
 
   /// `(a.sqrt() / divisor).add_(epsilon)`
-  @_specialize(where S == Float)
-  @_specialize(where S == Double)
   static func denominator<S: Scalar>(_ a: [S], divisor: S, epsilon: S) -> [S] {
-    a.map { $0.squareRoot() / divisor + epsilon }
+    var result = [S].unfilled(a.count)
+    step(CK_STEP_DENOMINATOR, &result, a, nil, divisor, epsilon)
+    return result
   }
 
   /// `torch.maximum(a, b, out=a)`
+  static func maximum<S: Scalar>(_ a: inout [S], _ b: [S]) {
+    step(CK_STEP_MAXIMUM, &a, b, nil, 0)
+  }
+
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  static func maximum<S: Scalar>(_ a: inout [S], _ b: [S]) {
-    for i in a.indices where b[i] > a[i] || b[i].isNaN { a[i] = b[i] }
+  private static func step<S: Scalar>(
+    _ operation: ck_step, _ a: inout [S], _ b: [S]?, _ c: [S]?, _ f: S, _ g: S = 0
+  ) {
+    let count = a.count
+    // Every instruction set rounds alike, so that the choice of the kernels does not matter here.
+    if let table = ck_find(MemoryLayout<S>.size, nil) {
+      func run(_ a: UnsafeMutablePointer<S>, _ b: UnsafePointer<S>?, _ c: UnsafePointer<S>?) {
+        table.pointee.step(Int32(operation.rawValue), a, b, c, Double(f), Double(g), count)
+      }
+      return run(&a, b, c)
+    }
+    for i in 0..<count {
+      let (x, y, z) = (a[i], b?[i] ?? 0, c?[i] ?? 0)
+      switch operation {
+      case CK_STEP_SCALE: a[i] = x * f
+      case CK_STEP_ADD: a[i] = x.addingProduct(y, f)
+      case CK_STEP_ADD_PRODUCT: a[i] = x.addingProduct(f * y, z)
+      case CK_STEP_ADD_QUOTIENT: a[i] = x + f * y / z
+      case CK_STEP_NEAR: a[i] = x.addingProduct(f, y - x)
+      case CK_STEP_FAR: a[i] = y.addingProduct(f, y - x)
+      case CK_STEP_DENOMINATOR: a[i] = y.squareRoot() / f + g
+      default: if y > x || y.isNaN { a[i] = y }
+      }
+    }
   }
 }

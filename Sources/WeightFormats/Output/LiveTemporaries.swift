@@ -68,7 +68,9 @@ private func waitForSignal() -> UnsafeMutableRawPointer? {
     sigaddset(&watched, number)
   }
   var number: Int32 = 0
-  while sigwait(&watched, &number) != 0 {}
+  repeat {
+    while sigwait(&watched, &number) != 0 {}
+  } while Interruption.notes(number)
   LiveTemporaries.unlinkAllForever()
   signal(number, SIG_DFL)
   pthread_sigmask(SIG_UNBLOCK, &watched, nil)

@@ -1,0 +1,25 @@
+import CKernels
+
+/// Room for elements, uninitialised, at an address that vectors like.
+///
+/// Large rooms are used again and again: new memory costs a page fault every 4 KB.
+final class Room<S: Scalar>: @unchecked Sendable {
+  let count: Int
+  let elements: UnsafeMutablePointer<S>
+
+  private var bytes: Int { count * MemoryLayout<S>.stride }
+
+  init(count: Int) {
+    self.count = count
+    elements = ck_take(count * MemoryLayout<S>.stride).bindMemory(to: S.self, capacity: count)
+  }
+
+  deinit { ck_give(elements, bytes) }
+}
+
+extension Array where Element: Scalar {
+  /// An array for a kernel to fill, every element of it.
+  static func unfilled(_ count: Int) -> [Element] {
+    [Element](unsafeUninitializedCapacity: count) { $1 = count }
+  }
+}

@@ -1,0 +1,76 @@
+import RNNEngine
+
+/// One workload: `lstm f32 forward 8 100 128 128 1 1` is cell, type, kind, N, T, D, H, layers, directions.
+struct Point: Equatable {
+  let cell: Cell
+  let isDouble: Bool
+  let kind: String
+  let batch, steps, input, hidden, layers, directions: Int
+
+  init?(_ words: [String]) {
+    let numbers = words.dropFirst(3).compactMap { Int($0) }
+    guard words.count == 9, numbers.count == 6, numbers.allSatisfy({ $0 > 0 }),
+      let cell = Cell(rawValue: words[0])
+    else { return nil }
+    self.cell = cell
+    isDouble = words[1] == "f64"
+    kind = words[2]
+    (batch, steps, input, hidden) = (numbers[0], numbers[1], numbers[2], numbers[3])
+    (layers, directions) = (numbers[4], numbers[5])
+  }
+
+  /// The time steps of one run.
+  var stepsPerRun: Int { kind == "stream" ? 1 : steps }
+}
+
+/// A workload ready to run, and some of the numbers that come out of it.
+struct Workload {
+  let run: () throws -> Void
+  let numbers: () throws -> [Double]
+}
+
+extension Workload {
+  init(_ point: Point) throws {
+    self = point.isDouble ? try .make(point, Double.self) : try .make(point, Float.self)
+  }
+
+  /// The weights are those of `torch.manual_seed(7)`, so that a peer has them without a file.
+  private static func make<S: Scalar>(_ point: Point, _ type: S.Type) throws -> Workload {
+    let configuration = RecurrentConfiguration(
+      cell: point.cell, inputSize: point.input, hiddenSize: point.hidden,
+      layerCount: point.layers, bidirectional: point.directions == 2)
+    var generator = TorchGenerator(seed: 7)
+    let rnn = try RNN<S>(configuration, generator: &generator)
+    func array(_ shape: [Int]) throws -> NDArray<S> {
+      let count = shape.reduce(1, *)
+      return try NDArray(
+        shape: shape, elements: (0..<count).map { S(Double(($0 * 7919) % 2003) / 1001 - 1) })
+    }
+    let x = try array([point.steps, point.batch, point.input])
+    func output() throws -> [Double] { try sample(rnn(x).output.elements) }
+    switch point.kind {
+    case "train":
+      let up = try array([point.steps, point.batch, configuration.outputSize])
+      func gradients() throws -> RecurrentGradients<S> {
+        let (_, tape) = try rnn.record(x)
+        return try rnn.backward(tape, gradOutput: up)
+      }
+      return Workload(run: { _ = try gradients() }) {
+        let gradients = try gradients()
+        return gradients.parameters.entries.flatMap { sample($0.array.elements) }
+          + sample(gradients.x.elements)
+      }
+    case "stream":
+      let stream = try ModelStream(SequenceModel(rnn: rnn), batch: point.batch)
+      let step = Array(x.elements[..<(point.batch * point.input)])
+      return Workload(run: { try stream.step(step) }, numbers: output)
+    default:
+      return Workload(run: { _ = try rnn(x) }, numbers: output)
+    }
+  }
+}
+
+/// Some elements of an array, the same that tools/benchmark takes of a peer's.
+private func sample<S: Scalar>(_ elements: [S]) -> [Double] {
+  stride(from: 0, to: elements.count, by: max(1, elements.count / 61)).map { Double(elements[$0]) }
+}
