@@ -49,7 +49,7 @@ import WeightFormats
       try output.finishWriting()
       #expect(!FileManager.default.fileExists(atPath: path))
       #expect(try mode(output.temporaryPath) == 0o600)
-      #expect(output.temporaryPath.hasPrefix(directory + "/.out.bin.rnn-"))
+      #expect(try output.temporaryPath.hasPrefix(directory + "/.out.bin.rnn-"))
       try output.publish(checking: [])
       #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3] + large + [4]))
       #expect(try files(directory) == ["out.bin"])
