@@ -135,11 +135,14 @@ def fault_points(job):
 def fault_figures(tool, source, every, jobs, writers=WRITERS):
     work = [(tool, kind, source, replaces, every, part, 8)
             for kind in writers for replaces in (False, True) for part in range(8)]
-    rows = {}
+    row, parts = None, 0
     with multiprocessing.Pool(jobs) as pool:
-        for figures in pool.imap_unordered(fault_points, work):
-            rows.setdefault(figures.name, Figures(f"F7 kills and faults, {figures.name}")).add(figures)
-    return [rows[kind] for kind in writers if kind in rows]
+        for figures in pool.imap(fault_points, work):
+            row = (row or Figures(f"F7 kills and faults, {figures.name}")).add(figures)
+            parts += 1
+            if parts == len(work) // len(writers):
+                yield row
+                row, parts = None, 0
 
 
 def full_disk_figures(tool, source, step):

@@ -11,7 +11,8 @@ import Recurrent
     let kind = CommandLine.arguments.dropFirst().first ?? ""
     var (count, refused, wrong) = (0, 0, 0)
     for path in CommandLine.arguments.dropFirst(2) {
-      guard let input = try? InputFile(path: path), let bytes = try? input.read(0..<input.count) else {
+      guard let input = try? InputFile(path: path), let bytes = try? input.read(0..<input.count)
+      else {
         print("sweep: cannot read \(path)")
         exit(66)
       }
