@@ -96,7 +96,7 @@ class Scene:
         if killed and others:
             figures.note("left-overs after SIGKILL")
         figures.note("new" if data == self.new else "old")
-        if data is not None or others:
+        if any(self.out.iterdir()):
             self.reset()
 
 

@@ -23,6 +23,8 @@ public final class OutputFile: ByteSink {
   private var temporaryName: String?
   private var buffer: [UInt8] = []
   private var isFinished = false
+  /// Whether the file has its name; an error of `publish` may come after that.
+  private(set) var isPublished = false
   private var hasReserve = false
   private static let bufferSize = 1 << 20
 
@@ -174,6 +176,7 @@ public final class OutputFile: ByteSink {
       LiveTemporaries.remove(from)
       temporaryName = nil
     }
+    isPublished = true
     try destination.syncDirectory()
   }
 

@@ -47,16 +47,19 @@ extension Safetensors {
         }
         return try InputFile(path: shards[position].readingPath)
       }.0)
-    var published: [String] = []
+    // Without an index they are nobody's: neither an error nor a signal leaves them behind.
+    defer { for shard in plan.shards { LiveTemporaries.remove(shard.path) } }
     do {
       for (shard, output) in zip(plan.shards, shards) {
+        defer { if output.isPublished { LiveTemporaries.insert(shard.path) } }
         try output.publish(checking: inputs)
-        published.append(shard.path)
       }
       try index.publish(checking: inputs)
     } catch {
-      // Without an index they are nobody's.
-      for path in published { unlink(path) }
+      for (shard, output) in zip(plan.shards, shards) where output.isPublished && !index.isPublished
+      {
+        unlink(shard.path)
+      }
       throw error
     }
   }
