@@ -24,6 +24,7 @@ public protocol Tool: ParsableCommand {
 extension Tool {
   /// Runs the tool with the process's arguments, or those of a subcommand; never returns.
   public static func launch(_ arguments: [String]? = nil) -> Never {
+    Output.openStandardStreams()
     HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self
@@ -66,7 +67,9 @@ extension Tool {
     if json {
       Output.write(JSON.object([.init(key: "error", value: error.json)]).serialized() + "\n")
     }
-    Output.complain(message(for: error, consequence: consequence))
+    // After this failure alone the new file is there.
+    let isWritten = error.reason == "file.directory-sync"
+    Output.complain(message(for: error, consequence: isWritten ? nil : consequence))
   }
 
   /// The line or two that standard error gets.
@@ -99,6 +102,16 @@ extension RecurrentError {
 ///
 /// `print` to a full device succeeds in silence; here it ends the tool with exit status 74.
 public enum Output {
+  /// Gives closed standard streams a descriptor: otherwise the first file to be opened would become
+  /// standard output, and text would land in it. Writing to a closed one stays an error.
+  static func openStandardStreams() {
+    for descriptor in STDIN_FILENO...STDERR_FILENO
+    where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
+      // The lowest free number is this one.
+      _ = open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY)
+    }
+  }
+
   /// Writes text to standard output.
   public static func write(_ text: String) { write(Array(text.utf8)) }
 

@@ -160,6 +160,7 @@ public struct ConversionPlan: Sendable {
         state.metadata = Metadata()
       }
       notes += input.state.skipped.map { "not a weight, left behind: \($0)" }
+      if options.overwrites { notes += OutputFile.remarks(onReplacing: outputPath) }
       self.network = network
       convention = network == nil ? nil : target
       self.steps = steps

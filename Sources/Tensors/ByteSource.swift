@@ -126,24 +126,24 @@ public struct ByteSwappedSource: ByteSource {
 
 /// The number of elements of a shape, with every product checked.
 public func elementCount(of shape: [Int]) throws -> Int {
+  // Zeros make the count zero, but a size beside them that no file could have is a lie in any order.
   var product = 1
-  var overflowed = false
+  var isEmpty = false
   for size in shape {
     guard size >= 0 else {
       throw RecurrentError(
         .malformed, "tensor.shape", found: "shape \(shape)", expected: "no negative size")
     }
-    let (next, overflow) = product.multipliedReportingOverflow(by: size)
-    // A zero anywhere makes the count zero, but [2^63, 2, 0] is still a lie worth refusing.
-    overflowed = overflowed || overflow
-    product = overflow ? 1 : next
+    isEmpty = isEmpty || size == 0
+    let (next, overflow) = product.multipliedReportingOverflow(by: max(size, 1))
+    guard !overflow else {
+      throw RecurrentError(
+        .malformed, "tensor.shape", found: "shape \(shape)",
+        expected: "a number of elements that fits in 63 bits")
+    }
+    product = next
   }
-  if overflowed {
-    throw RecurrentError(
-      .malformed, "tensor.shape", found: "shape \(shape)",
-      expected: "a number of elements that fits in 63 bits")
-  }
-  return product
+  return isEmpty ? 0 : product
 }
 
 /// The number of bytes of a shape, with every product checked.

@@ -329,9 +329,10 @@ extension WeightFormat {
     }
     do {
       let output = try OutputFile(path: path, overwrite: overwrite)
+      try output.reserve(state.storedByteCount)
       try writeContents(state, output)
       try output.finishWriting()
-      try proof(readContents(InputFile(path: output.temporaryPath), nil))
+      try proof(readContents(InputFile(path: output.readingPath), nil))
       try output.publish(checking: inputs)
     } catch let error as RecurrentError {
       throw error.inFile(path)

@@ -57,7 +57,7 @@ struct HDF5Writer {
     let file = H5Fcreate(path, truncate, creation, access)
     guard file >= 0 else {
       throw RecurrentError(
-        .cannotCreate, "h5.create", found: "libhdf5 cannot create the file: \(reason())")
+        .inputOutput, "h5.create", found: "libhdf5 cannot create the file: \(reason())")
     }
     var isOpen = true
     defer { if isOpen { H5Fclose(file) } }

@@ -78,7 +78,7 @@ public enum KerasArchive {
         hint: "Convert to torch first and then to .keras, or write .weights.h5.")
     }
     // HDF5 needs a file that it can seek in; it lies beside the output and goes in any case.
-    let inner = try OutputFile(path: output.temporaryPath + ".weights", overwrite: false)
+    let inner = try output.scratch()
     defer { inner.discard() }
     var weights = state
     weights.metadata[KerasMetadata.config] = nil

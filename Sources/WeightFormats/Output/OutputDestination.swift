@@ -1,3 +1,4 @@
+import CHDF5
 import Tensors
 
 #if canImport(Darwin)
@@ -72,6 +73,13 @@ struct OutputDestination {
     return "\(prefix).\(stem).rnn-\(random).tmp"
   }
 
+  /// Opens a file that has no name yet and vanishes with the process, or `nil` where there is no such
+  /// thing.
+  func openUnnamed() -> Int32? {
+    let descriptor = files_open_unnamed(directory)
+    return descriptor >= 0 ? descriptor : nil
+  }
+
   /// Gives a new file the usual mode, and a replacement what the old file had.
   func applyOwnerAndMode(to descriptor: Int32) throws {
     if let replaced {
@@ -82,6 +90,7 @@ struct OutputDestination {
       throw RecurrentError(
         .inputOutput, "file.mode", file: path, found: String(cString: strerror(errno)))
     }
+    if replaced != nil { files_copy_attributes(resolvedPath, descriptor) }
   }
 
   /// Makes the new name durable; file systems that cannot sync a directory need no such call.
@@ -91,9 +100,29 @@ struct OutputDestination {
     defer { close(descriptor) }
     if fsync(descriptor) != 0, errno == EIO {
       throw RecurrentError(
-        .inputOutput, "file.sync", file: path, found: String(cString: strerror(EIO)))
+        .inputOutput, Self.unsureReason, file: path,
+        found: "the file is complete, but its name may be lost in a power failure: "
+          + String(cString: strerror(EIO)))
     }
   }
+
+  /// A replacement is another file: other names and, unless root writes it, the owner stay behind.
+  static func remarks(onReplacing path: String) -> [String] {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return [] }
+    var remarks: [String] = []
+    if status.st_nlink > 1 {
+      remarks.append(
+        "the output had \(status.st_nlink) hard links; the others keep the old contents")
+    }
+    if status.st_uid != geteuid(), geteuid() != 0 {
+      remarks.append("the output belonged to another user and belongs to you now")
+    }
+    return remarks
+  }
+
+  /// The only failure after which the new file is there.
+  static let unsureReason = "file.directory-sync"
 
   static func exists(_ path: String) -> RecurrentError {
     RecurrentError(

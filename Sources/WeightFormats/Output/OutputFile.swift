@@ -1,3 +1,4 @@
+import CHDF5
 import Tensors
 
 #if canImport(Darwin)
@@ -10,43 +11,80 @@ import Tensors
 
 /// An output file that appears under its name complete, or not at all.
 ///
-/// Bytes go to a temporary file beside the destination; `publish` moves it into place after they have
-/// reached the disk. Until then the destination is what it was, whatever fails or is killed.
+/// Bytes go to a temporary file in the destination's directory; `publish` moves it into place after they
+/// have reached the disk. Until then the destination is what it was, whatever fails or is killed. Where
+/// the system can, the temporary file has no name, so that not even SIGKILL leaves it behind.
 public final class OutputFile: ByteSink {
-  /// Where the bytes are until they are published: `.NAME.rnn-XXXXXX.tmp` beside the destination.
-  public let temporaryPath: String
   /// The path as the user gave it.
   public let path: String
   private let destination: OutputDestination
   private let overwrite: Bool
   private var descriptor: Int32
+  private var temporaryName: String?
   private var buffer: [UInt8] = []
   private var isFinished = false
+  /// Whether the file has its name; an error of `publish` may come after that.
+  private(set) var isPublished = false
+  private var hasReserve = false
   private static let bufferSize = 1 << 20
 
   /// Creates the temporary file; the destination must not exist unless `overwrite` is set.
   ///
   /// A symbolic link is followed and kept. Throws with kind `.cannotCreate`: `output.exists`,
   /// `output.not-regular`, `output.dangling-link`, `output.directory`, `output.create`.
-  public init(path: String, overwrite: Bool) throws {
+  public convenience init(path: String, overwrite: Bool) throws {
+    try self.init(
+      path: path, overwrite: overwrite,
+      destination: OutputDestination(path: path, overwrite: overwrite))
+  }
+
+  private init(path: String, overwrite: Bool, destination: OutputDestination) throws {
     self.path = path
     self.overwrite = overwrite
-    destination = try OutputDestination(path: path, overwrite: overwrite)
-    (temporaryPath, descriptor) = try Self.createTemporary(destination, path)
+    self.destination = destination
+    if let unnamed = destination.openUnnamed() {
+      descriptor = unnamed
+    } else {
+      descriptor = -1
+      descriptor = try withTemporaryName {
+        open($0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode_t(0o600))
+      }
+    }
     buffer.reserveCapacity(Self.bufferSize)
   }
 
-  private static func createTemporary(
-    _ destination: OutputDestination, _ path: String
-  ) throws -> (String, Int32) {
+  /// A file of the same kind beside this one, for what has to lie in a file on the way; discard it.
+  public func scratch() throws -> OutputFile {
+    try OutputFile(path: path, overwrite: overwrite, destination: destination)
+  }
+
+  /// Where the bytes are until they are published: `.NAME.rnn-XXXXXX.tmp` beside the destination.
+  ///
+  /// For libraries that insist on a name; from then on SIGKILL leaves the file behind.
+  public var temporaryPath: String {
+    get throws {
+      if let temporaryName { return temporaryName }
+      let descriptor = descriptor
+      _ = try withTemporaryName { files_name(descriptor, $0) }
+      return temporaryName ?? ""
+    }
+  }
+
+  /// A path under which this process can open the bytes, whether they have a name or not.
+  public var readingPath: String { temporaryName ?? "/proc/self/fd/\(descriptor)" }
+
+  /// Tries fresh names until `create` returns no error.
+  private func withTemporaryName(_ create: (String) -> Int32) throws -> Int32 {
     var attempt = 0
     while true {
       let candidate = destination.temporaryPath()
       // Registered before it exists, so that no signal falls between the two.
       LiveTemporaries.insert(candidate)
-      let descriptor = open(
-        candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode_t(0o600))
-      if descriptor >= 0 { return (candidate, descriptor) }
+      let result = create(candidate)
+      if result >= 0 {
+        temporaryName = candidate
+        return result
+      }
       let code = errno
       LiveTemporaries.remove(candidate)
       attempt += 1
@@ -58,18 +96,33 @@ public final class OutputFile: ByteSink {
     }
   }
 
+  /// What replacing the file at `path` does beyond giving it new bytes, one sentence each.
+  public static func remarks(onReplacing path: String) -> [String] {
+    OutputDestination.remarks(onReplacing: path)
+  }
+
   deinit { discard() }
 
-  /// Throws `file.full` when the file system has less than `count` bytes left, before minutes of work.
+  /// Takes the blocks for `count` bytes; throws `file.full` when they are not there, before minutes of
+  /// work, and `file.write` when the file may not become so large.
   public func reserve(_ count: Int) throws {
+    guard count > 0 else { return }
     var status = statvfs()
-    guard fstatvfs(descriptor, &status) == 0 else { return }
-    let (free, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(
-      by: UInt64(status.f_frsize))
-    guard overflow || count <= 0 || free >= UInt64(count) else {
-      throw RecurrentError(
-        .inputOutput, "file.full", file: path, found: "\(free) bytes free", expected: "\(count)")
+    if fstatvfs(descriptor, &status) == 0 {
+      let (free, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(
+        by: UInt64(status.f_frsize))
+      guard overflow || free >= UInt64(count) else {
+        throw RecurrentError(
+          .inputOutput, "file.full", file: path, found: "\(free) bytes free", expected: "\(count)")
+      }
     }
+    // Other failures: a file system without the call, which writing does not need.
+    if files_preallocate(descriptor, Int64(count)) != 0,
+      [ENOSPC, EDQUOT, EFBIG, EIO].contains(errno)
+    {
+      throw failure("file.write", errno)
+    }
+    hasReserve = true
   }
 
   /// Appends bytes; throws `file.full` or `file.write`.
@@ -85,10 +138,21 @@ public final class OutputFile: ByteSink {
   /// Brings every byte to the disk; an error is final.
   public func finishWriting() throws {
     try flush()
+    try releaseReserve()
     while fsync(descriptor) != 0 {
       if errno != EINTR { throw failure("file.sync", errno) }
     }
     isFinished = true
+  }
+
+  /// Gives back blocks behind the last byte.
+  private func releaseReserve() throws {
+    guard hasReserve else { return }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, ftruncate(descriptor, status.st_size) == 0 else {
+      throw failure("file.write", errno)
+    }
+    hasReserve = false
   }
 
   /// Gives the file its name, provided that none of the inputs changed meanwhile.
@@ -98,23 +162,47 @@ public final class OutputFile: ByteSink {
     if !isFinished || !buffer.isEmpty { try finishWriting() }
     for input in inputs { try input.checkUnchanged() }
     try destination.applyOwnerAndMode(to: descriptor)
-    guard close(takeDescriptor()) == 0 else { throw failure("file.close", errno) }
     let target = destination.resolvedPath
-    // link fails where a file exists, atomically; rename replaces it, atomically.
-    if overwrite {
-      guard rename(temporaryPath, target) == 0 else { throw publishFailure(errno) }
+    if !overwrite, temporaryName == nil {
+      guard files_name(descriptor, target) == 0 else { throw publishFailure(errno) }
+      // All bytes are on the disk: closing has nothing left that could fail.
+      close(takeDescriptor())
     } else {
-      guard link(temporaryPath, target) == 0 else { throw publishFailure(errno) }
-      unlink(temporaryPath)
+      let from = try temporaryPath
+      guard close(takeDescriptor()) == 0 else { throw failure("file.close", errno) }
+      guard overwrite ? rename(from, target) == 0 : renamedExclusively(from, target) else {
+        throw publishFailure(errno)
+      }
+      LiveTemporaries.remove(from)
+      temporaryName = nil
     }
-    LiveTemporaries.remove(temporaryPath)
+    isPublished = true
     try destination.syncDirectory()
+  }
+
+  /// A rename that fails where a file exists, or what comes nearest on this file system.
+  private func renamedExclusively(_ from: String, _ target: String) -> Bool {
+    if files_rename_exclusively(from, target) == 0 { return true }
+    guard errno != EEXIST else { return false }
+    if link(from, target) == 0 {
+      unlink(from)
+      return true
+    }
+    guard [EPERM, ENOSYS, EOPNOTSUPP, EINVAL, EMLINK].contains(errno) else { return false }
+    // Neither call (some FUSE file systems): between looking and renaming another writer may come.
+    var status = stat()
+    guard lstat(target, &status) != 0 else {
+      errno = EEXIST
+      return false
+    }
+    return rename(from, target) == 0
   }
 
   /// Removes the temporary file; nothing happens after `publish`.
   public func discard() {
     if descriptor >= 0 { close(takeDescriptor()) }
-    if LiveTemporaries.remove(temporaryPath) { unlink(temporaryPath) }
+    if let name = temporaryName, LiveTemporaries.remove(name) { unlink(name) }
+    temporaryName = nil
   }
 
   private func takeDescriptor() -> Int32 {
@@ -157,4 +245,17 @@ public final class OutputFile: ByteSink {
 /// `write(2)`, which the method of the same name hides inside the class.
 private func systemWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count: Int) -> Int {
   write(descriptor, start, count)
+}
+
+extension StateDict {
+  /// The bytes that every container stores at least; tied tensors may be stored once.
+  var storedByteCount: Int {
+    var total = 0
+    for entry in entries where ties[entry.name] == nil {
+      let (sum, overflow) = total.addingReportingOverflow(entry.tensor.byteCount)
+      if overflow { return 0 }
+      total = sum
+    }
+    return total
+  }
 }

@@ -14,6 +14,7 @@ struct TarArchive {
   /// The content of every file by its name, without a leading `./`.
   let files: [Name: WindowSource]
   private static let block = 512
+  private static let record = 20 * block
   private static let maximumFiles = 10_000
 
   /// Whether the bytes begin like a tar archive.
@@ -25,6 +26,11 @@ struct TarArchive {
   init(_ source: any ByteSource) throws {
     var files: [Name: WindowSource] = [:]
     var position = 0
+    // Python fills the last record with zeros; without them the end is missing.
+    guard source.count.isMultiple(of: Self.record) else {
+      throw Self.malformed(
+        "\(source.count) bytes", "a multiple of \(Self.record)", at: source.count)
+    }
     while position < source.count {
       guard source.count - position >= Self.block else {
         throw Self.malformed("\(source.count - position) bytes", "a block of 512", at: position)

@@ -31,7 +31,9 @@ extension Safetensors {
     let plan = try ShardPlan(state, stem: indexPath.dropLast(indexSuffix.count), shardSize)
     let index = try OutputFile(path: indexPath, overwrite: overwrite)
     let shards = try plan.shards.map { try OutputFile(path: $0.path, overwrite: false) }
-    try index.reserve(plan.totalSize)
+    for (shard, output) in zip(plan.shards, shards) {
+      try output.reserve(shard.state.storedByteCount)
+    }
     for (shard, output) in zip(plan.shards, shards) {
       try write(shard.state, to: output)
       try output.finishWriting()
@@ -39,22 +41,25 @@ extension Safetensors {
     try index.write(Array((plan.index.serialized(pretty: true) + "\n").utf8))
     try index.finishWriting()
     try proof(
-      ShardedWeights.read(InputFile(path: index.temporaryPath)) { name in
+      ShardedWeights.read(InputFile(path: index.readingPath)) { name in
         guard let position = plan.shards.firstIndex(where: { $0.name == name }) else {
           throw RecurrentError(.fault, "proof.read-back", found: "a shard \"\(name)\"")
         }
-        return try InputFile(path: shards[position].temporaryPath)
+        return try InputFile(path: shards[position].readingPath)
       }.0)
-    var published: [String] = []
+    // Without an index they are nobody's: neither an error nor a signal leaves them behind.
+    defer { for shard in plan.shards { LiveTemporaries.remove(shard.path) } }
     do {
       for (shard, output) in zip(plan.shards, shards) {
+        defer { if output.isPublished { LiveTemporaries.insert(shard.path) } }
         try output.publish(checking: inputs)
-        published.append(shard.path)
       }
       try index.publish(checking: inputs)
     } catch {
-      // Without an index they are nobody's.
-      for path in published { unlink(path) }
+      for (shard, output) in zip(plan.shards, shards) where output.isPublished && !index.isPublished
+      {
+        unlink(shard.path)
+      }
       throw error
     }
   }

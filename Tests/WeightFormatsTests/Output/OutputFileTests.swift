@@ -49,7 +49,7 @@ import WeightFormats
       try output.finishWriting()
       #expect(!FileManager.default.fileExists(atPath: path))
       #expect(try mode(output.temporaryPath) == 0o600)
-      #expect(output.temporaryPath.hasPrefix(directory + "/.out.bin.rnn-"))
+      #expect(try output.temporaryPath.hasPrefix(directory + "/.out.bin.rnn-"))
       try output.publish(checking: [])
       #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3] + large + [4]))
       #expect(try files(directory) == ["out.bin"])
@@ -62,7 +62,15 @@ import WeightFormats
       do {
         let output = try OutputFile(path: directory + "/a", overwrite: false)
         try output.write([1])
-        #expect(try files(directory).count == 1)
+        #expect(FileManager.default.fileExists(atPath: output.readingPath))
+      }
+      #expect(try files(directory).isEmpty)
+      do {
+        let output = try OutputFile(path: directory + "/a", overwrite: false)
+        let scratch = try output.scratch()
+        let names = try [output.temporaryPath, scratch.temporaryPath, output.temporaryPath]
+        #expect(Set(names).count == 2)
+        #expect(try files(directory).count == 2)
       }
       #expect(try files(directory).isEmpty)
     }
@@ -100,6 +108,69 @@ import WeightFormats
       #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "real")
       #expect(try mode(real) == 0o640)
       #expect(try files(directory) == ["link", "real"])
+    }
+  }
+
+  /// Both ways of publishing, with and without a visible temporary file.
+  @Test(arguments: [false, true]) func aNameDoesNotChangeTheResult(isNamed: Bool) throws {
+    try inDirectory { directory in
+      for (overwrite, name) in [(false, "new"), (true, "old"), (true, "newer")] {
+        let path = directory + "/" + name
+        if name == "old" { try write("old and much longer than what comes", to: path) }
+        let output = try OutputFile(path: path, overwrite: overwrite)
+        if isNamed { _ = try output.temporaryPath }
+        try output.reserve(1 << 20)
+        try output.write(Array("bytes".utf8))
+        try output.finishWriting()
+        #expect(try contents(output.readingPath) == "bytes")
+        try output.publish()
+        #expect(try contents(path) == "bytes")
+      }
+      #expect(try files(directory) == ["new", "newer", "old"])
+      let late = try OutputFile(path: directory + "/late", overwrite: false)
+      if isNamed { _ = try late.temporaryPath }
+      try write("other", to: directory + "/late")
+      #expect(reason { try late.publish() } == "73 output.exists")
+      late.discard()
+      #expect(try contents(directory + "/late") == "other")
+      #expect(try files(directory) == ["late", "new", "newer", "old"])
+    }
+  }
+
+  @Test func blocksThatAreNotThereAreMissedAtOnce() throws {
+    try inDirectory { directory in
+      let output = try OutputFile(path: directory + "/a", overwrite: false)
+      #expect(reason { try output.reserve(1 << 60) } == "74 file.full")
+      try output.reserve(0)
+      try output.reserve(-1)
+      try output.reserve(3 << 20)
+      try output.write([1, 2, 3])
+      try output.publish()
+      var status = stat()
+      #expect(stat(directory + "/a", &status) == 0)
+      #expect(status.st_size == 3 && status.st_blocks < 64)
+    }
+  }
+
+  @Test func replacingKeepsTheModeAndOtherLinksKeepTheirBytes() throws {
+    try inDirectory { directory in
+      let path = directory + "/a"
+      try write("old", to: path)
+      try FileManager.default.setAttributes([.posixPermissions: 0o444], ofItemAtPath: path)
+      #expect(OutputFile.remarks(onReplacing: path).isEmpty)
+      #expect(OutputFile.remarks(onReplacing: directory + "/none").isEmpty)
+      #expect(OutputFile.remarks(onReplacing: directory).isEmpty)
+      try FileManager.default.linkItem(atPath: path, toPath: directory + "/b")
+      #expect(
+        OutputFile.remarks(onReplacing: path) == [
+          "the output had 2 hard links; the others keep the old contents"
+        ])
+      let output = try OutputFile(path: path, overwrite: true)
+      try output.write(Array("new".utf8))
+      try output.publish()
+      #expect(try contents(path) == "new")
+      #expect(try contents(directory + "/b") == "old")
+      #expect(try mode(path) == 0o444)
     }
   }
 

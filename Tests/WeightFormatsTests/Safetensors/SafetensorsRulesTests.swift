@@ -93,6 +93,9 @@ import WeightFormats
       "overflow hidden by a zero",
       file("{\(tensor("a", 0, 0, shape: "[4611686018427387904,4,0]"))}"), "tensor.shape"),
     Case(
+      "overflow after a zero",
+      file("{\(tensor("a", 0, 0, shape: "[0,4611686018427387904,4]"))}"), "tensor.shape"),
+    Case(
       "size beyond 63 bits", file("{\(tensor("a", 0, 0, shape: "[\(big),\(big),0]"))}"),
       "safetensors.shape"),
     Case("negative size", file("{\(tensor("a", 0, 0, shape: "[-1]"))}"), "safetensors.shape"),

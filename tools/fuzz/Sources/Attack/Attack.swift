@@ -1,0 +1,110 @@
+import Glibc
+import Recurrent
+
+/// Bytes in a file without a name that readers can open, used again for every input.
+public final class Bait {
+  private let descriptor: Int32
+  /// The path that opens the bytes.
+  public let path: String
+
+  /// Creates an empty file in memory; `name` gives it a real name beside the given data instead.
+  public init(named name: String? = nil) {
+    if let name {
+      path = name
+      descriptor = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode_t(0o600))
+    } else {
+      let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+      let unique = "\(folder)/rnn-bait-\(getpid())"
+      descriptor = open(unique, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(0o600))
+      unlink(unique)
+      path = "/proc/self/fd/\(descriptor)"
+    }
+    precondition(descriptor >= 0, "no bait")
+  }
+
+  /// Replaces the contents.
+  public func fill(_ bytes: UnsafeRawBufferPointer) {
+    precondition(ftruncate(descriptor, 0) == 0)
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(
+        descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(done))
+      precondition(count > 0, "no room for bait")
+      done += count
+    }
+  }
+
+  /// Cuts the contents.
+  public func cut(to count: Int) { precondition(ftruncate(descriptor, off_t(count)) == 0) }
+
+  /// Replaces one byte.
+  public func set(_ byte: UInt8, at offset: Int) {
+    var byte = byte
+    precondition(pwrite(descriptor, &byte, 1, off_t(offset)) == 1)
+  }
+}
+
+/// What came of reading a hostile file.
+public enum Outcome: Equatable {
+  /// A refusal with its reason.
+  case refused(String)
+  /// Accepted: a digest of names, types, shapes, bytes and metadata.
+  case accepted(UInt64)
+}
+
+/// Reads a file and all its elements, as a conversion does; traps on errors of any other kind.
+public func outcome(of path: String, as format: WeightFormat?) -> Outcome {
+  do {
+    let file = try WeightFile(path: path, format: format)
+    var digest = Digest()
+    for entry in file.state.entries {
+      digest.add(entry.name.string)
+      digest.add("\(entry.tensor.dtype) \(entry.tensor.shape)")
+      // Views multiply: a few megabytes show as much as all of them.
+      guard entry.tensor.byteCount < 1 << 20 else { continue }
+      digest.add(try entry.tensor.bytes())
+    }
+    for pair in file.state.metadata.pairs {
+      digest.add(pair.key)
+      digest.add(pair.value)
+    }
+    return .accepted(digest.value)
+  } catch let error as RecurrentError {
+    // A message must be printable, and a fault of ours is a finding.
+    precondition(error.kind != .fault, "\(error)")
+    precondition(!error.description.isEmpty)
+    return .refused(error.reason)
+  } catch {
+    fatalError("\(error)")
+  }
+}
+
+private struct Digest {
+  var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  mutating func add(_ bytes: some Sequence<UInt8>) {
+    for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    value = (value ^ 0xff) &* 0x100_0000_01b3
+  }
+
+  mutating func add(_ text: String) { add(Array(text.utf8)) }
+}
+
+nonisolated(unsafe) private var bait: Bait?
+
+/// Hands the fuzzer's bytes to the reader of a container.
+public func attack(_ start: UnsafePointer<UInt8>?, _ count: Int, as container: String) -> CInt {
+  let file = bait ?? Bait(named: container == "tf" ? tensorFlowIndex() : nil)
+  bait = file
+  file.fill(UnsafeRawBufferPointer(start: start, count: count))
+  _ = outcome(of: file.path, as: try? WeightFormat.named(container))
+  return 0
+}
+
+/// An index has its elements in another file, here of zeros.
+private func tensorFlowIndex() -> String {
+  let stem = "/dev/shm/rnn-bait-\(getpid())"
+  let data = Bait(named: stem + ".data-00000-of-00001")
+  data.cut(to: 8192)
+  return stem + ".index"
+}

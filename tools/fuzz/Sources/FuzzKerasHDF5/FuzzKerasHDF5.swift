@@ -1,0 +1,7 @@
+import Attack
+
+/// One input of libFuzzer.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  attack(start, count, as: "keras-h5")
+}
