@@ -49,12 +49,14 @@ LISTED = {
         "HDF5LibraryAttributes.swift": (3, "checked against the limit of attributes"),
         "HDF5LibraryDataset.swift": (5, "ranks, a window, an element"), "HDF5Worker.swift": (1, "a path"),
         "JSONWriter.swift": (2, "indentation"), "KerasLegacyArrays.swift": (1, "as long as another"),
+        "Suggestion.swift": (2, "names of at most 200 bytes"),
         "WeightNorm.swift": (1, "groups of a tensor that was read"), "ConversionProgress.swift": (1, "tensors")}),
     r"\bmmap\(": ("dies with the file", {"BlockCache.swift": (1, "anonymous memory")}),
     r"\bgetenv\(": ("listens to the environment", {"HDF5WorkerClient.swift": (1, "hands PATHs on")}),
     r"\bunsafeBitCast\(": ("believes", {"LiveTemporaries.swift": (3, "a signal handler")}),
     r"\b_?exit\(": ("ends the host", {"HDF5Worker.swift": (1, "the worker process"),
-                                      "LiveTemporaries.swift": (1, "after a signal")}),
+                                      "LiveTemporaries.swift": (1, "after a signal"),
+                                      "Interruption.swift": (1, "after a signal, as asked")}),
 }
 # Functions that call themselves, and what bounds them.
 RECURSIVE = {

@@ -14,7 +14,7 @@ struct SampleCommand: Tool {
 
       Example:
         rnn-train sample model.h5 --prompt "Once " --length 300 --temperature 0.7 --seed 1
-      """)
+      """, version: toolVersion)
 
   @Argument(help: "The model, or a checkpoint.") var model: String
   @Option(help: "The text to go on from.") var prompt = ""

@@ -26,7 +26,7 @@ struct TrainCommand: Tool {
 
       rnn-train sample --help lists the options of sampling. A text file that is called "sample" is \
       given as ./sample.
-      """)
+      """, version: toolVersion)
 
   @Argument(help: "The text to learn.") var text: String
   @Argument(help: "The model file to write.") var model: String

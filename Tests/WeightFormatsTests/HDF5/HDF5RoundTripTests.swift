@@ -168,7 +168,8 @@ final class HDF5TemporaryFile {
     let error = #expect(throws: RecurrentError.self) {
       try HDF5.write(StateDict(), toFileAt: "/nonexistent/state.h5")
     }
-    #expect(error?.kind == .cannotCreate)
+    // The output protocol has made the file before libhdf5 gets it: only the disk can fail here.
+    #expect(error?.kind == .inputOutput && error?.reason == "h5.create")
     #expect(error?.file == "/nonexistent/state.h5")
   }
 }
