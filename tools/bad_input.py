@@ -189,9 +189,10 @@ def main():
             source.unlink()
         refused = sorted((ROOT / "fixtures/golden").glob("*/.refused/*"))
         for source in refused:
-            result = run("rnn-convert", source, folder / "out.safetensors")
-            count_up = result.returncode in (65, 69) and "error[" in result.stderr
-            if not count_up or (folder / "out.safetensors").exists():
+            # To PyTorch: a GRU that resets before may well go elsewhere.
+            result = run("rnn-convert", source, folder / "out.pt")
+            count_up = result.returncode in (65, 66, 69) and "error[" in result.stderr
+            if not count_up or (folder / "out.pt").exists():
                 problems.append(f"{source.name}: status {result.returncode}\n{result.stderr}")
         out = folder / "out.h5"
         expect("no such file", 66, "file.missing", "rnn-convert", folder / "none.pt", out)

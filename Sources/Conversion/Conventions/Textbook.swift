@@ -17,9 +17,10 @@ struct TextbookNames {
   /// The candidate that the arrays' shapes suggest.
   func candidate(in state: StateDict) -> [Candidate] {
     guard let input = state[input], let recurrent = state[recurrent], input.shape.count == 2,
-      recurrent.shape.count == 2, state[bias] != nil,
-      // The GRU of MLX has Wx, Wh and b too.
-      state["bhn"] == nil
+      recurrent.shape.count == 2, recurrent.shape[0] == recurrent.shape[1],
+      // MLX has the same names: its GRU Wx, Wh and b, its RNN without biases Wxh and Whh.
+      state["bhn"] == nil, state["bias"] == nil,
+      state[bias] != nil || self.recurrent != "Whh"
     else { return [] }
     let hidden = recurrent.shape[0]
     var architecture = Architecture(
