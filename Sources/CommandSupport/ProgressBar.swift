@@ -88,15 +88,3 @@ func bytes(_ count: Int) -> String {
   let text = "\((value * scale).rounded() / scale)"
   return (text.hasSuffix(".0") ? String(text.dropLast(2)) : text) + " " + units[unit]
 }
-
-private func seconds() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
-
-private func terminalWidth() -> Int {
-  var size = winsize()
-  guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-  return Int(size.ws_col)
-}

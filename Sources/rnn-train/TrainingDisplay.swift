@@ -160,15 +160,3 @@ private func clock(_ seconds: Int) -> String {
   guard minutes >= 60 else { return "\(minutes):\(tail)" }
   return "\(minutes / 60):\(minutes % 60 < 10 ? "0" : "")\(minutes % 60):\(tail)"
 }
-
-private func seconds() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
-
-private func terminalWidth() -> Int {
-  var size = winsize()
-  guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 80 }
-  return Int(size.ws_col)
-}

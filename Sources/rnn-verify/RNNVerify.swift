@@ -1,6 +1,5 @@
 import ArgumentParser
 import CommandSupport
-import Dispatch
 import Recurrent
 
 /// `rnn-verify`: do the numbers agree?
@@ -113,13 +112,9 @@ struct RNNVerify: Tool {
 
   private func run(_ files: [String]) -> [FixtureResult] {
     let options = VerificationOptions(relative: rtol, absolute: atol)
-    let queue = WorkQueue(count: files.count)
-    DispatchQueue.concurrentPerform(iterations: min(files.count, jobs ?? coreCount())) { _ in
-      while let index = queue.next() {
-        queue.finish(index, parity(of: files[index], options: options))
-      }
+    return inParallel(files.count, jobs: jobs ?? processorCount()) {
+      parity(of: files[$0], options: options)
     }
-    return queue.results
   }
 
   // MARK: Networks
