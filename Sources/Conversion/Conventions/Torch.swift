@@ -61,7 +61,7 @@ extension Convention {
   ///
   /// The reader of PyTorch files keeps it in metadata; see ``PyTorchFile``.
   private static func moduleFacts(in metadata: Metadata) throws -> [JSON] {
-    let key = "torch.modules"
+    let key = RecurrentFacts.metadataKey
     guard let text = metadata[key] else { return [] }
     guard let facts = try? JSON.parse(Array(text.utf8)).arrayValue else {
       throw RecurrentError(
@@ -75,10 +75,8 @@ extension Convention {
     func fact(_ prefix: String) -> JSON? { facts.first { $0["prefix"]?.stringValue == prefix } }
     var candidate = candidate
     if let own = fact(candidate.naming.recurrent) {
-      let modes: [String: Cell] = [
-        "RNN_TANH": .rnnTanh, "RNN_RELU": .rnnRelu, "LSTM": .lstm, "GRU": .gru,
-      ]
-      if let cell = own["mode"]?.stringValue.flatMap({ modes[$0] }),
+      if let cell = own["mode"]?.stringValue.flatMap({ RecurrentFacts.cells[$0] })
+        .flatMap({ Cell(rawValue: $0) }),
         cell.gateNames.count == candidate.architecture.cell.gateNames.count
       {
         candidate.architecture.cell = cell

@@ -2,13 +2,14 @@ import Tensors
 
 /// What a file says about one recurrent module (or embedding) beyond its tensors, in the words of
 /// PyTorch.
-struct RecurrentFacts {
+package struct RecurrentFacts {
   /// The prefix of the module's tensors, dot included.
   let prefix: String
   /// `mode` and whichever other hyper-parameters the file has.
   let pairs: [(key: String, value: JSON)]
 
-  static let cells = [
+  /// PyTorch's modes, and the cells that metadata calls them.
+  package static let cells = [
     "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru",
   ]
   static let keys = [
@@ -18,7 +19,7 @@ struct RecurrentFacts {
   /// What an `nn.Embedding` says; only one with a padding index has anything to say.
   static let embeddingKeys = ["num_embeddings", "embedding_dim", "padding_idx"]
   /// The metadata key that keeps the facts of every module, a JSON array of objects.
-  static let metadataKey = "torch.modules"
+  package static let metadataKey = "torch.modules"
 
   private subscript(key: String) -> JSON? { pairs.first { $0.key == key }?.value }
 
