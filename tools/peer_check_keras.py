@@ -214,6 +214,18 @@ def reset_before(check, work):
         check.same(f"reset_after=False from .{kind}", call(keras, loaded, x), expected, "float32")
 
 
+def deep(check, work):
+    """Keras tells layers apart by addresses while it loads: a file must load every time."""
+    import keras
+    model = build(keras, "gru", 4, True, True, False, "float32")
+    model.save(work / "deep.keras")
+    check.convert(work / "deep.keras", work / "deep.pt")
+    check.convert(work / "deep.pt", work / "deep-back.keras")
+    for _ in range(60):
+        keras.models.load_model(work / "deep-back.keras")
+    check.count += 60
+
+
 def no_bias(check, work):
     import keras
     for cell, bidirectional in itertools.product(CELLS, (False, True)):
@@ -268,6 +280,7 @@ def main():
         work = pathlib.Path(folder)
         reset_before(check, work)
         no_bias(check, work)
+        deep(check, work)
         keras3(check, work, options.tf)
     print(f"keras {keras.__version__}: {check.count} comparisons, worst "
           f"{check.worst['float32']:.1e} in float32, {check.worst['float64']:.1e} in float64")

@@ -119,6 +119,33 @@ import WeightFormats
     }
   }
 
+  /// Without its own backward layer, one load in 25 of four such layers fails in Keras 3.15.
+  @Test func bidirectionalLayersAreSpelledOutInFull() throws {
+    try withDirectory { directory in
+      let architecture = Architecture(
+        cell: .gru, inputSize: 3, hiddenSize: 5, layerCount: 2, bidirectional: true)
+      let source = directory + "/in.safetensors"
+      try write(architecture, to: source, dtype: .f64)
+      let path = directory + "/out.keras"
+      _ = try ConversionPlan(from: source, to: path, options: .init()).execute()
+      let text = try #require(WeightFile(path: path).state.metadata["keras.config"])
+      let config = try JSON.parse(Array(text.utf8))
+      guard case .array(let layers)? = config["config"]?["layers"] else {
+        Issue.record("no layers")
+        return
+      }
+      let wrappers = layers.filter { $0["class_name"]?.stringValue == "Bidirectional" }
+      #expect(wrappers.count == 2)
+      for wrapper in wrappers {
+        let backward = try #require(wrapper["config"]?["backward_layer"])
+        #expect(backward["class_name"]?.stringValue == "GRU")
+        #expect(backward["config"]?["go_backwards"]?.boolValue == true)
+        #expect(backward["config"]?["dtype"]?.stringValue == "float64")
+        #expect(wrapper["config"]?["layer"]?["config"]?["go_backwards"] == nil)
+      }
+    }
+  }
+
   @Test func aPlanSaysWhatHappensToEveryTensor() throws {
     try withDirectory { directory in
       let path = Self.directory + "/tf_keras-2.21.h5"

@@ -34,12 +34,22 @@ extension Convention {
       if cell == .gru { config.append(("reset_after", .bool(architecture.gruReset == .after))) }
       let number = layer == 0 ? "" : "_\(layer)"
       let kind = kerasClass(cell)
-      let one = kerasObject(kind.name, name: kind.path + number, config)
+      let name = kind.path + number
+      let one = kerasObject(kind.name, name: name, config)
+      guard architecture.bidirectional else {
+        layers.append(one)
+        continue
+      }
+      // Keras would make an absent backward layer itself, but then mistakes layers for one another
+      // by the address of an object it has freed, and some loads of deeper models fail.
+      let backward = kerasObject(
+        kind.name, name: "backward_" + name, config + [("go_backwards", .bool(true))])
       layers.append(
-        architecture.bidirectional
-          ? kerasObject(
-            "Bidirectional", name: "bidirectional" + number,
-            [("layer", one), ("merge_mode", .string("concat"))]) : one)
+        kerasObject(
+          "Bidirectional", name: "bidirectional" + number,
+          [
+            ("layer", one), ("backward_layer", backward), ("merge_mode", .string("concat")),
+          ]))
     }
     if let head = architecture.head {
       layers.append(

@@ -35,9 +35,11 @@ enum KerasConfiguration {
     if config["dtype"] == nil {
       result = result.setting("config", "dtype", to: .string(type))
     }
-    if let inner = config["layer"]?["config"], inner["dtype"] == nil {
-      let wrapped = config["layer"]?.setting("config", "dtype", to: .string(type)) ?? .null
-      result = result.setting("config", "layer", to: wrapped)
+    for wrapped in ["layer", "backward_layer"] {
+      if let inner = config[wrapped], inner["config"]?["dtype"] == nil {
+        let typed = inner.setting("config", "dtype", to: .string(type))
+        result = result.setting("config", wrapped, to: typed)
+      }
     }
     return result
   }
