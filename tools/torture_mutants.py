@@ -6,8 +6,7 @@ import random
 import shutil
 import tempfile
 
-from torture_common import (CHECKED, CONTAINERS, MEMORY_LIMIT, TIME_LIMIT, Figures, companions, run,
-                            seeds)
+from torture_common import (CHECKED, MEMORY_LIMIT, TIME_LIMIT, Figures, companions, run, seeds)
 
 INTERESTING = [0, 1, 2, 7, 8, 16, 64, 127, 128, 255, 256, 4096, 32767, 32768, 65535, 65536,
                2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 62, 2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1]
@@ -166,14 +165,14 @@ def sweep(job):
     return figures
 
 
-def mutant_figures(tool, count, jobs, keep):
+def mutant_figures(tool, count, jobs, keep, containers):
     work = [(tool, container, first, min(first + 250, count), keep)
-            for container in CONTAINERS if seeds(container) for first in range(0, count, 250)]
+            for container in containers if seeds(container) for first in range(0, count, 250)]
     rows = {}
     with multiprocessing.Pool(jobs) as pool:
         for figures in pool.imap_unordered(mutants, work):
             rows.setdefault(figures.name, Figures(f"F3 mutants, {figures.name}")).add(figures)
-    return [rows[name] for name in CONTAINERS if name in rows]
+    return [rows[name] for name in containers if name in rows]
 
 
 def sweep_figures(tool, kind, budget, jobs, keep, containers):
