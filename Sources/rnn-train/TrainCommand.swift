@@ -60,18 +60,13 @@ struct TrainCommand: Tool {
     }
     let processes = try OpenMPI.launched()
     // Hours of work should not end at a name that cannot be written.
-    _ = try WeightFormat.forWriting(path: model)
+    try checkContainer()
     try checkWritable(model, hint: nil)
     try checkWritable(
       checkpointPath, hint: "Use --resume to go on from it, or --force to begin again.")
-    let bytes: [UInt8]
-    do {
-      bytes = try InputFile(path: text).readAll()
-    } catch let error as RecurrentError {
-      throw error.inFile(text)
-    }
+    let bytes = try readText()
     if resume {
-      let saved = try TrainingCheckpoint(contentsOf: checkpointPath)
+      let saved = try savedTraining()
       try checkAgreement(of: given, with: saved.plan)
       return saved.plan.precision == .f64
         ? try train(resumed(saved, bytes, processes, Double.self), processes)
@@ -89,6 +84,42 @@ struct TrainCommand: Tool {
           processes)
     } catch let error as RecurrentError {
       throw error.kind == .usage ? error : error.inFile(text)
+    }
+  }
+
+  private func checkContainer() throws {
+    do {
+      _ = try WeightFormat.forWriting(path: model)
+    } catch var error as RecurrentError {
+      error.hint = "MODEL's extension says how it is stored: \(escapedForTerminal(model)).h5, say."
+      throw error
+    }
+  }
+
+  private func readText() throws -> [UInt8] {
+    do {
+      return try InputFile(path: text).readAll()
+    } catch var error as RecurrentError {
+      switch error.reason {
+      case "file.not-regular":
+        error.hint =
+          "TEXT is one plain file: join several, or save what a pipe says, with cat … > text.txt."
+      case "file.missing" where nearest(to: text, among: ["sample"]) != nil:
+        error.hint = "Did you mean rnn-train sample?"
+      default: break
+      }
+      throw error.inFile(text)
+    }
+  }
+
+  private func savedTraining() throws -> TrainingCheckpoint {
+    do {
+      return try TrainingCheckpoint(contentsOf: checkpointPath)
+    } catch var error as RecurrentError {
+      if error.reason == "file.missing" {
+        error.hint = "There is nothing to go on from: leave --resume out to begin."
+      }
+      throw error
     }
   }
 
@@ -144,13 +175,21 @@ struct TrainCommand: Tool {
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
     var stop = 0
+    var isPatienceKnown = processes == nil || !isFirst || quiet || json || OpenMPI.waitsLong
     while !trainer.isFinished {
       // All processes must stop after the same step.
       stop = Int(Interruption.signal ?? 0)
       if let processes { stop = try processes.largest(stop) }
       if stop != 0 { break }
+      let began = seconds()
       let step = try trainer.advance()
       last = step
+      if !isPatienceKnown, seconds() - began > 0.5 {
+        isPatienceKnown = true
+        Output.complain(
+          "note: mpirun gives Ctrl-C a second, and a step takes about as long; mpirun --mca"
+            + " odls_base_sigkill_timeout 60 leaves time to save.\n")
+      }
       try log?.write(display.record(step))
       try display.show(step, of: trainer)
       if checkpointEvery > 0, step.number % checkpointEvery == 0 {

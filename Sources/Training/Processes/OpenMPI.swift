@@ -51,10 +51,10 @@ public final class OpenMPI: TrainingProcesses {
   public static func launched() throws -> OpenMPI? {
     guard let text = getenv("OMPI_COMM_WORLD_SIZE"), let size = Int(String(cString: text)), size > 1
     else { return nil }
-    return try OpenMPI()
+    return try OpenMPI(size)
   }
 
-  private init() throws {
+  private init(_ size: Int) throws {
     let names = ["libmpi.so.40", "libmpi.so", "libmpi.40.dylib", "libmpi.dylib"]
     // Its plug-ins look for its symbols among the global ones.
     guard let library = names.lazy.compactMap({ dlopen($0, RTLD_NOW | RTLD_GLOBAL) }).first else {
@@ -78,6 +78,10 @@ public final class OpenMPI: TrainingProcesses {
     guard start(nil, nil) == 0, askRank(functions.world, &rank) == 0,
       askSize(functions.world, &count) == 0
     else { throw Self.refusal("a library that does not start") }
+    // Another MPI's library, or an environment that outlived its mpirun, starts alone.
+    guard Int(count) == size else {
+      throw Self.refusal("\(count) processes, where mpirun announced \(size)")
+    }
     self.rank = Int(rank)
     self.count = Int(count)
   }
@@ -87,6 +91,9 @@ public final class OpenMPI: TrainingProcesses {
       .unsupported, "train.mpi", found: found, expected: "Open MPI, as mpirun belongs to it",
       hint: "Install libopenmpi3 (or Homebrew's open-mpi), or start without mpirun.")
   }
+
+  /// Whether `mpirun` was told how long a process that it ends may take; else it is a second.
+  public static var waitsLong: Bool { getenv("OMPI_MCA_odls_base_sigkill_timeout") != nil }
 
   /// Ends the work together; every process calls it once, last.
   public func finish() { _ = functions.finalize() }
