@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else sys.exit(__doc__)
@@ -62,7 +63,7 @@ def compare(said, page):
     parts = ["(?:.*\n)*?" if line.strip() == "…" else re.escape(line).replace("…", ".*") + "\n"
              for line in page.rstrip("\n").split("\n")]
     if not re.fullmatch("".join(parts), said.strip("\n") + "\n"):
-        raise Wrong(f"the page prints\n{page}but it is\n{said}")
+        raise Wrong(f"the page prints\n{page[:1500]}\nbut it is\n{said[:3000]}")
 
 
 def console(block, folder):
@@ -80,12 +81,14 @@ class Python:
     """A page's blocks, one after the other, with the line numbers of the page."""
 
     def __init__(self, page):
-        self.page, self.scope = page, {"__name__": "__main__"}
+        self.page = page
+        # A module, so that what it defines can be pickled.
+        self.module = sys.modules["page"] = types.ModuleType("page")
 
     def run(self, block, line):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            exec(compile("\n" * line + block, str(self.page), "exec"), self.scope)
+            exec(compile("\n" * line + block, str(self.page), "exec"), self.module.__dict__)
         return said.getvalue()
 
 
