@@ -11,6 +11,7 @@ block is:
     python   runs in one namespace per page
     swift    compiled against the library; `import Recurrent` begins a program, which ends with the last
              block before the next program, and runs there
+    yaml     what `- run:` says, in a workflow
     output   what the Swift program, or the Python block before it, printed
 
 In what is printed, a line … stands for any lines, and … within a line for any text. An HTML comment
@@ -162,6 +163,8 @@ def run(page, text, folder):
                 compare(succeed(remark, folder), block)
             elif kind == "sh":
                 succeed(block, folder)
+            elif kind == "yaml":
+                succeed("\n".join(re.findall(r"^ *- run: (.*)$", block, re.M)), folder)
             elif kind == "console":
                 console(block, folder)
             elif kind == "python":

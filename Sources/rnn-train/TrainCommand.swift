@@ -28,22 +28,13 @@ struct TrainCommand: Tool {
       given as ./sample.
       """, version: toolVersion)
 
-  @Argument(help: "The text to learn.") var text: String
-  @Argument(help: "The model file to write.") var model: String
+  @Argument(help: "The text to learn.", completion: .file()) var text: String
+  @Argument(help: "The model file to write.", completion: .file()) var model: String
   @OptionGroup var options: PlanOptions
-  @Option(help: "The checkpoint (default: MODEL.checkpoint).") var checkpoint: String?
-  @Option(help: "Steps between checkpoints (default: 500; 0: only at the end).")
-  var checkpointEvery = 500
-  @Flag(help: "Go on from the checkpoint; other options keep the values they had.")
-  var resume = false
-  @Flag(help: "Replace files that exist.") var force = false
-  @Option(help: "Append one JSON object per step to a file.") var log: String?
-  @Option(help: "Steps between lines when standard error is no terminal (default: 100).")
-  var printEvery = 100
-  @Flag(help: "Print nothing but errors.") var quiet = false
-  @Flag(help: "Print one JSON object and nothing else.") var json = false
+  @OptionGroup var run: RunOptions
 
-  private var checkpointPath: String { checkpoint ?? model + ".checkpoint" }
+  var json: Bool { run.json }
+  private var checkpointPath: String { run.checkpoint ?? model + ".checkpoint" }
 
   mutating func perform() throws -> Int32 {
     let given = options.given
@@ -53,7 +44,9 @@ struct TrainCommand: Tool {
         .usage, "train.option", at: "--epochs", found: "--epochs and --steps",
         expected: "one of them")
     }
-    for (name, value) in [("checkpoint-every", checkpointEvery), ("print-every", printEvery)]
+    for (name, value) in [
+      ("checkpoint-every", run.checkpointEvery), ("print-every", run.printEvery),
+    ]
     where value < 0 {
       throw RecurrentError(
         .usage, "train.option", at: "--\(name)", found: "\(value)", expected: "0 or more")
@@ -65,7 +58,7 @@ struct TrainCommand: Tool {
     try checkWritable(
       checkpointPath, hint: "Use --resume to go on from it, or --force to begin again.")
     let bytes = try readText()
-    if resume {
+    if run.resume {
       let saved = try savedTraining()
       try checkAgreement(of: given, with: saved.plan)
       return saved.plan.precision == .f64
@@ -125,7 +118,7 @@ struct TrainCommand: Tool {
 
   private func checkWritable(_ path: String, hint: String?) throws {
     do {
-      try OutputFile(path: path, overwrite: force || resume).discard()
+      try OutputFile(path: path, overwrite: run.force || run.resume).discard()
     } catch var error as RecurrentError {
       if let hint, error.reason == "output.exists" { error.hint = hint }
       throw error.inFile(path)
@@ -164,18 +157,18 @@ struct TrainCommand: Tool {
   ) throws -> Int32 {
     var trainer = start
     let isFirst = start.processes.rank == 0
-    let log = try isFirst ? log.map { try LogFile(path: $0) } : nil
+    let log = try isFirst ? run.log.map { try LogFile(path: $0) } : nil
     let display = TrainingDisplay(
-      isQuiet: quiet || json || !isFirst, printEvery: printEvery,
+      isQuiet: run.quiet || json || !isFirst, printEvery: run.printEvery,
       unit: trainer.plan.level == .word ? .word : .char)
     try display.begin(trainer)
     try log?.write([
-      "event": .string(resume ? "resume" : "start"), "step": .number(trainer.stepCount),
+      "event": .string(run.resume ? "resume" : "start"), "step": .number(trainer.stepCount),
     ])
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
     var stop = 0
-    var isPatienceKnown = processes == nil || !isFirst || quiet || json || OpenMPI.waitsLong
+    var isPatienceKnown = processes == nil || !isFirst || run.quiet || json || OpenMPI.waitsLong
     while !trainer.isFinished {
       // All processes must stop after the same step.
       stop = Int(Interruption.signal ?? 0)
@@ -192,7 +185,7 @@ struct TrainCommand: Tool {
       }
       try log?.write(display.record(step))
       try display.show(step, of: trainer)
-      if checkpointEvery > 0, step.number % checkpointEvery == 0 {
+      if run.checkpointEvery > 0, step.number % run.checkpointEvery == 0 {
         try trainer.writeCheckpoint(to: checkpointPath)
       }
     }
@@ -212,7 +205,7 @@ struct TrainCommand: Tool {
           trainer, last: last, validation: finalLoss, stop: reason,
           files: (signal == nil ? model : nil, checkpointPath)
         ).serialized())
-    } else if !quiet {
+    } else if !run.quiet {
       display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
     }
     try log?.write(["event": .string(reason), "step": .number(trainer.stepCount)])
@@ -233,8 +226,8 @@ struct TrainCommand: Tool {
     let earlier = trainer.validations.min()
     let isBetter = loss.map { $0 < earlier ?? .infinity } ?? true
     let result = try isBetter ? trainer.current : trainer.result
-    try result.write(to: model, overwrite: force || resume)
-    if let format = try? WeightFormat.forWriting(path: model), !format.carriesMetadata, !quiet,
+    try result.write(to: model, overwrite: run.force || run.resume)
+    if let format = try? WeightFormat.forWriting(path: model), !format.carriesMetadata, !run.quiet,
       !json
     {
       Output.complain(
