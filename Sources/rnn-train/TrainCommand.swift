@@ -2,6 +2,14 @@ import ArgumentParser
 import CommandSupport
 import Recurrent
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
 /// Trains a language model on a text file.
 struct TrainCommand: Tool {
   static let toolName = "rnn-train"
@@ -168,7 +176,7 @@ struct TrainCommand: Tool {
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
     var stop = 0
-    var isPatienceKnown = processes == nil || !isFirst || run.quiet || json || OpenMPI.waitsLong
+    var isPatienceKnown = processes == nil || !isFirst || run.quiet || json
     while !trainer.isFinished {
       // All processes must stop after the same step.
       stop = Int(Interruption.signal ?? 0)
@@ -177,11 +185,11 @@ struct TrainCommand: Tool {
       let began = seconds()
       let step = try trainer.advance()
       last = step
-      if !isPatienceKnown, seconds() - began > 0.5 {
+      if !isPatienceKnown, seconds() - began > 0.3 {
         isPatienceKnown = true
         Output.complain(
-          "note: mpirun gives Ctrl-C a second, and a step takes about as long; mpirun --mca"
-            + " odls_base_sigkill_timeout 60 leaves time to save.\n")
+          "note: mpirun ends everything a second or two after Ctrl-C, and a step may take longer;"
+            + " kill -INT \(getpid()) saves in any case.\n")
       }
       try log?.write(display.record(step))
       try display.show(step, of: trainer)

@@ -51,6 +51,10 @@ public final class OpenMPI: TrainingProcesses {
   public static func launched() throws -> OpenMPI? {
     guard let text = getenv("OMPI_COMM_WORLD_SIZE"), let size = Int(String(cString: text)), size > 1
     else { return nil }
+    // Without it, MPI_Init would not find mpirun, and would start a daemon of its own or abort.
+    guard getenv("PMIX_NAMESPACE") != nil else {
+      throw refusal("\(size) processes announced, and no mpirun that started this one")
+    }
     return try OpenMPI(size)
   }
 
@@ -78,7 +82,7 @@ public final class OpenMPI: TrainingProcesses {
     guard start(nil, nil) == 0, askRank(functions.world, &rank) == 0,
       askSize(functions.world, &count) == 0
     else { throw Self.refusal("a library that does not start") }
-    // Another MPI's library, or an environment that outlived its mpirun, starts alone.
+    // The library of another Open MPI starts alone.
     guard Int(count) == size else {
       throw Self.refusal("\(count) processes, where mpirun announced \(size)")
     }
@@ -88,12 +92,9 @@ public final class OpenMPI: TrainingProcesses {
 
   private static func refusal(_ found: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, "train.mpi", found: found, expected: "Open MPI, as mpirun belongs to it",
+      .unsupported, "train.mpi", found: found, expected: "the Open MPI that mpirun belongs to",
       hint: "Install libopenmpi3 (or Homebrew's open-mpi), or start without mpirun.")
   }
-
-  /// Whether `mpirun` was told how long a process that it ends may take; else it is a second.
-  public static var waitsLong: Bool { getenv("OMPI_MCA_odls_base_sigkill_timeout") != nil }
 
   /// Ends the work together; every process calls it once, last.
   public func finish() { _ = functions.finalize() }
