@@ -61,7 +61,7 @@ enum Stylesheet {
     a{color:var(--one)}a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid var(--two);outline-offset:2px}
     summary{cursor:pointer;font-weight:600}
     @media(max-width:40rem){main{padding:.5rem}section{padding:.5rem}th,td{padding:.3rem .4rem}\
-    tbody th{min-width:6.5rem}td.long{min-width:12rem}.figure{font-size:13.5px}}
+    tbody th{min-width:8.5rem}td.long{min-width:12rem}}
 
     """
 }
