@@ -3,8 +3,8 @@
 
     $(tools/peers) tools/check_docs.py FOLDER_OF_THE_TOOLS [PART_OF_A_PAGE'S_NAME ...]
 
-Blocks of a page run in its order, in one folder where `recurrent` is this repository. Fences say what a
-block is:
+Then the examples of every --help. Blocks of a page run in its order, in one folder where `recurrent` is
+this repository. Fences say what a block is:
 
     sh       commands; all must succeed
     console  lines after `$ ` are commands, the rest is what they print
@@ -16,8 +16,9 @@ block is:
 
 In what is printed, a line … stands for any lines, and … within a line for any text. An HTML comment
 right before a block makes an exception: `<!-- not run: WHY -->`, `<!-- printed by: COMMANDS -->`, or
-`<!-- before: COMMANDS -->` for commands that readers need not see. Blocks of other kinds (formulas, YAML) are not run; one without a kind must not
-look like commands. Tables headed `line | code` must name functions and files that exist.
+`<!-- before: COMMANDS -->` for commands that readers need not see. Blocks of other kinds (formulas) are not
+run; one without a kind must not look like commands. Tables headed `line | code` must name functions and
+files that exist.
 """
 import contextlib
 import io
@@ -138,6 +139,35 @@ def tables(text):
                         raise Wrong(f"`{name}`: there is no {word} in the engine")
 
 
+BEFORE_HELP = """
+mkdir checkpoints
+cp "$RECURRENT/fixtures/checkpoints/char-rnn.pt" model.pt
+cp -r "$RECURRENT/fixtures/torch/common-modules" fixtures
+for name in before.pt a.pt checkpoints/one.pt; do cp model.pt $name; done
+for name in after.h5 b.h5 model.onnx model.keras; do rnn-convert model.pt $name --quiet; done
+for _ in {1..60}; do printf 'ROMEO:\nOnce But, soft! what light through yonder window breaks?\n'; done >shakespeare.txt
+"""
+
+
+def helps(folder):
+    """Runs the examples of every --help; returns how many."""
+    succeed(BEFORE_HELP, folder)
+    count = 0
+    for tool in ("rnn-convert", "rnn-inspect", "rnn-verify", "rnn-train", "rnn-train sample"):
+        text = succeed(f"{tool} --help", folder)
+        examples = re.search(r"^Examples?:\n((?:.+\n)+)", text, re.M)
+        if not examples:
+            raise Wrong(f"{tool} --help has no example")
+        for line in examples[1].splitlines():
+            if not line.startswith("  rnn-") or len(line) > 80:
+                raise Wrong(f"{tool} --help: an example is too long for one line: {line}")
+            # The files are there from an example before.
+            replaces = line.startswith("  rnn-convert ") or line.startswith("  rnn-train sh") and "resume" not in line
+            succeed(line + (" --force" if replaces and "--plan" not in line else ""), folder)
+            count += 1
+    return count
+
+
 def run(page, text, folder):
     """Runs a page; returns how many blocks ran."""
     os.symlink(ROOT, folder / "recurrent")
@@ -191,9 +221,11 @@ def main(wanted):
     os.environ.setdefault("KERAS_BACKEND", "torch")
     pages = [ROOT / "README.md", *sorted(ROOT.glob("Sources/*/Documentation.docc/*.md"))]
     pages = [p for p in pages if p.name not in ELSEWHERE and (not wanted or any(w in str(p) for w in wanted))]
+    if not wanted or "--help" in wanted:
+        pages.append(ROOT / "--help")
     total, failures = 0, 0
     for page in pages:
-        text, start = page.read_text(encoding="utf-8"), time.time()
+        text, start = "```" if page.name == "--help" else page.read_text(encoding="utf-8"), time.time()
         if not re.search(r"^```", text, re.M):
             continue
         # A process for each page: what one imports or sets is not there for the next.
@@ -204,7 +236,8 @@ def main(wanted):
             status = 1
             try:
                 tables(text)
-                os.write(outer, str(run(page.relative_to(ROOT), text, folder)).encode())
+                count = helps(folder) if page.name == "--help" else run(page.relative_to(ROOT), text, folder)
+                os.write(outer, str(count).encode())
                 status = 0
             except Wrong as error:
                 print(error, flush=True)

@@ -184,6 +184,15 @@ def surface(work):
     refused("unknown flag", 64, "usage.arguments", text, model, "--hiden", 4)
     refused("steps and epochs", 64, "train.option", text, model, "--steps", 4, "--epochs", 4)
     refused("nothing to resume", 66, "file.missing", text, model, "--resume")
+    for hint, arguments in [
+        ("Did you mean lstm?", (text, model, "--cell", "ltsm")), ("Did you mean adam?", (text, model, "--optimizer", "adma")),
+        ("Did you mean cosine?", (text, model, "--schedule", "cosin")), ("Did you mean '--hidden'?", (text, model, "--hiden", 4)),
+        ("Did you mean rnn-train sample?", ("smaple", model)), (f"Did you mean {text}?", (text[:-1], model)),
+        ("leave --resume out", (text, model, "--resume")), ("with cat", ("/dev/null", model)), ("model.h5, say", (text, f"{work}/model")),
+        ("--greedy takes", ("sample", model, "--temperature", 0)),
+    ]:
+        message = train(*arguments).stderr.decode()
+        check(f"hint: {hint}", hint in message, message)
     check("refusals write nothing", not os.path.exists(model) and not os.path.exists(model + ".checkpoint"))
 
     result = ok("json", text, model, *small, "--json")

@@ -14,7 +14,7 @@ struct SampleCommand: Tool {
       from the fewest whose probabilities reach --top-p; --greedy takes the most likely one.
 
       Example:
-        rnn-train sample model.h5 --prompt "Once " --length 300 --temperature 0.7 --seed 1
+        rnn-train sample model.h5 --prompt "Once " --length 300 --seed 1
       """, version: toolVersion)
 
   @Argument(help: "The model, or a checkpoint.", completion: .file()) var model: String

@@ -28,7 +28,7 @@ struct TrainCommand: Tool {
       last bit. The vocabulary is stored in the model.
 
       Examples:
-        rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --dropout 0.2 --epochs 20
+        rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --epochs 20
         rnn-train shakespeare.txt model.h5 --resume --epochs 40
         rnn-train sample model.h5 --prompt "ROMEO:" --length 500 --temperature 0.8
 
