@@ -46,8 +46,9 @@ def page(command, parent=None):
     yield f'.TH "{name.upper()}" "1" "" "Recurrent" "Recurrent"'
     yield from (".SH NAME", f"{text(name)} \\- {text(command['abstract'].rstrip('.'))}")
     yield ".SH SYNOPSIS"
-    positional = "".join(f" [{a.get('valueName', 'value').upper()}...]" for a in arguments
-                         if a["kind"] == "positional" and a.get("isRepeating"))
+    positional = "".join(
+        f" [{word}]" if a.get("isOptional") else f" {word}" for a in arguments if a["kind"] == "positional"
+        for word in [a.get("valueName", "value").upper() + ("..." if a.get("isRepeating") else "")])
     spoken = f"{parent} {command['commandName']}" if parent else name
     for line in command.get("usage", "").splitlines() or [f"{spoken} [OPTIONS]{positional}"]:
         yield from (f".B {text(line.strip())}", ".br")
