@@ -33,11 +33,11 @@ public enum HDF5 {
   /// links, external storage, virtual datasets), `.unsupported` for filters and features that are not
   /// known, each with a reason that begins with `h5.`.
   public static func read(_ file: InputFile, trustingFile: Bool = false) throws -> StateDict {
-    try read(file, as: .stateDict, trustingFile: trustingFile)
+    try interpret(file, as: .stateDict, trustingFile: trustingFile)
   }
 
   /// Reads a file as one of the layouts that HDF5 files have.
-  static func read(
+  static func interpret(
     _ file: InputFile, as layout: HDF5Interpretation, trustingFile: Bool = false
   ) throws -> StateDict {
     do {

@@ -31,7 +31,7 @@ extension WeightFormat {
     summary: "Keras 3 weights (model.save_weights)",
     carriesMetadata: true, expectedConvention: "keras",
     recognizes: HDF5.recognizes,
-    readContents: { file, _ in try HDF5.read(file, as: KerasHDF5.objects) },
+    readContents: { file, _ in try HDF5.interpret(file, as: KerasHDF5.objects) },
     layout: KerasHDF5.objects,
     writeContents: { try KerasHDF5.writeObjects($0, toFileAt: $1.temporaryPath) },
     completed: KerasConfiguration.typed)
@@ -41,7 +41,7 @@ extension WeightFormat {
     name: "keras-h5", extensions: [], summary: "HDF5 as Keras 1 and 2 lay it out",
     carriesMetadata: true, expectedConvention: "keras",
     recognizes: HDF5.recognizes,
-    readContents: { file, _ in try HDF5.read(file, as: KerasHDF5.legacy) },
+    readContents: { file, _ in try HDF5.interpret(file, as: KerasHDF5.legacy) },
     layout: KerasHDF5.legacy,
     writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
     lacksStructure: { KerasLegacyWriter.lacksOrder($0) },

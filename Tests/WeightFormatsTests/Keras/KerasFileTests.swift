@@ -115,7 +115,7 @@ import Testing
         HDF5Object(path: ["optimizer", "vars"], content: .group),
         HDF5Object(path: ["optimizer", "vars", "0"], content: .dataset(kernel)),
       ]).write(toFileAt: path)
-      let state = try HDF5.read(InputFile(path: path), as: KerasHDF5.objects)
+      let state = try HDF5.interpret(InputFile(path: path), as: KerasHDF5.objects)
       #expect(state.names == ["layers/lstm/cell/vars/0"])
       #expect(state.skipped.contains { $0.contains("/optimizer: 1 array") })
     }
@@ -157,7 +157,7 @@ import Testing
   }
 
   private func readLegacy(_ file: InputFile) throws -> StateDict {
-    try HDF5.read(file, as: KerasHDF5.legacy)
+    try HDF5.interpret(file, as: KerasHDF5.legacy)
   }
 
   @Test func contradictionsInTheOlderLayoutAreRefused() throws {
