@@ -59,7 +59,9 @@ public struct Tensor: Sendable {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
     defer { buffer.deallocate() }
     try source.forEachChunk(of: size) { piece in
-      guard isIdentical, let bytes = piece.baseAddress, let others = buffer.baseAddress else { return }
+      guard isIdentical, let bytes = piece.baseAddress, let others = buffer.baseAddress else {
+        return
+      }
       try other.source.read(
         at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count]))
       isIdentical = memcmp(bytes, others, piece.count) == 0
