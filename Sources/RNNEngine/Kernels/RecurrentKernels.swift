@@ -82,6 +82,13 @@ protocol RecurrentKernels<S>: Sendable {
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
     width: Int, into result: UnsafeMutablePointer<S>, stride: Int, backwards: Bool)
 
+  /// Makes a single step, from its input (N, D); the trace may hold anything before.
+  ///
+  /// The bits are those of `project` and `sweepForward`.
+  func step(
+    _ sweep: Sweep, _ input: UnsafePointer<S>, _ block: Block, weights: ForwardWeights<S>,
+    _ buffers: ForwardBuffers<S>)
+
   /// Runs a chunk of steps.
   func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>)
 
@@ -106,6 +113,16 @@ protocol RecurrentKernels<S>: Sendable {
 }
 
 extension RecurrentKernels {
+  func step(
+    _ sweep: Sweep, _ input: UnsafePointer<S>, _ block: Block, weights: ForwardWeights<S>,
+    _ buffers: ForwardBuffers<S>
+  ) {
+    project(
+      input, block, weight: weights.input, bias: weights.bias, width: sweep.inputWidth,
+      into: buffers.trace, stride: sweep.traceWidth, backwards: buffers.backwards)
+    sweepForward(sweep, steps: 0..<1, buffers)
+  }
+
   func project(
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
     width: Int, into result: UnsafeMutablePointer<S>, stride: Int
