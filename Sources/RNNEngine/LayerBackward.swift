@@ -115,9 +115,12 @@ extension Stack {
         kernels.addBiasGradient(dTrace.elements, inputBlock, into: &$0)
         $0 = sweep.layout.toStored($0, gateCount: hidden)
       }
+      // Where both biases stand in the same sums, so do their gradients.
+      let common = sweep.layout.addsBiases ? gradients[names.inputBias]?.elements : nil
       gradients.update(names.hiddenBias) { gradient in
         gradient.withUnsafeMutableBufferPointer {
           guard let base = $0.baseAddress else { return }
+          if let common { return base.update(from: common, count: $0.count) }
           for phase in sweep.layout.phases {
             kernels.addBiasGradient(
               dTrace.elements, sweep.block(of: phase),
