@@ -12,32 +12,33 @@ struct InPlaceGradientTests {
   private func expectTheSameInPlace(_ cell: any CellStep.Type) {
     let (count, hidden) = (3, 5)
     let width = cell.layout.blockCount * hidden
-    var random = SplitMix64(state: 11)
-    func array(_ count: Int) -> [Double] {
-      let array: NDArray<Double> = random.array([count])
-      return array.elements
+    func room(_ count: Int, seed: UInt64) -> Room<Double> {
+      var random = SplitMix64(state: seed)
+      let (values, room): (NDArray<Double>, Room<Double>) = (
+        random.array([count]), Room(count: count)
+      )
+      room.elements.update(from: values.elements, count: count)
+      return room
     }
-    let (trace, previous, cells) = (array(count * width), array(count * hidden), array(count * hidden))
-    let (state, dState) = (array(count * hidden), array(count * hidden))
-    func run(_ trace: UnsafePointer<Double>, _ dTrace: UnsafeMutablePointer<Double>) -> [[Double]] {
-      var carry = [Double](repeating: 0.5, count: count * hidden)
-      var dCells = [Double](repeating: 0.25, count: count * hidden)
+    func numbers(_ room: Room<Double>) -> [Double] {
+      Array(UnsafeBufferPointer(start: room.elements, count: room.count))
+    }
+    func run(_ trace: Room<Double>, _ dTrace: Room<Double>) -> [[Double]] {
+      let rooms = (0..<6).map { room(count * hidden, seed: UInt64($0)) }
       cell.backward(
         0,
         BackwardRows(
-          count: count, hidden: hidden, trace: trace, traceStride: width, previous: previous,
-          previousStride: hidden, previousCells: cells, previousCellsStride: hidden, state: state,
-          stateStride: hidden, dState: dState, dTrace: dTrace, carry: &carry, dCells: &dCells))
-      return [carry, dCells]
+          count: count, hidden: hidden, trace: trace.elements, traceStride: width,
+          previous: rooms[0].elements, previousStride: hidden, previousCells: rooms[1].elements,
+          previousCellsStride: hidden, state: rooms[2].elements, stateStride: hidden,
+          dState: rooms[3].elements, dTrace: dTrace.elements, carry: rooms[4].elements,
+          dCells: rooms[5].elements))
+      return [numbers(dTrace)] + rooms.map(numbers)
     }
-    var apart = [Double](repeating: 0, count: trace.count)
-    let results = run(trace, &apart)
-    var place = trace
-    let inPlace = place.withUnsafeMutableBufferPointer { buffer -> [[Double]] in
-      guard let base = buffer.baseAddress else { return [] }
-      return run(base, base)
-    }
-    #expect(place == apart && apart != trace)
-    #expect(inPlace == results)
+    let trace = room(count * width, seed: 77)
+    let before = numbers(trace)
+    let apart = run(trace, Room(count: count * width))
+    #expect(numbers(trace) == before && apart[0] != before)
+    #expect(run(trace, trace) == apart)
   }
 }

@@ -104,10 +104,11 @@ typedef struct ck_kernels {
   // Runs all steps of a sweep backwards.
   void (*backward)(const ck_sweep *sweep, const ck_backward *buffers);
 
-  // C (m, n) += Gᵀ X over all rows, the last row first; `scratch` has weight_scratch elements.
+  // C (m, n) += Gᵀ X over all rows, the last row first, or = if C holds nothing yet; `scratch` has
+  // weight_scratch elements.
   void (*weight_gradient)(
       const void *g, long g_stride, long m, const void *x, long x_stride, long n, long rows,
-      void *c, long c_stride, void *scratch);
+      void *c, long c_stride, int is_first, void *scratch);
   long (*weight_scratch)(long m);
 
   // sum (n) += the rows of G, the last row first.

@@ -126,15 +126,17 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   @_specialize(where S == Double)
   func addWeightGradient(
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
-    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>, isFirst: Bool
   ) {
     let (rows, columns) = (gradientBlock.rows, gradientBlock.columns)
+    if rows == 0, isFirst { dWeight.update(repeating: 0, count: columns * inputBlock.columns) }
     inParallel(columns, grain: max(16, grain(inputBlock.columns * rows))) { range in
       let scratch = Room<S>(count: table.pointee.weight_scratch(range.count))
       table.pointee.weight_gradient(
         gradient + gradientBlock.offset + range.lowerBound, gradientBlock.stride, range.count,
         input + inputBlock.offset, inputBlock.stride, inputBlock.columns, rows,
-        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, scratch.elements)
+        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, isFirst ? 1 : 0,
+        scratch.elements)
     }
   }
 

@@ -95,12 +95,13 @@ protocol RecurrentKernels<S>: Sendable {
   /// Runs all steps backwards.
   func sweepBackward(_ sweep: Sweep, _ buffers: BackwardBuffers<S>)
 
-  /// `dWeight += gradientᵀ · input` over all rows, the last row first.
+  /// `dWeight += gradientᵀ · input` over all rows, the last row first; if it is the first, nothing was
+  /// in `dWeight`.
   ///
   /// In this order a sequence that is cut into pieces, the last piece first, gives the same bits.
   func addWeightGradient(
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
-    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>)
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>, isFirst: Bool)
 
   /// `dInput += gradient · weight` for all rows; if it is the first, nothing was in `dInput`.
   func addInputGradient(
@@ -121,6 +122,14 @@ extension RecurrentKernels {
       input, block, weight: weights.input, bias: weights.bias, width: sweep.inputWidth,
       into: buffers.trace, stride: sweep.traceWidth, backwards: buffers.backwards)
     sweepForward(sweep, steps: 0..<1, buffers)
+  }
+
+  func addWeightGradient(
+    _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
+  ) {
+    addWeightGradient(
+      gradient, gradientBlock, input: input, inputBlock, into: dWeight, isFirst: false)
   }
 
   func project(
