@@ -52,7 +52,7 @@ public enum NPY {
   /// Throws `npy.bf16`: NumPy has no such type.
   public static func write(_ tensor: Tensor, to sink: any ByteSink) throws {
     try sink.write(prefix(of: tensor))
-    try tensor.source.forEachChunk { try sink.write($0) }
+    try sink.write(tensor.source)
   }
 
   /// Everything that stands before the data.
@@ -94,4 +94,18 @@ public enum NPY {
     }
     return (try NPYHeader(source.read(8 + width..<start)), start)
   }
+}
+
+extension WeightFormat {
+  /// A single NumPy array, read under the name `array`.
+  public static let npy = WeightFormat(
+    name: "npy", extensions: ["npy"], summary: "a single NumPy array (numpy.save); read only",
+    carriesMetadata: false, expectedConvention: nil,
+    recognizes: NPY.recognizes,
+    readContents: { file, _ in
+      var state = StateDict()
+      try state.append("array", NPY.read(file))
+      return state
+    },
+    writeContents: nil)
 }
