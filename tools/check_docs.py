@@ -25,6 +25,7 @@ import io
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else sys.exit(__doc__)
 # The page of errata has a step of its own, which also counts them.
 ELSEWHERE = {"Errata.md"}
-MODULES = "Tensors WeightFormats CKernels RNNEngine Conversion Parity Plots Training Recurrent".split()
 FENCE = re.compile(r"(?:^<!-- (not run|before|printed by):((?:(?!-->).)*)-->\n\n?)?^```(\w*)\n(.*?)^```$", re.S | re.M)
 LOOKS_RUN = re.compile(r"^(\$ )?(rnn-\w+ (?!\(|error)\S+ \S|tools/\w+ |pip |swift (run|build|test))", re.M)
 
@@ -96,14 +96,18 @@ class Python:
 
 def compiler():
     """How to compile one file against the library as it was built."""
-    maps = [BIN / "CKernels.build/module.modulemap", ROOT / "Sources/CHDF5/module.modulemap",
-            ROOT / "Sources/CZlib/module.modulemap"]
-    objects = [str(o) for module in MODULES for o in sorted((BIN / f"{module}.build").rglob("*.o"))]
-    flags = [f for m in maps if m.exists() for f in ("-Xcc", f"-fmodule-map-file={m}")]
-    system = subprocess.run(["pkg-config", "--cflags", "--libs", "hdf5", "zlib"], capture_output=True, text=True).stdout.split()
-    flags += [f for flag in system for f in (("-Xcc", flag) if flag.startswith("-I") else (flag,))]
-    return ["swiftc", "-swift-version", "6", "-warnings-as-errors", "-I", str(BIN / "Modules"),
-            "-I", str(ROOT / "Sources/CKernels/include"), *flags, *objects]
+    package = (ROOT / "Package.swift").read_text()
+    targets = [n for n in re.findall(r'\.(?:target|systemLibrary)\(\s*name: "(\w+)"', package) if n != "CommandSupport"]
+    # Those that the tools were linked of; what else lies there may be left from files that are gone.
+    linked = shlex.split((BIN / "rnn-convert.product/Objects.LinkFileList").read_text())
+    objects = [o for o in linked if any(f"/{name}.build/" in o for name in targets)]
+    flags = ["-lz", *(["-ldl"] if sys.platform == "linux" else [])]
+    for name in targets:
+        include = ROOT / "Sources" / name / "include"
+        maps = [BIN / f"{name}.build/module.modulemap", include / "module.modulemap", include.parent / "module.modulemap"]
+        flags += [f for m in [m for m in maps if m.exists()][:1] for f in ("-Xcc", f"-fmodule-map-file={m}")]
+        flags += ["-I", str(include)] if include.exists() else []
+    return ["swiftc", "-swift-version", "6", "-warnings-as-errors", "-I", str(BIN / "Modules"), *flags, *objects]
 
 
 def swift(blocks, folder):
