@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""One input for each reason code that nothing else reaches, through the tools, as a stranger would send it.
+"""One input for each reason code that nothing else reaches, through the tools, as a stranger would send it,
+and what every golden file that must be refused is refused with (figure F13 of the project).
 
-usage: bad_codes.py FOLDER_OF_THE_TOOLS      (needs NumPy; with strace also the failures of the system)
+usage: bad_codes.py FOLDER_OF_THE_TOOLS      (needs NumPy; with strace also the failures of the system, with
+                                              a C compiler those of other libraries)
 """
 import io
 import json
 import os
 import pathlib
 import pickle
+import re
 import shutil
+import statistics
 import struct
 import subprocess
 import sys
@@ -173,6 +177,151 @@ def system_failures(folder):
     if not out.exists() or "Nothing was written." in run.stderr:
         problems.append(f"file.directory-sync: {run.stderr!r}, output {out.exists()}")
     out.unlink(missing_ok=True)
+    run = expect("h5.write", "rnn-convert", "--quiet", GOOD, folder / "out.h5", before=inject("pwrite64", "EIO", 2))
+    if (folder / "out.h5").exists() or "Nothing was written." not in run.stderr:
+        problems.append(f"h5.write: {run.stderr!r}")
+
+
+# Functions of the system and of libraries that fail when asked to: the failures that no file causes.
+STAND_IN = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int fails(const char *what) {
+  const char *wish = getenv("STAND_IN");
+  return wish && !strcmp(wish, what);
+}
+#ifdef HDF5
+int H5get_libversion(unsigned *major, unsigned *minor, unsigned *release) {
+  int (*real)(unsigned *, unsigned *, unsigned *) = dlsym(RTLD_NEXT, "H5get_libversion");
+  int status = real(major, minor, release);
+  if (fails("version")) *minor = 6;
+  return status;
+}
+int H5PLset_loading_state(unsigned mask) {
+  int (*real)(unsigned) = dlsym(RTLD_NEXT, "H5PLset_loading_state");
+  return fails("setup") ? -1 : real(mask);
+}
+unsigned long H5Dget_offset(long id) {
+  unsigned long (*real)(long) = dlsym(RTLD_NEXT, "H5Dget_offset");
+  return real(id) + fails("offset");
+}
+#else
+int inflateInit2_(void *stream, int bits, const char *version, int size) {
+  int (*real)(void *, int, const char *, int) = dlsym(RTLD_NEXT, "inflateInit2_");
+  return fails("memory") ? -4 : real(stream, bits, version, size);
+}
+int close(int file) {
+  char link[64], path[4096] = "";
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  if (readlink(link, path, sizeof path - 1) < 0) path[0] = 0;
+  int status = syscall(SYS_close, file);
+  if (!fails("close") || !(strstr(path, ".rnn-") || strstr(path, "/#"))) return status;
+  errno = EIO;
+  return -1;
+}
+#endif
+"""
+
+
+def library_failures(folder):
+    """Other libraries than we expect, without memory, and a close that fails."""
+    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
+    if not sys.platform.startswith("linux") or not compiler:
+        print("bad_codes: no C compiler, the failures of libraries are left out")
+        return
+    def build(output, *options, source=STAND_IN):
+        subprocess.run([compiler, "-shared", "-fPIC", "-w", "-x", "c", "-", "-x", "none", "-o", folder / output,
+                        *options, "-ldl"], input=source, text=True, check=True)
+    def refused(code, wish, *arguments, tool="rnn-convert", **variables):
+        run = expect(code, tool, *arguments, env=os.environ | {"STAND_IN": wish} | variables)
+        left = [p.name for p in folder.iterdir() if p.name.startswith((".failed", "failed"))]
+        if left or tool == "rnn-convert" and "Nothing was written." not in run.stderr:
+            problems.append(f"{code}: {run.stderr!r}, left {left}")
+    build("preloaded.so")
+    preloaded = {"LD_PRELOAD": str(folder / "preloaded.so")}
+    packed = folder / "packed.npz"
+    packed.write_bytes(archive(("a.npy", npy(np.arange(999.0))), method=zipfile.ZIP_DEFLATED))
+    refused("zip.inflate", "memory", packed, folder / "failed.safetensors", **preloaded)
+    kept = folder / "kept-by-close.npz"
+    kept.write_bytes(b"old")
+    refused("file.close", "close", GOOD, kept, "--force", "--quiet", **preloaded)
+    if kept.read_bytes() != b"old" or list(folder.glob(".kept*")):
+        problems.append("file.close: the old file is not what it was")
+    # Open MPI by name only.
+    (folder / "mpi").mkdir()
+    build("mpi/libmpi.so.40", source="int nothing;")
+    words = folder / "words.txt"
+    words.write_text("to be or not to be " * 99)
+    expect("train.mpi", "rnn-train", words, folder / "trained.pt",
+           env=os.environ | {"LD_LIBRARY_PATH": str(folder / "mpi"), "OMPI_COMM_WORLD_SIZE": "2"})
+    # libhdf5 under another name, and before it our own with three functions of its own.
+    known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
+    name = "libhdf5_serial.so.103"
+    paths = [line.split("=> ")[1] for line in known.splitlines() if line.strip().startswith(name + " ")]
+    if not paths:
+        print(f"bad_codes: no {name}, its failures are left out")
+        return
+    (folder / "hdf5").mkdir()
+    other = name.replace("serial", "standi")
+    real = pathlib.Path(paths[0]).read_bytes().replace(name.encode() + b"\0", other.encode() + b"\0")
+    (folder / "hdf5" / other).write_bytes(real)
+    build(f"hdf5/{name}", "-DHDF5", "-Wl,--no-as-needed", folder / "hdf5" / other)
+    found = {"LD_LIBRARY_PATH": str(folder / "hdf5")}
+    run = subprocess.run([f"{BIN}/rnn-convert", "--quiet", GOOD, folder / "fine.h5"],
+                         env=os.environ | found, capture_output=True, text=True)
+    if run.returncode:
+        problems.append(f"the stand-in that fails nothing: {run.stderr}")
+    for code, wish in (("h5.library-version", "version"), ("h5.library-setup", "setup"), ("h5.layout", "offset")):
+        refused(code, wish, GOOD, folder / "failed.h5", **found)
+
+
+# Refusals of a file or its network as a whole; all others name the tensor, entry, key or byte.
+WHOLE = {"h5.keras", "keras.gru-reset-before", "pt.key", "pt.legacy", "pt.root", "pt.torchscript", "weights.unrecognized"}
+
+
+def messages(folder):
+    """F13: every golden file that must be refused is refused with a code, a place, what was found and expected,
+    and that nothing was written; half of the messages are shorter than 300 characters."""
+    lengths, placed, hints, codes = [], 0, 0, set()
+    for path in sorted((ROOT / "fixtures/golden").glob("*/.refused/*")):
+        if path.suffix in (".json", ".bin") or ".data-" in path.name:
+            continue
+        name = f"{path.parent.parent.name}/{path.name}"
+        # Sound files are refused for what PyTorch cannot express.
+        for output in ("out.npz", "out.pt"):
+            arguments = [f"{BIN}/rnn-convert", path, folder / output]
+            text = subprocess.run(arguments, capture_output=True, text=True)
+            if text.returncode:
+                break
+            (folder / output).unlink()
+        said = subprocess.run([*arguments, "--json"], capture_output=True, text=True).stdout
+        if text.returncode not in (65, 66, 69) or (folder / output).exists():
+            problems.append(f"{name}: status {text.returncode}, written {(folder / output).exists()}")
+            continue
+        error = json.loads(said)["error"]
+        message = text.stderr.replace(str(path), path.name)
+        code = error["reason"]
+        complete = (re.match(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9-_]+$", code) and f"error[{code}]: {path.name}: " in message
+                    and error["found"] and error["expected"] and "Nothing was written." in message)
+        if not complete or not error["place"] and code not in WHOLE:
+            problems.append(f"{name}: {message!r} {error}")
+        codes.add(code)
+        placed += bool(error["place"])
+        hints += bool(error["hint"])
+        lengths.append(len(message.strip()))
+    median = statistics.median(lengths)
+    if len(lengths) < 60 or median >= 300:
+        problems.append(f"{len(lengths)} messages, median length {median}")
+    print(f"F13: {len(lengths)} refused golden files, {len(codes)} codes: all say code, file, found, expected and "
+          f"\"Nothing was written.\"; {placed} a place, the others are about the whole file or network; {hints} a hint; "
+          f"length {median:g} (median), {max(lengths)} (longest)" if not problems else "F13: not reached")
 
 
 def attributes(folder):
@@ -259,6 +408,8 @@ def main():
         expect("usage.gru-reset", "rnn-convert", good, folder / "x.h5", "--gru-reset", "never")
         expect("usage.dtype", "rnn-convert", good, folder / "x.h5", "--dtype", "i8")
         system_failures(folder)
+        library_failures(folder)
+        messages(folder)
         attributes(folder)
         standard_output(folder)
         destinations(folder)

@@ -46,7 +46,8 @@ import WeightFormats
     let lstm = Architecture(cell: .lstm, inputSize: 3, hiddenSize: 5, layerCount: 2)
     var state = try state(.torch, lstm)
     #expect(try Recognition(state).architecture == lstm)
-    try state.append("rnn.weight_hr_l1", Tensor.make([Float](repeating: 1, count: 10), shape: [2, 5]))
+    try state.append(
+      "rnn.weight_hr_l1", Tensor.make([Float](repeating: 1, count: 10), shape: [2, 5]))
     let error = #expect(throws: RecurrentError.self) { try Recognition(state) }
     #expect(error?.reason == "weights.extra")
     #expect(error?.place == "tensor \"rnn.weight_hr_l1\"")

@@ -57,7 +57,8 @@ private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     #expect(
       reason {
         _ = try fixture(
-          "ce-gru", keeping: { $0.hasPrefix("weights/") || $0.hasPrefix("inputs/") || $0 == "config" }
+          "ce-gru",
+          keeping: { $0.hasPrefix("weights/") || $0.hasPrefix("inputs/") || $0 == "config" }
         ) { $0.removeAll { $0.key == "losses" } }
       } == "fixture.nothing-expected")
   }

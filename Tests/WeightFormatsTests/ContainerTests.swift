@@ -103,7 +103,7 @@ import Testing
 
   @Test func extensionsNameContainers() throws {
     for (path, name) in [
-      ("a/b.PT", "pt"), ("b.pth", "pt"), ("x.weights.h5", "keras-weights"), ("x.h5", "h5"),
+      ("a/b.PT", "pt"), ("b.pth", "pt"), ("x.weights.h5", "keras-weights"), ("x.h5", "hdf5"),
       ("m.safetensors.index.json", "sharded"), ("m.safetensors", "safetensors"),
     ] {
       #expect(try WeightFormat.forWriting(path: path).name == name, "\(path)")
@@ -228,7 +228,8 @@ import Testing
   }
 
   @Test func placesThatTakeNoFileAreRefused() throws {
-    for path in ["/proc/no.npz", "/sys/no.npz"] where FileManager.default.fileExists(atPath: "/proc") {
+    for path in ["/proc/no.npz", "/sys/no.npz"]
+    where FileManager.default.fileExists(atPath: "/proc") {
       let error = #expect(throws: RecurrentError.self) {
         try OutputFile(path: path, overwrite: false)
       }

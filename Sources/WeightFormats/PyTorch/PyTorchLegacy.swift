@@ -100,10 +100,14 @@ enum PyTorchLegacy {
     var widths: [[UInt8]: Int] = [:]
     for (index, node) in graph.nodes.enumerated() {
       guard case .persistent = node else { continue }
-      let reference = try PyTorchStorages.reference(.node(index), in: graph)
-      let width = reference.dtype?.byteCount ?? 1
-      guard widths.updateValue(width, forKey: reference.key) ?? width == width else {
-        throw malformed("one storage with two element types", "one type")
+      do {
+        let reference = try PyTorchStorages.reference(.node(index), in: graph)
+        let width = reference.dtype?.byteCount ?? 1
+        guard widths.updateValue(width, forKey: reference.key) ?? width == width else {
+          throw malformed("one storage with two element types", "one type")
+        }
+      } catch let error as RecurrentError {
+        throw error.within("storage \(widths.count)")
       }
     }
     return widths

@@ -29,7 +29,7 @@ import Testing
   @Test(arguments: [
     ("hdf5", "groups.h5"), ("hdf5", "gzip-earliest.h5"), ("hdf5", "bf16.h5"),
     ("hdf5-layouts", "shrunk-earliest.h5"), ("hdf5-layouts", "shrunk-latest.h5"),
-    ("hdf5-layouts", "attributes-latest.h5"),
+    ("hdf5-layouts", "attributes-latest.h5"), ("hdf5-layouts", "odd-v110.h5"),
   ])
   func noChangedByteCrashes(_ folder: String, _ name: String) throws {
     let original = try Self.bytes(name, in: folder)
