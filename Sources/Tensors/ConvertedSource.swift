@@ -10,8 +10,8 @@ struct ConvertedSource: ByteSource {
   private let to: DType
   private let rounding: Rounding
 
-  /// How much is converted at once; a multiple of every element size.
-  private static let pieceSize = 1 << 18
+  /// How much is converted at once, in the processor's cache; a multiple of every element size.
+  private static let pieceSize = 1 << 16
 
   /// Wraps elements of type `from`; both types are floating-point.
   init(_ base: any ByteSource, from: DType, to: DType, rounding: Rounding) throws {
