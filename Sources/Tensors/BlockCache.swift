@@ -14,7 +14,7 @@ public final class BlockCache: @unchecked Sendable {
   /// The size that blocks should have in bytes.
   ///
   /// Transposing reads runs of a block's rows, so larger blocks mean fewer and longer reads.
-  public static let blockSize = 16 << 20
+  public static let blockSize = 12 << 20
 
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   // Guarded by the mutex.
