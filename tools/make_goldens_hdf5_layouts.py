@@ -17,7 +17,8 @@ BOUNDS = ("earliest", "v108", "v110", "v112", "latest")
 # What is kept as golden files; the others store things alike.
 GOLDENS = {"indexes": ("earliest", "latest"), "shrunk": ("earliest", "latest"),
            "many": ("latest",), "filters": ("latest",), "groups": ("earliest", "v108", "latest"),
-           "attributes": ("earliest", "latest"), "levels": ("earliest",)}
+           "attributes": ("earliest", "latest"), "levels": ("earliest",),
+           "odd": ("earliest", "v110")}
 
 
 def values(shape, dtype, seed=1):
@@ -137,8 +138,23 @@ def attributes(file):
     file.attrs["big"] = numpy.array(-7, ">i4")
 
 
+def odd(file):
+    """Attributes of fixed width, too large for a heap's blocks, and in other encodings than UTF-8."""
+    file["a"] = values((3,), "<f4")
+    for index in range(12):
+        file.attrs[f"k{index}"] = index
+    file.attrs.create("fixed", numpy.array([b"one", b"three", b""], "S5"))
+    file.attrs["long"] = numpy.bytes_(b"0123456789" * 600)
+    file.attrs["numbers"] = numpy.arange(700.0)
+    file.attrs["latin"] = numpy.bytes_(b"\xe9t\xe9")
+    file.attrs.create("latin.list", numpy.array([b"\xe9", b"b"], "S2"))
+    variable = h5py.string_dtype("ascii")
+    file.attrs.create("latin.variable", numpy.array([b"\xe9", b"b"], object), dtype=variable)
+    file.attrs.create("latin.one", b"\xe9t\xe9", dtype=variable)
+
+
 SETS = {f.__name__: f for f in (
-    indexes, shrunk, many, levels, filters, groups, attributes)}
+    indexes, shrunk, many, levels, filters, groups, attributes, odd)}
 SHORT = {"float64": "f64", "float32": "f32", "float16": "f16", "bool": "bool"} | {
     f"{'u' if u else ''}int{b}": f"{'u' if u else 'i'}{b}" for u in (0, 1) for b in (8, 16, 32, 64)}
 

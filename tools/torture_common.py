@@ -27,6 +27,7 @@ CONTAINERS = {
 }
 # Every stored byte is under a checksum: what is accepted must mean the same as before.
 CHECKED = {"pt", "npz", "keras"}
+UNCHECKED = {"nocrc.pt"}  # written without them
 # What a writer is called by its extension.
 WRITERS = ["h5", "safetensors", "pt", "npz", "msgpack", "onnx", "keras", "weights.h5",
            "safetensors.index.json"]

@@ -15,6 +15,7 @@ SHARDED = "safetensors.index.json"
 FALLIBLE = ["write", "pwrite64", "fsync", "fallocate", "ftruncate", "linkat", "link", "rename",
             "renameat2", "fchmod", "fchown", "openat", "pread64", "read", "close", "unlink", "fcntl"]
 TRANSFERS = ["write", "pwrite64"]
+SIGNALS = {"SIGKILL": 9, "SIGTERM": 15, "SIGINT": 2}
 
 
 def traced(command, errors):
@@ -112,7 +113,7 @@ def fault_points(job):
         scene.reset()
         points = []
         for call, number, line in calls:
-            points += [(call, number, "signal=SIGKILL"), (call, number, "signal=SIGTERM")]
+            points += [(call, number, f"signal={name}") for name in SIGNALS]
             if call in FALLIBLE:
                 points += [(call, number, f"error={code}") for code in ("EIO", "ENOSPC", "EINTR")]
             size = re.search(r", (\d+)(?:, \d+)?\) += (\d+)", line)
@@ -134,8 +135,9 @@ def fault_points(job):
             # Where removing itself fails there is nothing left to try.
             lenient = killed or (call == "unlink" and action.startswith("error"))
             title = f"{kind} {'over a file' if replaces else 'new'}: {call} {number} {action}"
-            if "SIGTERM" in action and result.status in (-15, 143, 0):
-                result.status = 74 if result.status else 0
+            signal = SIGNALS.get(action.removeprefix("signal="), 0)
+            if signal and result.status in (-signal, 128 + signal):
+                result.status = 74
             if action.startswith("retval") and call == "write" and result.status < 0:
                 result.status = 74
             scene.judge(title, result, lenient, figures, lies=action.startswith("retval"))

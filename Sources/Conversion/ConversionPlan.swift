@@ -76,16 +76,8 @@ public struct ConversionPlan: Sendable {
   /// network, and `conversion.collision` when two tensors would get one name.
   public init(from inputPath: String, to outputPath: String, options: ConversionOptions) throws {
     var options = options
-    if options.outputFormat == nil {
-      var outputFormat = try WeightFormat.forWriting(path: outputPath)
-      if outputFormat.name == WeightFormat.hdf5.name,
-        options.convention?.name == Convention.keras.name
-      {
-        // Keras has an HDF5 layout of its own, and would not find plain datasets.
-        outputFormat = .kerasLegacy
-      }
-      options.outputFormat = outputFormat
-    }
+    // A wrong extension is said before a file is opened.
+    options.outputFormat = try Self.container(of: outputPath, options)
     let input: WeightFile
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
@@ -98,12 +90,21 @@ public struct ConversionPlan: Sendable {
     try self.init(input, to: outputPath, options: options)
   }
 
+  private static func container(
+    of outputPath: String, _ options: ConversionOptions
+  ) throws -> WeightFormat {
+    let format = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    let isForKeras = options.convention?.name == Convention.keras.name
+    // Keras has an HDF5 layout of its own, and would not find plain datasets.
+    return format.name == WeightFormat.hdf5.name && isForKeras ? .kerasLegacy : format
+  }
+
   /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
   /// loses, and writes nothing.
   public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
     self.input = input
     self.outputPath = outputPath
-    let outputFormat = try options.outputFormat ?? WeightFormat.forWriting(path: outputPath)
+    let outputFormat = try Self.container(of: outputPath, options)
     self.outputFormat = outputFormat
     self.options = options
     do {

@@ -119,6 +119,24 @@ import WeightFormats
     }
   }
 
+  @Test func hdf5ForKerasIsKerasOwnHoweverItIsAskedFor() throws {
+    try withDirectory { directory in
+      let architecture = Architecture(cell: .gru, inputSize: 3, hiddenSize: 5, layerCount: 2)
+      let source = directory + "/in.safetensors"
+      try write(architecture, to: source, dtype: .f32)
+      var options = ConversionOptions()
+      options.convention = .keras
+      for (format, path) in [(nil, "/a.h5"), (WeightFormat.hdf5, "/b.h5"), (.hdf5, "/c")] {
+        options.outputFormat = format
+        let plan = try ConversionPlan(
+          WeightFile(path: source), to: directory + path, options: options)
+        #expect(plan.outputFormat.name == "keras-h5")
+        _ = try plan.execute()
+        #expect(try WeightFile(path: directory + path).format.name == "keras-h5")
+      }
+    }
+  }
+
   /// Without its own backward layer, one load in 25 of four such layers fails in Keras 3.15.
   @Test func bidirectionalLayersAreSpelledOutInFull() throws {
     try withDirectory { directory in

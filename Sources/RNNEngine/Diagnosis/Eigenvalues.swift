@@ -51,7 +51,11 @@ public struct Complex: Sendable, Equatable {
 /// The eigenvalues of a square matrix, largest first: reduction to Hessenberg form, then the shifted QR
 /// iteration in complex arithmetic, which needs no special case for pairs.
 func eigenvalues(_ matrix: [Double], size n: Int) throws -> [Complex] {
-  var h = (0..<n).map { row in (0..<n).map { Complex(matrix[row * n + $0]) } }
+  // Without this, squares of very large or small elements would leave the range; a power of two rounds
+  // nothing.
+  let largest = matrix.reduce(0) { max($0, abs($1)) }
+  let scale = largest > 0 ? largest.binade : 1
+  var h = (0..<n).map { row in (0..<n).map { Complex(matrix[row * n + $0] / scale) } }
   reduceToHessenberg(&h)
   var values: [Complex] = []
   var last = n - 1
@@ -82,7 +86,8 @@ func eigenvalues(_ matrix: [Double], size n: Int) throws -> [Complex] {
       : wilkinsonShift(h, last)
     sweep(&h, first...last, shift)
   }
-  return values.sorted { $0.size > $1.size }
+  return values.map { Complex($0.real * scale, $0.imaginary * scale) }
+    .sorted { $0.size > $1.size }
 }
 
 // Gaussian elimination with pivots, mirrored so that the eigenvalues stay.

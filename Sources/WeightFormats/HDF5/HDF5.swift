@@ -33,8 +33,15 @@ public enum HDF5 {
   /// links, external storage, virtual datasets), `.unsupported` for filters and features that are not
   /// known, each with a reason that begins with `h5.`.
   public static func read(_ file: InputFile, trustingFile: Bool = false) throws -> StateDict {
+    try interpret(file, as: .stateDict, trustingFile: trustingFile)
+  }
+
+  /// Reads a file as one of the layouts that HDF5 files have.
+  static func interpret(
+    _ file: InputFile, as layout: HDF5Interpretation, trustingFile: Bool = false
+  ) throws -> StateDict {
     do {
-      let state = try HDF5Layout(contents(of: file, trustingFile: trustingFile)).stateDict()
+      let state = try layout.read(contents(of: file, trustingFile: trustingFile))
       try file.checkUnchanged()
       return state
     } catch let error as RecurrentError {
@@ -83,4 +90,27 @@ public enum HDF5 {
     }
     return nil
   }
+}
+
+/// One of the layouts that weights have in HDF5 files.
+struct HDF5Interpretation: Sendable {
+  /// Whether a file has this layout.
+  let recognizes: @Sendable (HDF5Contents) -> Bool
+  /// What its tensors and metadata are.
+  let read: @Sendable (HDF5Contents) throws -> StateDict
+
+  /// A state dict; every file that is nothing more special is read as one.
+  static let stateDict = HDF5Interpretation(
+    recognizes: { _ in true }, read: { try HDF5Layout($0).stateDict() })
+}
+
+extension WeightFormat {
+  /// HDF5 with one dataset per key.
+  public static let hdf5 = WeightFormat(
+    name: "hdf5", extensions: ["h5", "hdf5"], summary: "HDF5, laid out like a state dict",
+    carriesMetadata: true, expectedConvention: nil,
+    recognizes: HDF5.recognizes, readContents: { file, _ in try HDF5.read(file) },
+    layout: .stateDict,
+    writeContents: { try HDF5.write($0, toFileAt: $1.temporaryPath) },
+    checkContents: { try HDF5Writer($0).checkNames() })
 }

@@ -93,3 +93,13 @@ public enum KerasArchive {
     try zip.finish()
   }
 }
+
+extension WeightFormat {
+  /// Keras 3's archive of a model with its configuration.
+  public static let keras = WeightFormat(
+    name: "keras", extensions: ["keras"], summary: "Keras 3 model (model.save)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
+    writeContents: { try KerasArchive.write($0, to: $1) },
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
+}

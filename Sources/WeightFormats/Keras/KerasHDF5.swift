@@ -4,27 +4,14 @@ import Tensors
 
 /// HDF5 files as Keras writes them.
 public enum KerasHDF5 {
-  /// Whether an HDF5 file has Keras 3's object layout.
-  public static func recognizesObjects(_ source: any ByteSource) -> Bool {
-    guard let contents = peek(source) else { return false }
-    return !KerasLegacy.recognizes(contents) && KerasObjects.recognizes(contents)
-  }
+  /// `.weights.h5`: Keras 3's tree of objects.
+  static let objects = HDF5Interpretation(
+    recognizes: { !KerasLegacy.recognizes($0) && KerasObjects.recognizes($0) },
+    read: KerasObjects.read)
 
-  /// Whether an HDF5 file has the layout of Keras 1 and 2 (`layer_names`, `weight_names`).
-  public static func recognizesLegacy(_ source: any ByteSource) -> Bool {
-    peek(source).map(KerasLegacy.recognizes) ?? false
-  }
-
-  /// Reads `.weights.h5`; throws what the HDF5 reader throws.
-  public static func readObjects(_ file: InputFile) throws -> StateDict {
-    try read(file, KerasObjects.read)
-  }
-
-  /// Reads an `.h5` of Keras 1 or 2, or one that Keras 3 wrote in their layout; throws `keras.legacy`
-  /// where names, arrays and configuration contradict each other.
-  public static func readLegacy(_ file: InputFile) throws -> StateDict {
-    try read(file, KerasLegacy.read)
-  }
+  /// The layout of Keras 1 and 2 (`layer_names`, `weight_names`), which Keras 3 writes too.
+  static let legacy = HDF5Interpretation(
+    recognizes: KerasLegacy.recognizes, read: KerasLegacy.read)
 
   /// Writes `.weights.h5`; throws `keras.name` for names that are no paths.
   public static func writeObjects(_ state: StateDict, toFileAt path: String) throws {
@@ -35,21 +22,28 @@ public enum KerasHDF5 {
   public static func writeLegacy(_ state: StateDict, toFileAt path: String) throws {
     try HDF5Writer(KerasLegacyWriter(state).objects()).write(toFileAt: path)
   }
+}
 
-  private static func read(
-    _ file: InputFile, _ interpret: (HDF5Contents) throws -> StateDict
-  ) throws -> StateDict {
-    do {
-      let state = try interpret(HDF5.contents(of: file))
-      try file.checkUnchanged()
-      return state
-    } catch let error as RecurrentError {
-      throw error.inFile(file.path)
-    }
-  }
+extension WeightFormat {
+  /// Keras 3's weights without the model.
+  public static let kerasWeights = WeightFormat(
+    name: "keras-weights", extensions: ["weights.h5"],
+    summary: "Keras 3 weights (model.save_weights)",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: HDF5.recognizes,
+    readContents: { file, _ in try HDF5.interpret(file, as: KerasHDF5.objects) },
+    layout: KerasHDF5.objects,
+    writeContents: { try KerasHDF5.writeObjects($0, toFileAt: $1.temporaryPath) },
+    completed: KerasConfiguration.typed)
 
-  private static func peek(_ source: any ByteSource) -> HDF5Contents? {
-    guard HDF5.recognizes(source), source is InputFile else { return nil }
-    return try? HDF5.contents(of: source)
-  }
+  /// The HDF5 layout of Keras 1 and 2; `--as keras` chooses it for `.h5`.
+  public static let kerasLegacy = WeightFormat(
+    name: "keras-h5", extensions: [], summary: "HDF5 as Keras 1 and 2 lay it out",
+    carriesMetadata: true, expectedConvention: "keras",
+    recognizes: HDF5.recognizes,
+    readContents: { file, _ in try HDF5.interpret(file, as: KerasHDF5.legacy) },
+    layout: KerasHDF5.legacy,
+    writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
+    lacksStructure: { KerasLegacyWriter.lacksOrder($0) },
+    completed: { try KerasLegacyWriter.named(KerasConfiguration.typed($0)) })
 }

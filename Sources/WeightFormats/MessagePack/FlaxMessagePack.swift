@@ -262,3 +262,13 @@ private struct FlaxWalk {
       expected: "at most \(most)")
   }
 }
+
+extension WeightFormat {
+  /// The MessagePack files of flax.serialization.
+  public static let flaxMessagePack = WeightFormat(
+    name: "msgpack", extensions: ["msgpack"], summary: "Flax MessagePack (flax.serialization)",
+    carriesMetadata: false, expectedConvention: "flax", otherConventions: ["nnx"],
+    recognizes: FlaxMessagePack.recognizes,
+    readContents: { file, _ in try FlaxMessagePack.read(file) },
+    writeContents: { try FlaxMessagePack.write($0, to: $1) })
+}

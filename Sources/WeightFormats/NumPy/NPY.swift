@@ -95,3 +95,17 @@ public enum NPY {
     return (try NPYHeader(source.read(8 + width..<start)), start)
   }
 }
+
+extension WeightFormat {
+  /// A single NumPy array, read under the name `array`.
+  public static let npy = WeightFormat(
+    name: "npy", extensions: ["npy"], summary: "a single NumPy array (numpy.save); read only",
+    carriesMetadata: false, expectedConvention: nil,
+    recognizes: NPY.recognizes,
+    readContents: { file, _ in
+      var state = StateDict()
+      try state.append("array", NPY.read(file))
+      return state
+    },
+    writeContents: nil)
+}

@@ -124,3 +124,12 @@ public enum NPZ {
     return try Tensor(dtype: .u8, shape: [bytes.count], bytes: bytes)
   }
 }
+
+extension WeightFormat {
+  /// A zip file of NumPy arrays.
+  public static let npz = WeightFormat(
+    name: "npz", extensions: ["npz"], summary: "NumPy archive (numpy.savez)",
+    carriesMetadata: true, expectedConvention: nil,
+    recognizes: NPZ.recognizes, readContents: { file, _ in try NPZ.read(file) },
+    writeContents: { try NPZ.write($0, to: $1) }, checkContents: NPZ.check)
+}

@@ -61,3 +61,13 @@ public enum ONNX {
     return try state.state()
   }
 }
+
+extension WeightFormat {
+  /// A model of the Open Neural Network Exchange, with its recurrent nodes.
+  public static let onnx = WeightFormat(
+    name: "onnx", extensions: ["onnx"], summary: "ONNX model with RNN, LSTM or GRU nodes",
+    carriesMetadata: true, expectedConvention: "onnx",
+    recognizes: ONNX.recognizes, readContents: { file, _ in try ONNX.read(file) },
+    writeContents: { try ONNX.write($0, to: $1) },
+    readSeveral: { try ONNX.readWithData($0) })
+}

@@ -5,10 +5,11 @@ import Tensors
 struct ONNXModelReader {
   let bytes: ProtobufBytes
 
-  /// Reads ModelProto; throws `onnx.no-graph` or what `ProtobufReader` throws.
+  /// Reads ModelProto; throws `onnx.no-graph`, `onnx.no-operators` or what `ProtobufReader` throws.
   func model() throws -> ONNXModel {
     var model = ONNXModel()
     var hasGraph = false
+    var hasOperators = false
     var fields = ProtobufReader(bytes)
     while let field = try fields.next() {
       switch field.number {
@@ -25,6 +26,7 @@ struct ONNXModelReader {
         model.graph = try graph(field.message(bytes))
       case 8:
         let (domain, version) = try operatorSet(field.message(bytes))
+        hasOperators = true
         if domain.isEmpty || domain == "ai.onnx" { model.opset = version }
       case 14: model.metadata.append(try pair(field.message(bytes)))
       case 25: model.functionCount += 1
@@ -34,6 +36,14 @@ struct ONNXModelReader {
     guard hasGraph else {
       throw RecurrentError(
         .malformed, "onnx.no-graph", found: "a model without a graph", expected: "a graph")
+    }
+    // Exporters write the operator sets last: a model that ends before them was cut off.
+    guard hasOperators || model.irVersion < 3 else {
+      throw RecurrentError(
+        .malformed, "onnx.no-operators", at: "the end of the file",
+        found: "a model of version \(model.irVersion) without opset_import",
+        expected: "the operator sets it uses",
+        hint: "The file was probably cut off; export or copy it again.")
     }
     return model
   }

@@ -123,3 +123,12 @@ public enum PyTorchFile {
     return String(decoding: bytes.last == 0x0A ? bytes.dropLast() : bytes[...], as: UTF8.self)
   }
 }
+
+extension WeightFormat {
+  /// A file of `torch.save`, `torch.jit.save` or `torch.export.save`, written as `torch.save` does.
+  public static let pytorch = WeightFormat(
+    name: "pt", extensions: ["pt", "pth"], summary: "PyTorch file (torch.save); every kind is read",
+    carriesMetadata: false, expectedConvention: "torch",
+    recognizes: PyTorchFile.recognizes, readContents: { try PyTorchFile.read($0, key: $1) },
+    writeContents: { try PyTorchFile.write($0, to: $1) })
+}

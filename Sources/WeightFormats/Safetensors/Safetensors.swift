@@ -220,3 +220,12 @@ private struct SafetensorsRecord {
 extension SafetensorsElement {
   fileprivate init?(_ text: String) { self.init(rawValue: text) }
 }
+
+extension WeightFormat {
+  /// Hugging Face safetensors.
+  public static let safetensors = WeightFormat(
+    name: "safetensors", extensions: ["safetensors"], summary: "safetensors",
+    carriesMetadata: true, expectedConvention: nil,
+    recognizes: Safetensors.recognizes, readContents: { file, _ in try Safetensors.read(file) },
+    writeContents: { try Safetensors.write($0, to: $1) })
+}

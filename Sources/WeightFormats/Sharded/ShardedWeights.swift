@@ -147,3 +147,21 @@ public enum ShardedWeights {
     return String(cString: resolved)
   }
 }
+
+extension WeightFormat {
+  /// Several safetensors or PyTorch files with an index; written as safetensors of at most
+  /// `shardSize` bytes each.
+  public static func sharded(shardSize: Int = 5_000_000_000) -> WeightFormat {
+    WeightFormat(
+      name: "sharded", extensions: ["safetensors.index.json"],
+      summary: "sharded safetensors (or PyTorch files) with an index",
+      carriesMetadata: true, expectedConvention: nil,
+      recognizes: ShardedWeights.recognizes,
+      readContents: { file, _ in try ShardedWeights.read(file).0 }, writeContents: nil,
+      readSeveral: { try ShardedWeights.read($0) },
+      writeSeveral: {
+        try Safetensors.writeShards(
+          $0, to: $1, shardSize: shardSize, overwrite: $2, inputs: $3, proof: $4)
+      })
+  }
+}

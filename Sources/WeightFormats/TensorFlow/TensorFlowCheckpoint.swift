@@ -159,3 +159,14 @@ public enum TensorFlowCheckpoint {
     }
   }
 }
+
+extension WeightFormat {
+  /// A TensorFlow checkpoint, named by its index file.
+  public static let tensorFlowCheckpoint = WeightFormat(
+    name: "tf", extensions: ["index"],
+    summary: "TensorFlow checkpoint (PREFIX.index beside PREFIX.data-…); read only",
+    carriesMetadata: false, expectedConvention: "tensorflow",
+    recognizes: TensorFlowCheckpoint.recognizes,
+    readContents: { file, _ in try TensorFlowCheckpoint.read(file) }, writeContents: nil,
+    readSeveral: { try TensorFlowCheckpoint.readWithShards($0) })
+}

@@ -11,7 +11,7 @@ import Testing
     HDF5Golden.directory.deletingLastPathComponent().appendingPathComponent("hdf5-layouts"))
 
   @Test func theGoldensAreThere() {
-    #expect(Self.layouts.count == 12)
+    #expect(Self.layouts.count == 14)
     #expect(Self.layouts.allSatisfy { !$0.tensors.isEmpty })
   }
 

@@ -115,7 +115,7 @@ import Testing
         HDF5Object(path: ["optimizer", "vars"], content: .group),
         HDF5Object(path: ["optimizer", "vars", "0"], content: .dataset(kernel)),
       ]).write(toFileAt: path)
-      let state = try KerasHDF5.readObjects(InputFile(path: path))
+      let state = try HDF5.interpret(InputFile(path: path), as: KerasHDF5.objects)
       #expect(state.names == ["layers/lstm/cell/vars/0"])
       #expect(state.skipped.contains { $0.contains("/optimizer: 1 array") })
     }
@@ -152,8 +152,12 @@ import Testing
     let path = directory + "/\(UUID().uuidString).h5"
     try HDF5Writer(objects).write(toFileAt: path)
     let file = try InputFile(path: path)
-    #expect(KerasHDF5.recognizesLegacy(file))
+    #expect(KerasHDF5.legacy.recognizes(try HDF5.contents(of: file)))
     return file
+  }
+
+  private func readLegacy(_ file: InputFile) throws -> StateDict {
+    try HDF5.interpret(file, as: KerasHDF5.legacy)
   }
 
   @Test func contradictionsInTheOlderLayoutAreRefused() throws {
@@ -162,18 +166,18 @@ import Testing
       let recurrent = try tensor([3, 12])
       let arrays: [(Name, Tensor)] = [("a", kernel), ("b", recurrent)]
       expect("keras.legacy") {
-        _ = try KerasHDF5.readLegacy(
+        _ = try readLegacy(
           legacy(directory, layers: ["elsewhere"], weights: ["a"], arrays: arrays))
       }
       expect("keras.legacy") {
-        _ = try KerasHDF5.readLegacy(
+        _ = try readLegacy(
           legacy(directory, layers: ["inner"], weights: ["a", "c"], arrays: arrays))
       }
       let lstm = """
         {"class_name":"Sequential","config":[{"class_name":"LSTM","config":{"name":"inner"}}]}
         """
       expect("keras.legacy") {
-        _ = try KerasHDF5.readLegacy(
+        _ = try readLegacy(
           legacy(directory, layers: ["inner"], weights: ["b"], arrays: arrays, config: lstm))
       }
       let both = """
@@ -181,7 +185,7 @@ import Testing
         "layer":{"class_name":"LSTM","config":{}}}}]}
         """
       expect("keras.legacy") {
-        _ = try KerasHDF5.readLegacy(
+        _ = try readLegacy(
           legacy(directory, layers: ["inner"], weights: ["a"], arrays: arrays, config: both))
       }
       let nested = """
@@ -190,7 +194,7 @@ import Testing
         {"class_name":"LSTM","config":{"name":"l"}}]}}]}
         """
       expect("keras.nested") {
-        _ = try KerasHDF5.readLegacy(
+        _ = try readLegacy(
           legacy(directory, layers: ["inner"], weights: ["a", "b"], arrays: arrays, config: nested))
       }
       // Twelve arrays of Keras 1 whose gates differ in size.
@@ -201,7 +205,7 @@ import Testing
         old.append((Name("b\(gate)"), try tensor([gate == 2 ? 4 : 3])))
       }
       expect("keras.legacy") {
-        _ = try KerasHDF5.readLegacy(
+        _ = try readLegacy(
           legacy(
             directory, layers: ["inner"], weights: old.map(\.0.string), arrays: old, config: lstm))
       }

@@ -9,6 +9,9 @@ import Testing
     var model = ProtobufMessage()
     model.append(1, 8)
     model.append(7, graph)
+    var operators = ProtobufMessage()
+    operators.append(2, 17)
+    model.append(8, operators)
     return MemorySource(model.bytes)
   }
 
@@ -165,7 +168,9 @@ import Testing
       return nil
     }
     #expect(reason([0x08, 0x08]) == "onnx.no-graph")
-    #expect(reason([0x08, 0x08, 0x3A, 0x00]) == nil)
+    #expect(reason([0x08, 0x02, 0x3A, 0x00]) == nil)
+    #expect(reason([0x08, 0x08, 0x3A, 0x00]) == "onnx.no-operators")
+    #expect(reason([0x08, 0x08, 0x3A, 0x00, 0x42, 0x02, 0x10, 0x11]) == nil)
     #expect(reason([0x08, 0x08, 0x3A, 0x00, 0x3A, 0x00]) == "onnx.two-graphs")
   }
 
