@@ -20,8 +20,8 @@ let package = Package(
     .systemLibrary(
       name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CChecksum", dependencies: ["CZlib"]),
-    .target(name: "CCasts"),
-    .target(name: "Tensors", dependencies: ["CCasts"]),
+    .target(name: "CElements"),
+    .target(name: "Tensors", dependencies: ["CElements"]),
     // Bytes and mathematics never meet.
     .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
     .target(name: "CKernels"),

@@ -51,7 +51,7 @@ LISTED = {
         "JSONWriter.swift": (2, "indentation"), "KerasLegacyArrays.swift": (1, "as long as another"),
         "Suggestion.swift": (2, "names of at most 200 bytes"),
         "WeightNorm.swift": (1, "groups of a tensor that was read"), "ConversionProgress.swift": (1, "tensors")}),
-    r"\bmmap\(": ("dies with the file", {"BlockCache.swift": (1, "anonymous memory")}),
+    r"\bmmap\(": ("dies with the file", {"Scratch.swift": (1, "anonymous memory")}),
     r"\bgetenv\(": ("listens to the environment", {"HDF5WorkerClient.swift": (1, "hands PATHs on")}),
     r"\bunsafeBitCast\(": ("believes", {"LiveTemporaries.swift": (3, "a signal handler")}),
     r"\b_?exit\(": ("ends the host", {"HDF5Worker.swift": (1, "the worker process"),
@@ -60,7 +60,8 @@ LISTED = {
 }
 # Functions that call themselves, and what bounds them.
 RECURSIVE = {
-    ("ByteSink.swift", "write"): "overloads", ("HDF5ChunkIndex.swift", "add"): "overloads",
+    ("Appending.swift", "append"): "overloads", ("OutputFile.swift", "write"): "overloads",
+    ("ByteSource.swift", "copy"): "the windows that were made", ("ByteSink.swift", "write"): "overloads", ("HDF5ChunkIndex.swift", "add"): "overloads",
     ("HDF5WorkerWire.swift", "text"): "overloads", ("HDF5WorkerWire.swift", "encode"): "overloads",
     ("KerasConfiguration.swift", "setting"): "overloads", ("KerasLegacy.swift", "add"): "overloads",
     ("KerasVariables.swift", "counts"): "layers in layers, at most as deep as JSON may be",

@@ -14,7 +14,7 @@ public final class BlockCache: @unchecked Sendable {
   /// The size that blocks should have in bytes.
   ///
   /// Transposing reads runs of a block's rows, so larger blocks mean fewer and longer reads.
-  public static let blockSize = 16 << 20
+  public static let blockSize = 12 << 20
 
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   // Guarded by the mutex.
@@ -65,18 +65,7 @@ public final class BlockCache: @unchecked Sendable {
     _ range: Range<Int>, _ fill: (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
   ) throws -> UnsafeMutableRawBufferPointer {
     release()
-    // Pages of its own: a heap that gets and returns large blocks grows to several times their size.
-    let pages = mmap(nil, range.count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
-    guard let pages, pages != MAP_FAILED else {
-      throw RecurrentError(
-        .resources, "memory.block", found: String(cString: strerror(errno)),
-        expected: "\(range.count) bytes of memory")
-    }
-    #if os(Linux)
-      // Large pages: thousands of page faults per block take as long as the work.
-      madvise(pages, range.count, MADV_HUGEPAGE)
-    #endif
-    let fresh = UnsafeMutableRawBufferPointer(start: pages, count: range.count)
+    let fresh = try mappedPages(range.count)
     (block, start) = (fresh, range.lowerBound)
     do {
       try fill(range, fresh)

@@ -42,16 +42,15 @@ extension ByteSource {
   public func forEachChunk(
     of size: Int = 1 << 18, _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: max(1, min(size, count)), alignment: 64)
-    defer { buffer.deallocate() }
-    var offset = 0
-    while offset < count {
-      let length = min(buffer.count, count - offset)
-      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<length])
-      try read(at: offset, into: piece)
-      try body(UnsafeRawBufferPointer(piece))
-      offset += length
+    try withScratch(max(1, min(size, count))) { buffer in
+      var offset = 0
+      while offset < count {
+        let length = min(buffer.count, count - offset)
+        let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<length])
+        try read(at: offset, into: piece)
+        try body(UnsafeRawBufferPointer(piece))
+        offset += length
+      }
     }
   }
 }

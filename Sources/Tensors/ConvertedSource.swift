@@ -1,4 +1,4 @@
-import CCasts
+import CElements
 
 /// The elements of another source in another floating-point type, rounded when they are read.
 ///
@@ -10,8 +10,8 @@ struct ConvertedSource: ByteSource {
   private let to: DType
   private let rounding: Rounding
 
-  /// How much is converted at once; a multiple of every element size.
-  private static let pieceSize = 1 << 18
+  /// How much is converted at once, in the processor's cache; a multiple of every element size.
+  private static let pieceSize = 1 << 16
 
   /// Wraps elements of type `from`; both types are floating-point.
   init(_ base: any ByteSource, from: DType, to: DType, rounding: Rounding) throws {
@@ -78,17 +78,17 @@ struct Rounding: Sendable {
   func convert(_ old: UnsafeRawBufferPointer, into new: UnsafeMutableRawBufferPointer) {
     switch (from, to) {
     case (.f64, .f32):
-      run(old, new, Double.self, Float.self, UInt64.self, UInt32.self, casts_f64_to_f32)
+      run(old, new, Double.self, Float.self, UInt64.self, UInt32.self, elements_f64_to_f32)
     case (.f32, .f64):
-      run(old, new, Float.self, Double.self, UInt32.self, UInt64.self, casts_f32_to_f64)
+      run(old, new, Float.self, Double.self, UInt32.self, UInt64.self, elements_f32_to_f64)
     case (.f32, .bf16):
-      run(old, new, UInt32.self, UInt16.self, UInt32.self, UInt16.self, casts_f32_to_bf16)
+      run(old, new, UInt32.self, UInt16.self, UInt32.self, UInt16.self, elements_f32_to_bf16)
     case (.bf16, .f32):
-      run(old, new, UInt16.self, UInt32.self, UInt16.self, UInt32.self, casts_bf16_to_f32)
+      run(old, new, UInt16.self, UInt32.self, UInt16.self, UInt32.self, elements_bf16_to_f32)
     case (.f32, .f16):
-      run(old, new, Float.self, UInt16.self, UInt32.self, UInt16.self, casts_f32_to_f16)
+      run(old, new, Float.self, UInt16.self, UInt32.self, UInt16.self, elements_f32_to_f16)
     case (.f16, .f32):
-      run(old, new, UInt16.self, Float.self, UInt16.self, UInt32.self, casts_f16_to_f32)
+      run(old, new, UInt16.self, Float.self, UInt16.self, UInt32.self, elements_f16_to_f32)
     case (.f64, _): map(old, new, UInt64.self, UInt16.self)
     case (_, .f64): map(old, new, UInt16.self, UInt64.self)
     default: map(old, new, UInt16.self, UInt16.self)

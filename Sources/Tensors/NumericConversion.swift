@@ -1,4 +1,4 @@
-import CCasts
+import CElements
 
 /// What a conversion between floating-point types changed.
 public struct ConversionLoss: Sendable, Equatable {
@@ -31,7 +31,7 @@ public struct ConversionLoss: Sendable, Equatable {
     var done = 0
     while done < before.count {
       var (changed, vanished) = (0, 0)
-      done += casts_count_changes(
+      done += elements_count_changes(
         old + done, new + done, before.count - done, largestRelativeChange, &changed, &vanished)
       inexact += changed
       underflows += vanished

@@ -1,3 +1,5 @@
+import CElements
+
 extension StridedView {
   /// One axis of a copy: its steps, and the elements per step on either side.
   struct Axis {
@@ -37,21 +39,24 @@ extension StridedView {
       elementSize: Int
     ) {
       switch elementSize {
-      case 2: move(axes, source, target, as: UInt16.self)
-      case 4: move(axes, source, target, as: UInt32.self)
-      case 8: move(axes, source, target, as: UInt64.self)
+      case 2: move(axes, source, target, as: UInt16.self, elements_transpose_2)
+      case 4: move(axes, source, target, as: UInt32.self, elements_transpose_4)
+      case 8: move(axes, source, target, as: UInt64.self, elements_transpose_8)
       default:
         let scaled = axes.map {
           Axis(count: $0.count, source: $0.source * elementSize, target: $0.target * elementSize)
         }
         let bytes = Axis(count: elementSize, source: 1, target: 1)
-        move(elementSize == 1 ? axes : scaled + [bytes], source, target, as: UInt8.self)
+        move(elementSize == 1 ? axes : scaled + [bytes], source, target, as: UInt8.self, nil)
       }
     }
 
     private static func move<Element>(
       _ axes: [Axis], _ source: UnsafeMutableRawPointer, _ target: UnsafeMutableRawPointer,
-      as type: Element.Type
+      as type: Element.Type,
+      _ transpose: (
+        (UnsafePointer<Element>, Int, UnsafeMutablePointer<Element>, Int, Int, Int) -> Void
+      )?
     ) {
       var axes = axes
       let from = UnsafePointer(source.assumingMemoryBound(to: type))
@@ -64,6 +69,11 @@ extension StridedView {
       let fastest = axes.indices.min { axes[$0].source < axes[$1].source }
       var column = Axis(count: 1, source: 0, target: 0)
       if let fastest, axes[fastest].source < row.source { column = axes.remove(at: fastest) }
+      if let transpose, row.target == 1, column.source == 1, column.count > 1 {
+        return nest(axes[...], from, to) {
+          transpose($0, row.source, $1, column.target, row.count, column.count)
+        }
+      }
       nest(axes[...], from, to) { copy(row, column, $0, $1) }
     }
 

@@ -62,10 +62,9 @@ public struct StridedView: Sendable {
   public func copy(to target: UnsafeMutableRawPointer, strides targetStrides: [Int]) throws {
     guard !shape.contains(0) else { return }
     let axes = Axis.sorted(shape, strides, targetStrides)
-    let staging = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: max(Self.pieceSize, elementSize), alignment: 64)
-    defer { staging.deallocate() }
-    try visit(axes[...], offset, target, staging)
+    try withScratch(max(Self.pieceSize, elementSize)) {
+      try visit(axes[...], offset, target, $0)
+    }
   }
 
   private func visit(

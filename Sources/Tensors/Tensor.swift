@@ -56,16 +56,16 @@ public struct Tensor: Sendable {
     var offset = 0
     var isIdentical = true
     let size = max(1, min(byteCount, 1 << 18))
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-    defer { buffer.deallocate() }
-    try source.forEachChunk(of: size) { piece in
-      guard isIdentical, let bytes = piece.baseAddress, let others = buffer.baseAddress else {
-        return
+    try withScratch(size) { buffer in
+      try source.forEachChunk(of: size) { piece in
+        guard isIdentical, let bytes = piece.baseAddress, let others = buffer.baseAddress else {
+          return
+        }
+        try other.source.read(
+          at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count]))
+        isIdentical = memcmp(bytes, others, piece.count) == 0
+        offset += piece.count
       }
-      try other.source.read(
-        at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count]))
-      isIdentical = memcmp(bytes, others, piece.count) == 0
-      offset += piece.count
     }
     return isIdentical
   }

@@ -37,6 +37,31 @@ import WeightFormats
     } catch { return (error as? RecurrentError).map { "\($0.kind.rawValue) \($0.reason)" } }
   }
 
+  @Test("Sources of any size are appended, and bytes replaced in the buffer and in the file")
+  func sourcesAndReplacements() throws {
+    try inDirectory { directory in
+      let large = (0..<3_000_001).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
+      try Data(large).write(to: URL(fileURLWithPath: directory + "/in.bin"))
+      let input = try InputFile(path: directory + "/in.bin")
+      let output = try OutputFile(path: directory + "/out.bin", overwrite: false)
+      try output.write(Array("head".utf8))
+      try output.replace(at: 1, with: [0x2B])
+      // Inside the kernel, where there is such a call; a window on it; too small for that.
+      try output.write(input)
+      try output.write(WindowSource(input, offset: 17, count: 1_000_000))
+      try output.write(WindowSource(input, offset: 3, count: 5))
+      try output.write(MemorySource(large))
+      try output.replace(at: 0, with: [0x48])
+      try output.replace(at: 4 + 3_000_001, with: [1, 2, 3])
+      try output.write(Array("tail".utf8))
+      try output.publish()
+      var expected = Array("H+ad".utf8) + large + [1, 2, 3] + large[20..<1_000_017]
+      expected += large[3..<8] + large + Array("tail".utf8)
+      let found = [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory + "/out.bin")))
+      #expect(found == expected)
+    }
+  }
+
   @Test func nothingIsVisibleBeforePublication() throws {
     try inDirectory { directory in
       let path = directory + "/out.bin"

@@ -1,6 +1,6 @@
 // Loops that the compiler turns into vector instructions, in blocks of 64 numbers.
 
-#include "CCasts.h"
+#include "CElements.h"
 
 #include <math.h>
 #include <string.h>
@@ -63,19 +63,19 @@ VERSIONS(F32_TO_F64)
 VERSIONS(F32_TO_BF16)
 VERSIONS(BF16_TO_F32)
 
-size_t casts_f64_to_f32(const double *from, float *to, size_t count) {
+size_t elements_f64_to_f32(const double *from, float *to, size_t count) {
   DISPATCH(f64_to_f32, (from, to, count))
 }
 
-size_t casts_f32_to_f64(const float *from, double *to, size_t count) {
+size_t elements_f32_to_f64(const float *from, double *to, size_t count) {
   DISPATCH(f32_to_f64, (from, to, count))
 }
 
-size_t casts_f32_to_bf16(const uint32_t *from, uint16_t *to, size_t count) {
+size_t elements_f32_to_bf16(const uint32_t *from, uint16_t *to, size_t count) {
   DISPATCH(f32_to_bf16, (from, to, count))
 }
 
-size_t casts_bf16_to_f32(const uint16_t *from, uint32_t *to, size_t count) {
+size_t elements_bf16_to_f32(const uint16_t *from, uint32_t *to, size_t count) {
   DISPATCH(bf16_to_f32, (from, to, count))
 }
 
@@ -101,11 +101,11 @@ VECTORS_256 static size_t f16_to_f32(const uint16_t *from, float *to, size_t cou
   return i;
 }
 
-size_t casts_f32_to_f16(const float *from, uint16_t *to, size_t count) {
+size_t elements_f32_to_f16(const float *from, uint16_t *to, size_t count) {
   return level() > 0 ? f32_to_f16(from, to, count) : 0;
 }
 
-size_t casts_f16_to_f32(const uint16_t *from, float *to, size_t count) {
+size_t elements_f16_to_f32(const uint16_t *from, float *to, size_t count) {
   return level() > 0 ? f16_to_f32(from, to, count) : 0;
 }
 #elif defined(__aarch64__)
@@ -116,20 +116,20 @@ size_t casts_f16_to_f32(const uint16_t *from, float *to, size_t count) {
 VERSIONS(F32_TO_F16)
 VERSIONS(F16_TO_F32)
 
-size_t casts_f32_to_f16(const float *from, uint16_t *to, size_t count) {
+size_t elements_f32_to_f16(const float *from, uint16_t *to, size_t count) {
   return f32_to_f16_plain(from, (__fp16 *)to, count);
 }
 
-size_t casts_f16_to_f32(const uint16_t *from, float *to, size_t count) {
+size_t elements_f16_to_f32(const uint16_t *from, float *to, size_t count) {
   return f16_to_f32_plain((const __fp16 *)from, to, count);
 }
 #else
-size_t casts_f32_to_f16(const float *from, uint16_t *to, size_t count) {
+size_t elements_f32_to_f16(const float *from, uint16_t *to, size_t count) {
   (void)from, (void)to, (void)count;
   return 0;
 }
 
-size_t casts_f16_to_f32(const uint16_t *from, float *to, size_t count) {
+size_t elements_f16_to_f32(const uint16_t *from, float *to, size_t count) {
   (void)from, (void)to, (void)count;
   return 0;
 }
@@ -156,7 +156,7 @@ size_t casts_f16_to_f32(const uint16_t *from, float *to, size_t count) {
   }
 VERSIONS(COUNT_CHANGES)
 
-size_t casts_count_changes(
+size_t elements_count_changes(
     const double *before, const double *after, size_t count, double largest, size_t *changed,
     size_t *vanished) {
   DISPATCH(count_changes, (before, after, count, largest, changed, vanished))
