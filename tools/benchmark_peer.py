@@ -63,6 +63,20 @@ def torch_part(p):
             return sum((sample(w.detach()) for w in net.parameters()), [])
 
         return adam.step, numbers
+    if p.kind == "clip":
+        net = p.module()
+
+        def clip(norm=1e6):
+            torch.nn.utils.clip_grad_norm_(net.parameters(), norm)
+
+        def numbers():
+            for w in net.parameters():
+                w.grad = w.detach().clone()
+            clip(1.0)
+            return sum((sample(w.grad) for w in net.parameters()), [])
+
+        numbers()
+        return clip, numbers
     count = p.steps * p.batch
     if p.kind == "loss":
         leaf = p.array(count, p.hidden).requires_grad_()
@@ -87,7 +101,7 @@ def torch_part(p):
 
 
 def torch_run(p):
-    if p.kind in ("adam", "loss", "embedding"):
+    if p.kind in ("adam", "clip", "loss", "embedding"):
         return torch_part(p)
     net, x = p.module(), p.x()
     if p.kind == "train":

@@ -3,7 +3,7 @@ import RNNEngine
 /// One workload: `lstm f32 forward 8 100 128 128 1 1` is cell, type, kind, N, T, D, H, layers, directions.
 ///
 /// The kinds are `forward`, `train` (with the backward pass), `stream` (one step), and of a training step
-/// the parts around these: `adam`, a step of all weights; `loss`, cross-entropy of N·T rows of H classes
+/// the parts around these: `adam`, a step of all weights; `clip`, their norm, and scaling by it; `loss`, cross-entropy of N·T rows of H classes
 /// and its gradient; `embedding`, N·T of D vectors of H numbers and the gradient of the table.
 struct Point: Equatable {
   let cell: Cell
@@ -71,6 +71,14 @@ extension Workload {
       return Workload(run: step) {
         try step()
         return parameters.entries.flatMap { sample($0.array.elements) }
+      }
+    case "clip":
+      var gradients = rnn.parameters
+      // Above the norm, so that every run scales by 1.
+      return Workload(run: { clipByGlobalNorm(&gradients, max: 1e6) }) {
+        var gradients = rnn.parameters
+        clipByGlobalNorm(&gradients, max: 1)
+        return gradients.entries.flatMap { sample($0.array.elements) }
       }
     case "loss":
       let logits = try array([point.steps, point.batch, point.hidden])
