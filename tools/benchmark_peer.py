@@ -23,7 +23,7 @@ class Point:
         self.batch, self.steps, self.input, self.hidden, self.layers, self.directions = map(
             int, words[3:])
         self.dtype = torch.float64 if self.type == "f64" else torch.float32
-        self.steps_per_run = 1 if self.kind == "stream" else self.steps
+        self.steps_per_run = self.steps if self.kind in ("forward", "train") else 1
 
     def module(self):
         torch.manual_seed(7)
@@ -50,7 +50,59 @@ def sample(array):
     return flat[::max(1, flat.size // 61)].astype(float).tolist()
 
 
+def torch_part(p):
+    """The parts of a training step around the network."""
+    if p.kind == "adam":
+        net = p.module()
+        adam = torch.optim.Adam(net.parameters())
+        for w in net.parameters():
+            w.grad = w.detach().clone()
+
+        def numbers():
+            adam.step()
+            return sum((sample(w.detach()) for w in net.parameters()), [])
+
+        return adam.step, numbers
+    if p.kind == "clip":
+        net = p.module()
+
+        def clip(norm=1e6):
+            torch.nn.utils.clip_grad_norm_(net.parameters(), norm)
+
+        def numbers():
+            for w in net.parameters():
+                w.grad = w.detach().clone()
+            clip(1.0)
+            return sum((sample(w.grad) for w in net.parameters()), [])
+
+        numbers()
+        return clip, numbers
+    count = p.steps * p.batch
+    if p.kind == "loss":
+        leaf = p.array(count, p.hidden).requires_grad_()
+        targets = torch.arange(count) * 7919 % p.hidden
+
+        def run():
+            leaf.grad = None
+            torch.nn.functional.cross_entropy(leaf, targets).backward()
+    else:
+        leaf, up = p.array(p.input, p.hidden).requires_grad_(), p.array(count, p.hidden)
+        indices = torch.arange(count) * 7919 % p.input
+
+        def run():
+            leaf.grad = None
+            torch.nn.functional.embedding(indices, leaf).backward(up)
+
+    def numbers():
+        run()
+        return sample(leaf.grad)
+
+    return run, numbers
+
+
 def torch_run(p):
+    if p.kind in ("adam", "clip", "loss", "embedding"):
+        return torch_part(p)
     net, x = p.module(), p.x()
     if p.kind == "train":
         net.train()

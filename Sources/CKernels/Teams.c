@@ -29,6 +29,7 @@ static void help(ck_team *team) {
     }
     if (posted < 0) return;
     seen = posted;
+    if (team->piece.parts == 0) return;
     team->help(&team->piece);
     atomic_store_explicit(&team->done, seen, memory_order_release);
   }
@@ -63,5 +64,10 @@ void ck_team_wait(ck_team *team) {
       team->is_slow = 1;
       sched_yield();
     }
+  }
+  if (team->is_slow) {
+    // Sends the helper away.
+    team->piece.parts = 0;
+    atomic_store_explicit(&team->posted, posted + 1, memory_order_release);
   }
 }

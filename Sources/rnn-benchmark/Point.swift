@@ -1,6 +1,10 @@
 import RNNEngine
 
 /// One workload: `lstm f32 forward 8 100 128 128 1 1` is cell, type, kind, N, T, D, H, layers, directions.
+///
+/// The kinds are `forward`, `train` (with the backward pass), `stream` (one step), and of a training step
+/// the parts around these: `adam`, a step of all weights; `clip`, their norm, and scaling by it; `loss`, cross-entropy of N·T rows of H classes
+/// and its gradient; `embedding`, N·T of D vectors of H numbers and the gradient of the table.
 struct Point: Equatable {
   let cell: Cell
   let isDouble: Bool
@@ -20,7 +24,7 @@ struct Point: Equatable {
   }
 
   /// The time steps of one run.
-  var stepsPerRun: Int { kind == "stream" ? 1 : steps }
+  var stepsPerRun: Int { kind == "forward" || kind == "train" ? steps : 1 }
 }
 
 /// A workload ready to run, and some of the numbers that come out of it.
@@ -60,6 +64,41 @@ extension Workload {
         return gradients.parameters.entries.flatMap { sample($0.array.elements) }
           + sample(gradients.x.elements)
       }
+    case "adam":
+      var (parameters, adam) = (rnn.parameters, Adam<S>())
+      let gradients = parameters
+      func step() throws { try adam.step(&parameters, gradients: gradients) }
+      return Workload(run: step) {
+        try step()
+        return parameters.entries.flatMap { sample($0.array.elements) }
+      }
+    case "clip":
+      var gradients = rnn.parameters
+      // Above the norm, so that every run scales by 1.
+      return Workload(run: { clipByGlobalNorm(&gradients, max: 1e6) }) {
+        var gradients = rnn.parameters
+        clipByGlobalNorm(&gradients, max: 1)
+        return gradients.entries.flatMap { sample($0.array.elements) }
+      }
+    case "loss":
+      let logits = try array([point.steps, point.batch, point.hidden])
+      let classes = (0..<point.steps * point.batch).map { $0 * 7919 % point.hidden }
+      let targets = Targets<S>.classes(classes, shape: [point.steps, point.batch])
+      func evaluate() throws -> [S] {
+        try Loss.crossEntropy().evaluate(logits: logits, targets: targets).gradLogits.elements
+      }
+      return Workload(run: { _ = try evaluate() }, numbers: { sample(try evaluate()) })
+    case "embedding":
+      let embedding = try Embedding(weight: array([point.input, point.hidden]))
+      let (shape, up) = (
+        [point.steps, point.batch], try array([point.steps, point.batch, point.hidden])
+      )
+      let indices = (0..<point.steps * point.batch).map { $0 * 7919 % point.input }
+      func gradient() throws -> [S] {
+        _ = try embedding(indices, shape: shape)
+        return try embedding.backward(indices, shape: shape, gradOutput: up).elements
+      }
+      return Workload(run: { _ = try gradient() }, numbers: { sample(try gradient()) })
     case "stream":
       let stream = try ModelStream(SequenceModel(rnn: rnn), batch: point.batch)
       let step = Array(x.elements[..<(point.batch * point.input)])

@@ -21,7 +21,7 @@ typedef enum ck_cell {
   CK_GRU_RESET_BEFORE = 4
 } ck_cell;
 
-// Operations of optimisers: what becomes of a.
+// Operations of optimisers and losses: what becomes of a.
 typedef enum ck_step {
   CK_STEP_SCALE = 0,         // a f
   CK_STEP_ADD = 1,           // a + b f
@@ -30,7 +30,8 @@ typedef enum ck_step {
   CK_STEP_NEAR = 4,          // a + f (b - a)
   CK_STEP_FAR = 5,           // b + f (b - a)
   CK_STEP_DENOMINATOR = 6,   // sqrt(b) / f + g
-  CK_STEP_MAXIMUM = 7        // the larger of a and b, NaN where b is
+  CK_STEP_MAXIMUM = 7,       // the larger of a and b, NaN where b is
+  CK_STEP_DIVIDE = 8         // a / f; zero stays zero whatever f is
 } ck_step;
 
 // One direction of one layer over a schedule of time steps.
@@ -118,6 +119,9 @@ typedef struct ck_kernels {
   void (*tanh)(const void *x, void *y, long count);
   void (*sigmoid)(const void *x, void *y, long count);
   void (*exp)(const void *x, void *y, long count);
+
+  // log p = x − max − log Σ exp(x − max), and p, of at least one number.
+  void (*log_softmax)(const void *x, void *log_p, void *p, long count);
 
   // One ck_step on `count` elements; an operand that it does not have may be NULL.
   void (*step)(

@@ -28,15 +28,24 @@ func crossEntropyTerms<S: Scalar>(
 
   let keep = S(1 - labelSmoothing)
   let share = S(labelSmoothing / Double(classes))
-  var terms = LossTerms<S>(sum: 0, weight: 0, gradient: [S](repeating: 0, count: logits.count))
+  var terms = LossTerms<S>(sum: 0, weight: 0, gradient: .unfilled(logits.count))
+  var hots: [Int]?
+  var values: [S] = []
+  switch targets {
+  case .classes(let indices, _): hots = indices
+  case .values(let array): values = array.elements
+  }
   var logProbabilities = [S](repeating: 0, count: classes)
-  var powers = logProbabilities
+  let kernels = ck_find(MemoryLayout<S>.size, nil)
   for row in 0..<rows {
     let start = row * classes
-    var hot = -1
-    if case .classes(let indices, _) = targets {
-      hot = indices[row]
-      if hot == ignoreIndex { continue }
+    let hot = hots?[row] ?? -1
+    if hots != nil {
+      if hot == ignoreIndex {
+        terms.gradient.replaceSubrange(
+          start..<start + classes, with: repeatElement(0, count: classes))
+        continue
+      }
       guard hot >= 0, hot < classes else {
         throw RecurrentError(
           .malformed, "engine.target-range", at: "targets, row \(row)",
@@ -44,61 +53,75 @@ func crossEntropyTerms<S: Scalar>(
       }
     }
     terms.weight += hot >= 0 && !weights.isEmpty ? Double(weights[hot]) : 1
-    fillLogSoftmax(logits.elements, start, &logProbabilities, &powers)
-    var cost: S = 0
-    var total: S = 0
-    for column in 0..<classes {
-      var target: S
-      if case .values(let values) = targets {
-        target = keep * values.elements[start + column] + share
-      } else {
-        target = (column == hot ? keep : 0) + share
-      }
-      if !weights.isEmpty { target *= weights[column] }
-      total += target
-      terms.gradient[start + column] = -target
-      // An impossible class costs nothing unless it is asked for; a probability target of 0 does
-      // meet -inf in PyTorch too.
-      if hot < 0 || target != 0 { cost -= target * logProbabilities[column] }
+    let cost = terms.gradient.withUnsafeMutableBufferPointer { gradient in
+      rowCost(
+        logits.elements, &logProbabilities, gradient, start, hot, keep: keep, share: share,
+        values: values, weights: weights, kernels)
     }
-    // Sums to 1 by definition; adding it up would only round.
-    if hot >= 0 && weights.isEmpty { total = 1 }
-    exponentials(logProbabilities, into: &powers)
-    for column in 0..<classes { terms.gradient[start + column] += powers[column] * total }
     terms.sum += Double(cost)
   }
   return terms
 }
 
-/// `x − max − log Σ exp(x − max)` of one row.
+/// The cost of one row; puts its gradient in place, which holds the probabilities first.
 @inline(__always)
-private func fillLogSoftmax<S: Scalar>(
-  _ logits: [S], _ start: Int, _ result: inout [S], _ powers: inout [S]
-) {
-  var largest = logits[start]
-  for column in 1..<max(1, result.count) where !(logits[start + column] <= largest) {
-    largest = logits[start + column]
-  }
-  var sum: S = 0
-  for column in result.indices { result[column] = logits[start + column] - largest }
-  exponentials(result, into: &powers)
-  for power in powers { sum += power }
-  let logSum = S.log(sum)
-  for column in result.indices { result[column] -= logSum }
-}
-
-/// e raised to every element, by the best kernels there are.
-@_specialize(where S == Float)
-@_specialize(where S == Double)
-private func exponentials<S: Scalar>(_ x: [S], into result: inout [S]) {
-  func run(_ x: UnsafePointer<S>, _ result: UnsafeMutablePointer<S>, _ count: Int) {
-    if let table = ck_find(MemoryLayout<S>.size, nil) {
-      table.pointee.exp(x, result, count)
-    } else {
-      for index in 0..<count { result[index] = S.exp(x[index]) }
+private func rowCost<S: Scalar>(
+  _ logits: [S], _ logProbabilities: inout [S], _ gradients: UnsafeMutableBufferPointer<S>,
+  _ start: Int, _ hot: Int, keep: S, share: S, values: [S], weights: [S],
+  _ kernels: UnsafePointer<ck_kernels>?
+) -> S {
+  guard let base = gradients.baseAddress else { return 0 }
+  let (gradient, classes) = (base + start, logProbabilities.count)
+  return logits.withUnsafeBufferPointer { logits in
+    logProbabilities.withUnsafeMutableBufferPointer { logP in
+      guard let from = logits.baseAddress, let logP = logP.baseAddress else { return 0 }
+      fillLogSoftmax(from + start, logP, gradient, classes, kernels)
+      if hot >= 0, share == 0, weights.isEmpty {
+        gradient[hot] -= keep
+        return -(keep * logP[hot])
+      }
+      var cost: S = 0
+      var total: S = 0
+      func target(_ column: Int) -> S {
+        let wanted = values.isEmpty ? (column == hot ? keep : 0) : keep * values[start + column]
+        return weights.isEmpty ? wanted + share : (wanted + share) * weights[column]
+      }
+      for column in 0..<classes {
+        let target = target(column)
+        total += target
+        // An impossible class costs nothing unless it is asked for; a probability target of 0 does
+        // meet -inf in PyTorch too.
+        if hot < 0 || target != 0 { cost -= target * logP[column] }
+      }
+      // Sums to 1 by definition; adding it up would only round.
+      if hot >= 0 && weights.isEmpty { total = 1 }
+      for column in 0..<classes {
+        gradient[column] = -target(column) + gradient[column] * total
+      }
+      return cost
     }
   }
-  run(x, &result, x.count)
+}
+
+/// `x − max − log Σ exp(x − max)` of one row, and e raised to that, by the best kernels there are.
+@inline(__always)
+private func fillLogSoftmax<S: Scalar>(
+  _ logits: UnsafePointer<S>, _ result: UnsafeMutablePointer<S>, _ powers: UnsafeMutablePointer<S>,
+  _ count: Int, _ kernels: UnsafePointer<ck_kernels>?
+) {
+  if let kernels { return kernels.pointee.log_softmax(logits, result, powers, count) }
+  var largest = logits[0]
+  for column in 1..<max(1, count) where !(logits[column] <= largest) { largest = logits[column] }
+  var sum: S = 0
+  for column in 0..<count {
+    result[column] = logits[column] - largest
+    sum += S.exp(result[column])
+  }
+  let logSum = S.log(sum)
+  for column in 0..<count {
+    result[column] -= logSum
+    powers[column] = S.exp(result[column])
+  }
 }
 
 private func checkTargets<S>(_ targets: Targets<S>, rows: Int, _ logitsShape: [Int]) throws {

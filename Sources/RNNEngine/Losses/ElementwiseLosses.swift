@@ -39,6 +39,10 @@ enum SquaredErrorTerm: ElementwiseTerm {
 }
 
 /// The terms of an elementwise loss; the mean divides by the number of elements.
+@_specialize(where S == Float, Term == BCEWithLogitsTerm)
+@_specialize(where S == Double, Term == BCEWithLogitsTerm)
+@_specialize(where S == Float, Term == SquaredErrorTerm)
+@_specialize(where S == Double, Term == SquaredErrorTerm)
 func elementwiseTerms<S: Scalar, Term: ElementwiseTerm>(
   _ logits: NDArray<S>, _ targets: Targets<S>, _ weights: [S], _ term: Term.Type
 ) throws -> LossTerms<S> {

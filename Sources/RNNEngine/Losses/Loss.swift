@@ -1,3 +1,4 @@
+import CKernels
 import Tensors
 
 /// How the losses of single predictions become one number.
@@ -148,11 +149,24 @@ public struct Loss: Sendable, Equatable {
     case .sum: divisor = 1
     case .meanOverBatch: divisor = Double(batch)
     }
-    let scale = S(divisor)
-    for index in terms.gradient.indices where terms.gradient[index] != 0 {
-      terms.gradient[index] /= scale
-    }
+    divide(&terms.gradient, by: S(divisor))
     return (S(terms.sum / divisor), NDArray(trusted: logits.shape, terms.gradient))
+  }
+}
+
+// A mean over nothing leaves the gradient of what does not count at zero.
+@_specialize(where S == Float)
+@_specialize(where S == Double)
+private func divide<S: Scalar>(_ gradient: inout [S], by divisor: S) {
+  gradient.withUnsafeMutableBufferPointer { gradient in
+    if let table = ck_find(MemoryLayout<S>.size, nil), let base = gradient.baseAddress {
+      let operation = Int32(CK_STEP_DIVIDE.rawValue)
+      return table.pointee.step(operation, base, nil, nil, Double(divisor), 0, gradient.count)
+    }
+    for index in gradient.indices {
+      let element = gradient[index]
+      gradient[index] = element != 0 ? element / divisor : element
+    }
   }
 }
 
@@ -170,8 +184,10 @@ extension NDArray {
   /// Some rows of the last axis.
   fileprivate func selecting(_ rows: [Int], as shape: [Int]) -> NDArray {
     let width = self.shape[self.shape.count - 1]
-    let runs = rows.map { elements[$0 * width..<($0 + 1) * width] }
-    return NDArray(trusted: shape, Array(runs.joined()))
+    var result: [S] = []
+    result.reserveCapacity(rows.count * width)
+    for row in rows { result += elements[row * width..<(row + 1) * width] }
+    return NDArray(trusted: shape, result)
   }
 }
 

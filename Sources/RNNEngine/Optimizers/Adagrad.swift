@@ -43,14 +43,16 @@ public struct Adagrad<S: Scalar>: Optimizer {
     let rate = learningRate / (1 + Double(memory.stepCount) * learningRateDecay)
     try memory.update(
       &groups, gradients, buffers: ["sum"], initial: S(initialAccumulator)
-    ) { elements, gradient, buffers in
-      var gradient = gradient
+    ) { part in
+      let (elements, buffers) = (part.elements, part.buffers)
+      var gradient = part.gradient
       if weightDecay != 0 {
-        TensorArithmetic.add(&gradient, elements, times: S(weightDecay))
+        gradient = part.copy(gradient)
+        TensorArithmetic.add(gradient, elements, times: S(weightDecay))
       }
-      TensorArithmetic.addProduct(&buffers[0], gradient, gradient, times: 1)
-      let denominator = TensorArithmetic.denominator(buffers[0], divisor: 1, epsilon: S(epsilon))
-      TensorArithmetic.addQuotient(&elements, gradient, denominator, times: S(-rate))
+      TensorArithmetic.addProduct(buffers[0], gradient, gradient, times: 1)
+      TensorArithmetic.denominator(part.room, buffers[0], divisor: 1, epsilon: S(epsilon))
+      TensorArithmetic.addQuotient(elements, gradient, part.room, times: S(-rate))
     }
   }
 }

@@ -76,22 +76,25 @@ public struct Adam<S: Scalar>: Optimizer {
     let stepSize = learningRate / (1 - pow(beta1, step))
     let divisor = S((1 - pow(beta2, step)).squareRoot())
     let names = ["exp_avg", "exp_avg_sq"] + (amsgrad ? ["max_exp_avg_sq"] : [])
-    try memory.update(&groups, gradients, buffers: names) { elements, gradient, buffers in
-      var gradient = gradient
+    try memory.update(&groups, gradients, buffers: names) { part in
+      let (elements, buffers) = (part.elements, part.buffers)
+      var gradient = part.gradient
       if weightDecay != 0 {
         switch decay {
-        case .inGradient: TensorArithmetic.add(&gradient, elements, times: S(weightDecay))
+        case .inGradient:
+          gradient = part.copy(gradient)
+          TensorArithmetic.add(gradient, elements, times: S(weightDecay))
         case .decoupled:
-          TensorArithmetic.scale(&elements, by: S(1 - learningRate * weightDecay))
+          TensorArithmetic.scale(elements, by: S(1 - learningRate * weightDecay))
         }
       }
-      TensorArithmetic.interpolate(&buffers[0], gradient, weight: S(1 - beta1))
-      TensorArithmetic.scale(&buffers[1], by: S(beta2))
-      TensorArithmetic.addProduct(&buffers[1], gradient, gradient, times: S(1 - beta2))
-      if amsgrad { TensorArithmetic.maximum(&buffers[2], buffers[1]) }
-      let denominator = TensorArithmetic.denominator(
-        amsgrad ? buffers[2] : buffers[1], divisor: divisor, epsilon: S(epsilon))
-      TensorArithmetic.addQuotient(&elements, buffers[0], denominator, times: S(-stepSize))
+      TensorArithmetic.interpolate(buffers[0], gradient, weight: S(1 - beta1))
+      TensorArithmetic.scale(buffers[1], by: S(beta2))
+      TensorArithmetic.addProduct(buffers[1], gradient, gradient, times: S(1 - beta2))
+      if amsgrad { TensorArithmetic.maximum(buffers[2], buffers[1]) }
+      TensorArithmetic.denominator(
+        part.room, amsgrad ? buffers[2] : buffers[1], divisor: divisor, epsilon: S(epsilon))
+      TensorArithmetic.addQuotient(elements, buffers[0], part.room, times: S(-stepSize))
     }
   }
 }

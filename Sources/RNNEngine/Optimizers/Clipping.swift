@@ -4,13 +4,17 @@ import Tensors
 
 /// Limits every element to `-max...max`, as `clip_grad_value_`; NaN stays.
 public func clipByValue<S: Scalar>(_ gradients: inout Parameters<S>, max limit: S) {
-  gradients.updateElements { _, elements in
+  gradients.updateElements { _, elements in limitElements(&elements, limit) }
+}
+
+@_specialize(where S == Float)
+@_specialize(where S == Double)
+private func limitElements<S: Scalar>(_ elements: inout [S], _ limit: S) {
+  elements.withUnsafeMutableBufferPointer { elements in
     for index in elements.indices {
-      if elements[index] < -limit {
-        elements[index] = -limit
-      } else if elements[index] > limit {
-        elements[index] = limit
-      }
+      let element = elements[index]
+      let above = element < -limit ? -limit : element
+      elements[index] = above > limit ? limit : above
     }
   }
 }
@@ -25,10 +29,11 @@ public func clipByValue<S: Scalar>(_ groups: inout [Parameters<S>], max limit: S
 /// Returns the norm before. The factor is `max / (norm + 1e-6)`, at most 1, and NaN if the norm is.
 @discardableResult
 public func clipByGlobalNorm<S: Scalar>(_ gradients: inout Parameters<S>, max limit: S) -> S {
+  // Out of the caller's hands meanwhile, so that no array is copied.
   var groups = [gradients]
-  let norm = clipByGlobalNorm(&groups, max: limit)
-  gradients = groups[0]
-  return norm
+  gradients = Parameters()
+  defer { gradients = groups[0] }
+  return clipByGlobalNorm(&groups, max: limit)
 }
 
 /// Scales several groups by one factor to a global 2-norm of at most `max`; returns the norm before.
@@ -40,7 +45,10 @@ public func clipByGlobalNorm<S: Scalar>(_ groups: inout [Parameters<S>], max lim
   let factor = wanted > 1 ? 1 : wanted
   for index in groups.indices {
     groups[index].updateElements { _, elements in
-      for place in elements.indices { elements[place] *= factor }
+      elements.withUnsafeMutableBufferPointer {
+        guard let base = $0.baseAddress else { return }
+        TensorArithmetic.scale(Vector(elements: base, count: $0.count), by: factor)
+      }
     }
   }
   return total
@@ -48,16 +56,29 @@ public func clipByGlobalNorm<S: Scalar>(_ groups: inout [Parameters<S>], max lim
 
 // Eight partial sums, added up in order, then the rest: the order in which torch's CPU kernel adds
 // single-precision squares, and far more accurate than one long sum.
+@_specialize(where S == Float)
+@_specialize(where S == Double)
 private func norm<S: Scalar>(_ elements: [S]) -> S {
-  let lanes = 8
-  let whole = elements.count / lanes * lanes
-  var partial = [S](repeating: 0, count: lanes)
-  for start in stride(from: 0, to: whole, by: lanes) {
-    for lane in 0..<lanes {
-      partial[lane] += elements[start + lane] * elements[start + lane]
+  elements.withUnsafeBufferPointer { elements in
+    let whole = elements.count & ~7
+    func square(_ index: Int) -> S { elements[index] * elements[index] }
+    var (a, b, c, d): (S, S, S, S) = (0, 0, 0, 0)
+    var (e, f, g, h): (S, S, S, S) = (0, 0, 0, 0)
+    var start = 0
+    while start < whole {
+      a += square(start)
+      b += square(start &+ 1)
+      c += square(start &+ 2)
+      d += square(start &+ 3)
+      e += square(start &+ 4)
+      f += square(start &+ 5)
+      g += square(start &+ 6)
+      h += square(start &+ 7)
+      start &+= 8
     }
+    var sum: S = 0
+    for partial in [a, b, c, d, e, f, g, h] { sum += partial }
+    for element in elements[whole...] { sum += element * element }
+    return sum.squareRoot()
   }
-  var sum = partial.reduce(0, +)
-  for element in elements[whole...] { sum += element * element }
-  return sum.squareRoot()
 }

@@ -23,9 +23,11 @@ public protocol Optimizer<S>: Sendable {
 extension Optimizer {
   /// Makes one step of a single group.
   public mutating func step(_ parameters: inout Parameters<S>, gradients: Parameters<S>) throws {
+    // Out of the caller's hands meanwhile, so that no array is copied.
     var groups = [parameters]
+    parameters = Parameters()
+    defer { parameters = groups[0] }
     try step(&groups, gradients: [gradients])
-    parameters = groups[0]
   }
 
   /// Makes one step of a model.

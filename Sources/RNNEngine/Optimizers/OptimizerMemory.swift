@@ -27,10 +27,16 @@ struct OptimizerMemory<S: Scalar>: Sendable {
     buffers["step"] = nil
   }
 
-  /// Calls `body` for every parameter with its elements, its gradient and its buffers.
+  /// Calls `body` for every part of every parameter, with its elements, its gradient, its buffers and
+  /// room that holds nothing.
+  ///
+  /// A part is small enough to stay in the nearest caches while the operations of a step pass over it, so
+  /// that a step reads and writes memory once.
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
   mutating func update(
     _ groups: inout [Parameters<S>], _ gradients: [Parameters<S>], buffers names: [String],
-    initial: S = 0, body: (inout [S], [S], inout [[S]]) -> Void
+    initial: S = 0, body: (OptimizerPart<S>) -> Void
   ) throws {
     guard groups.count == gradients.count else {
       throw RecurrentError(
@@ -65,15 +71,14 @@ struct OptimizerMemory<S: Scalar>: Sendable {
     var arrays = buffers.entries.map(\.array.elements)
     buffers = Parameters()
     var place = 0
+    let rooms = (0..<2).map { _ in Room<S>(count: partCount) }
     for index in groups.indices {
       groups[index].updateElements { _, elements in
-        var own: [[S]] = []
-        for offset in names.indices {
-          own.append([])
-          swap(&own[offset], &arrays[place * names.count + offset])
-        }
-        body(&elements, ordered[place].elements, &own)
-        for offset in names.indices { swap(&own[offset], &arrays[place * names.count + offset]) }
+        let first = place * names.count
+        var own: [[S]] = [[], [], []]
+        for offset in names.indices { swap(&own[offset], &arrays[first + offset]) }
+        updateParts(&elements, ordered[place].elements, &own, names.count, rooms, body)
+        for offset in names.indices { swap(&own[offset], &arrays[first + offset]) }
         place += 1
       }
     }
@@ -82,3 +87,61 @@ struct OptimizerMemory<S: Scalar>: Sendable {
     }
   }
 }
+
+/// Calls `body` for every part of one parameter with its first `count` buffers, of three at most.
+private func updateParts<S: Scalar>(
+  _ elements: inout [S], _ gradient: [S], _ buffers: inout [[S]], _ count: Int,
+  _ rooms: [Room<S>], _ body: (OptimizerPart<S>) -> Void
+) {
+  var (one, two, three): ([S], [S], [S]) = ([], [], [])
+  swap(&one, &buffers[0])
+  swap(&two, &buffers[1])
+  swap(&three, &buffers[2])
+  defer { buffers = [one, two, three] }
+  let size = elements.count
+  elements.withUnsafeMutableBufferPointer { elements in
+    gradient.withUnsafeBufferPointer { gradient in
+      one.withUnsafeMutableBufferPointer { one in
+        two.withUnsafeMutableBufferPointer { two in
+          three.withUnsafeMutableBufferPointer { three in
+            guard let base = elements.baseAddress, let gradient = gradient.baseAddress else {
+              return
+            }
+            let own = [one, two, three][..<count].compactMap(\.baseAddress)
+            for start in stride(from: 0, to: size, by: partCount) {
+              let length = min(partCount, size - start)
+              func part(_ array: UnsafeMutablePointer<S>) -> Vector<S> {
+                Vector(elements: array + start, count: length)
+              }
+              body(
+                OptimizerPart(
+                  elements: part(base), gradient: part(UnsafeMutablePointer(mutating: gradient)),
+                  buffers: own.map(part),
+                  rooms: rooms.map { Vector(elements: $0.elements, count: length) }))
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// What an optimiser changes at a time, and what it may write to meanwhile.
+struct OptimizerPart<S: Scalar> {
+  let elements: Vector<S>
+  /// Not to be changed.
+  let gradient: Vector<S>
+  let buffers: [Vector<S>]
+  fileprivate let rooms: [Vector<S>]
+
+  /// Room for a denominator.
+  var room: Vector<S> { rooms[0] }
+
+  /// A copy of a vector, one at a time.
+  func copy(_ vector: Vector<S>) -> Vector<S> {
+    vector.copy(to: rooms[1])
+    return rooms[1]
+  }
+}
+
+private let partCount = 2048

@@ -46,26 +46,28 @@ public struct RMSprop<S: Scalar>: Optimizer {
       .atLeastZero("alpha", alpha))
     let names =
       ["square_avg"] + (momentum > 0 ? ["momentum_buffer"] : []) + (centered ? ["grad_avg"] : [])
-    try memory.update(&groups, gradients, buffers: names) { elements, gradient, buffers in
-      var gradient = gradient
+    try memory.update(&groups, gradients, buffers: names) { part in
+      let (elements, buffers, denominator) = (part.elements, part.buffers, part.room)
+      var gradient = part.gradient
       if weightDecay != 0 {
-        TensorArithmetic.add(&gradient, elements, times: S(weightDecay))
+        gradient = part.copy(gradient)
+        TensorArithmetic.add(gradient, elements, times: S(weightDecay))
       }
-      TensorArithmetic.scale(&buffers[0], by: S(alpha))
-      TensorArithmetic.addProduct(&buffers[0], gradient, gradient, times: S(1 - alpha))
-      var squares = buffers[0]
+      TensorArithmetic.scale(buffers[0], by: S(alpha))
+      TensorArithmetic.addProduct(buffers[0], gradient, gradient, times: S(1 - alpha))
+      buffers[0].copy(to: denominator)
       if centered {
         let last = buffers.count - 1
-        TensorArithmetic.interpolate(&buffers[last], gradient, weight: S(1 - alpha))
-        TensorArithmetic.addProduct(&squares, buffers[last], buffers[last], times: -1)
+        TensorArithmetic.interpolate(buffers[last], gradient, weight: S(1 - alpha))
+        TensorArithmetic.addProduct(denominator, buffers[last], buffers[last], times: -1)
       }
-      let denominator = TensorArithmetic.denominator(squares, divisor: 1, epsilon: S(epsilon))
+      TensorArithmetic.denominator(denominator, denominator, divisor: 1, epsilon: S(epsilon))
       if momentum > 0 {
-        TensorArithmetic.scale(&buffers[1], by: S(momentum))
-        TensorArithmetic.addQuotient(&buffers[1], gradient, denominator, times: 1)
-        TensorArithmetic.add(&elements, buffers[1], times: S(-learningRate))
+        TensorArithmetic.scale(buffers[1], by: S(momentum))
+        TensorArithmetic.addQuotient(buffers[1], gradient, denominator, times: 1)
+        TensorArithmetic.add(elements, buffers[1], times: S(-learningRate))
       } else {
-        TensorArithmetic.addQuotient(&elements, gradient, denominator, times: S(-learningRate))
+        TensorArithmetic.addQuotient(elements, gradient, denominator, times: S(-learningRate))
       }
     }
   }

@@ -57,25 +57,27 @@ public struct SGD<S: Scalar>: Optimizer {
     }
     let isFirst = memory.stepCount == 0
     let names = momentum == 0 ? [] : ["momentum_buffer"]
-    try memory.update(&groups, gradients, buffers: names) { elements, gradient, buffers in
-      var gradient = gradient
+    try memory.update(&groups, gradients, buffers: names) { part in
+      let (elements, buffers) = (part.elements, part.buffers)
+      var gradient = part.gradient
+      if weightDecay != 0 || nesterov { gradient = part.copy(gradient) }
       if weightDecay != 0 {
-        TensorArithmetic.add(&gradient, elements, times: S(weightDecay))
+        TensorArithmetic.add(gradient, elements, times: S(weightDecay))
       }
       if momentum != 0 {
         if isFirst {
-          buffers[0] = gradient
+          gradient.copy(to: buffers[0])
         } else {
-          TensorArithmetic.scale(&buffers[0], by: S(momentum))
-          TensorArithmetic.add(&buffers[0], gradient, times: S(1 - dampening))
+          TensorArithmetic.scale(buffers[0], by: S(momentum))
+          TensorArithmetic.add(buffers[0], gradient, times: S(1 - dampening))
         }
         if nesterov {
-          TensorArithmetic.add(&gradient, buffers[0], times: S(momentum))
+          TensorArithmetic.add(gradient, buffers[0], times: S(momentum))
         } else {
           gradient = buffers[0]
         }
       }
-      TensorArithmetic.add(&elements, gradient, times: S(-learningRate))
+      TensorArithmetic.add(elements, gradient, times: S(-learningRate))
     }
   }
 }
