@@ -15,14 +15,15 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
-    // Nouns, and the two system libraries, each behind one module.
-    .systemLibrary(
-      name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+    // Nouns, and the two system libraries, each behind one module; libhdf5 is loaded when it is needed.
+    .target(name: "CHDF5", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .systemLibrary(
       name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
-    .target(name: "Tensors"),
+    .target(name: "CChecksum", dependencies: ["CZlib"]),
+    .target(name: "CCasts"),
+    .target(name: "Tensors", dependencies: ["CCasts"]),
     // Bytes and mathematics never meet.
-    .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CZlib"]),
+    .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
     .target(name: "CKernels"),
     .target(name: "RNNEngine", dependencies: ["Tensors", "CKernels"]),
     // Meaning.

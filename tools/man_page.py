@@ -2,6 +2,7 @@
 """Prints a manual page from what a tool says about itself.
 
     TOOL --experimental-dump-help | tools/man_page.py > TOOL.1
+    TOOL WORD --experimental-dump-help | tools/man_page.py TOOL > TOOL-WORD.1
 """
 import json
 import sys
@@ -39,15 +40,17 @@ def paragraphs(discussion):
     return lines + ([".RE", ".fi"] if example else [])
 
 
-def page(command):
-    name = command["commandName"]
+def page(command, parent=None):
+    name = f"{parent}-{command['commandName']}" if parent else command["commandName"]
     arguments = [a for a in command.get("arguments", []) if a.get("shouldDisplay", True)]
     yield f'.TH "{name.upper()}" "1" "" "Recurrent" "Recurrent"'
     yield from (".SH NAME", f"{text(name)} \\- {text(command['abstract'].rstrip('.'))}")
     yield ".SH SYNOPSIS"
-    positional = "".join(f" [{a.get('valueName', 'value').upper()}...]" for a in arguments
-                         if a["kind"] == "positional" and a.get("isRepeating"))
-    for line in command.get("usage", "").splitlines() or [f"{name} [OPTIONS]{positional}"]:
+    positional = "".join(
+        f" [{word}]" if a.get("isOptional") else f" {word}" for a in arguments if a["kind"] == "positional"
+        for word in [a.get("valueName", "value").upper() + ("..." if a.get("isRepeating") else "")])
+    spoken = f"{parent} {command['commandName']}" if parent else name
+    for line in command.get("usage", "").splitlines() or [f"{spoken} [OPTIONS]{positional}"]:
         yield from (f".B {text(line.strip())}", ".br")
     yield ".SH DESCRIPTION"
     yield from paragraphs(command.get("discussion", ""))
@@ -59,6 +62,9 @@ def page(command):
         yield from (".TP", f"\\fB{status}\\fR", text(meaning))
     yield from (".SH ENVIRONMENT", ".TP", "\\fBNO_COLOR\\fR",
                 "Nothing is coloured when this is set; colours are for terminals only.")
+    other = parent or {"rnn-train": "rnn-train-sample"}.get(name)
+    if other:
+        yield from (".SH SEE ALSO", f"\\fB{text(other)}\\fR(1)")
 
 
 STATUS = [
@@ -71,4 +77,4 @@ STATUS = [
 ]
 
 if __name__ == "__main__":
-    print("\n".join(page(json.load(sys.stdin)["command"])))
+    print("\n".join(page(json.load(sys.stdin)["command"], *sys.argv[1:2])))

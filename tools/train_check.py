@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -47,8 +48,8 @@ def ok(what, *arguments):
     return result
 
 
-def refused(what, status, reason, *arguments):
-    result = train(*arguments)
+def refused(what, status, reason, *arguments, **options):
+    result = train(*arguments, **options)
     message = result.stderr.decode()
     check(what, result.returncode == status and f"error[{reason}]" in message, f"{result.returncode}: {message}")
 
@@ -183,6 +184,15 @@ def surface(work):
     refused("unknown flag", 64, "usage.arguments", text, model, "--hiden", 4)
     refused("steps and epochs", 64, "train.option", text, model, "--steps", 4, "--epochs", 4)
     refused("nothing to resume", 66, "file.missing", text, model, "--resume")
+    for hint, arguments in [
+        ("Did you mean lstm?", (text, model, "--cell", "ltsm")), ("Did you mean adam?", (text, model, "--optimizer", "adma")),
+        ("Did you mean cosine?", (text, model, "--schedule", "cosin")), ("Did you mean '--hidden'?", (text, model, "--hiden", 4)),
+        ("Did you mean rnn-train sample?", ("smaple", model)), (f"Did you mean {text}?", (text[:-1], model)),
+        ("leave --resume out", (text, model, "--resume")), ("with cat", ("/dev/null", model)), ("model.h5, say", (text, f"{work}/model")),
+        ("--greedy takes", ("sample", model, "--temperature", 0)),
+    ]:
+        message = train(*arguments).stderr.decode()
+        check(f"hint: {hint}", hint in message, message)
     check("refusals write nothing", not os.path.exists(model) and not os.path.exists(model + ".checkpoint"))
 
     result = ok("json", text, model, *small, "--json")
@@ -223,11 +233,58 @@ def surface(work):
     check("sample: the seed decides", draws[0] == draws[1] != draws[2])
     refused("sample: unknown character", 64, "train.unknown-character", "sample", model, "--prompt", "Ж")
     refused("sample: no vocabulary", 65, "train.vocabulary", "sample", ROOT / "fixtures/checkpoints/char-rnn.pt")
-    refused("sample: temperature", 64, "engine.sampling", "sample", model, "--temperature", 0)
+    refused("sample: temperature", 64, "engine.sampling", "sample", model, "--temperature=-1")
+    refused("sample: temperature 0", 64, "train.option", "sample", model, "--temperature", 0)
     refused("sample: contradiction", 64, "train.option", "sample", model, "--greedy", "--top-k", 3)
     refused("sample: no file", 66, "file.missing", "sample", f"{work}/none.h5")
     full = subprocess.run(f"'{TRAIN}' sample '{model}' > /dev/full", shell=True, capture_output=True)
     check("sample: full device", full.returncode == 74, str(full))
+
+
+def children(parent):
+    """The rnn-train processes that mpirun started."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, name, rest = re.fullmatch(r"(\d+) \((.*)\) (.*)", stat.read_text().strip()).groups()
+        except OSError:
+            continue  # it has ended
+        if name == "rnn-train" and int(rest.split()[1]) == parent:
+            found.append(int(number))
+    return sorted(found)
+
+
+def interrupted_together(work, environment):
+    """Ctrl-C reaches mpirun, which then ends its processes; or a signal reaches one of them: all save."""
+    mpirun = ["mpirun", "--oversubscribe", "-n", "2"]
+    plan = [*PLAN, "--batch", "4", "--quiet"]
+    whole = subprocess.run([*mpirun, TRAIN, TEXT, f"{work}/together.h5", *map(str, plan)], env=environment,
+                           capture_output=True, timeout=120)
+    check("together: train", whole.returncode == 0, whole.stderr.decode()[-300:])
+    for name in ("together by mpirun", "together by one"):
+        model, log = f"{work}/{name}.h5", pathlib.Path(f"{work}/{name}.jsonl")
+        command = [*mpirun, TRAIN, str(TEXT), model, *map(str, plan), "--log", str(log),
+                   "--checkpoint-every", "0"]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < 12):
+            time.sleep(0.005)
+        if name == "together by mpirun":
+            process.send_signal(signal.SIGINT)
+        else:
+            ranks = children(process.pid)
+            check(f"{name}: two processes", len(ranks) == 2, str(ranks))
+            os.kill(ranks[-1], signal.SIGINT)
+        _, message = process.communicate(timeout=120)
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        check(f"{name}: stops on the way", lines[-1]["event"] == "signal" and lines[-1]["step"] < 4 * 200, str(lines[-1]))
+        check(f"{name}: says how to go on", message.count(b"--resume") == 1 and b"Killed" not in message, message)
+        check(f"{name}: saved, and nothing else", not os.path.exists(model) and os.path.exists(model + ".checkpoint")
+              and not [f for f in os.listdir(work) if f.endswith(".tmp")], str(os.listdir(work)))
+        result = subprocess.run([*mpirun, TRAIN, TEXT, model, "--resume", "--quiet"], env=environment,
+                                capture_output=True, timeout=120)
+        check(f"{name}: goes on", result.returncode == 0, result.stderr.decode()[-300:])
+        check(f"{name}: ends in the same bytes", pathlib.Path(model).read_bytes() ==
+              pathlib.Path(f"{work}/together.h5").read_bytes())
 
 
 def processes(work):
@@ -239,6 +296,9 @@ def processes(work):
     ok("one process", TEXT, f"{work}/one.npz", *plan, "--batch", 6)
     one = np.load(f"{work}/one.npz")
     allowed = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    refused("processes without mpirun", 69, "train.mpi", TEXT, f"{work}/none.npz",
+            env={k: v for k, v in os.environ.items() if not k.startswith("PMIX")} | {"OMPI_COMM_WORLD_SIZE": "2"})
+    interrupted_together(work, allowed)
     for number in (2, 3):
         model = f"{work}/{number}.npz"
         command = ["mpirun", "--oversubscribe", "-n", str(number), TRAIN, str(TEXT), model, *map(str, plan)]

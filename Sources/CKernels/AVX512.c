@@ -1,6 +1,7 @@
 // The kernels for AVX512.
 #include "CKernels.h"
 #include "Constants.h"
+#include "Layouts.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

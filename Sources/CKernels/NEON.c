@@ -1,6 +1,7 @@
 // The kernels for NEON.
 #include "CKernels.h"
 #include "Constants.h"
+#include "Layouts.h"
 
 #if defined(__aarch64__)
 

@@ -1,6 +1,7 @@
 // The kernels for SSE2.
 #include "CKernels.h"
 #include "Constants.h"
+#include "Layouts.h"
 
 #if defined(__x86_64__)
 

@@ -1,5 +1,3 @@
-import Dispatch
-
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Musl)
@@ -9,12 +7,20 @@ import Dispatch
 #endif
 
 /// The results of `work` for 0..<count in order, of which at most `jobs` run at the same time.
+///
+/// With threads of our own: the library of queues takes longer to load than a small file to convert.
 public func inParallel<Result: Sendable>(
   _ count: Int, jobs: Int, _ work: @Sendable (Int) -> Result
 ) -> [Result] {
   let board = Board<Result>(count: count)
-  DispatchQueue.concurrentPerform(iterations: min(count, max(1, jobs))) { _ in
-    while let index = board.next() { board.finish(index, work(index)) }
+  withoutActuallyEscaping(work) { work in
+    let thread = WorkerThread {
+      while let index = board.next() { board.finish(index, work(index)) }
+    }
+    // This thread is one of them; where the system gives no more, it does the work alone.
+    let others = (1..<max(1, min(count, jobs))).compactMap { _ in thread.start() }
+    thread.body()
+    for other in others { pthread_join(other, nil) }
   }
   return board.results
 }
@@ -22,23 +28,48 @@ public func inParallel<Result: Sendable>(
 /// The processors that are online.
 public func processorCount() -> Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+private final class WorkerThread: Sendable {
+  let body: @Sendable () -> Void
+
+  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+
+  /// Runs the body on another thread; the caller joins it and keeps this object until then.
+  func start() -> pthread_t? {
+    let context = Unmanaged.passUnretained(self).toOpaque()
+    #if canImport(Darwin)
+      var thread: pthread_t?
+      let status = pthread_create(&thread, nil, { run($0) }, context)
+    #else
+      var thread = pthread_t()
+      let status = pthread_create(&thread, nil, { run($0) }, context)
+    #endif
+    return status == 0 ? thread : nil
+  }
+}
+
+private func run(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let context else { return nil }
+  Unmanaged<WorkerThread>.fromOpaque(context).takeUnretainedValue().body()
+  return nil
+}
+
 private final class Board<Result: Sendable>: @unchecked Sendable {
-  // Guarded by the serial queue.
-  private let guardian = DispatchQueue(label: "results")
+  private let lock = Lock()
+  // Guarded by the lock.
   private var position = 0
   private var slots: [Result?]
 
   init(count: Int) { slots = Array(repeating: nil, count: count) }
 
   func next() -> Int? {
-    guardian.sync {
+    lock.withLock {
       guard position < slots.count else { return nil }
       defer { position += 1 }
       return position
     }
   }
 
-  func finish(_ index: Int, _ result: Result) { guardian.sync { slots[index] = result } }
+  func finish(_ index: Int, _ result: Result) { lock.withLock { slots[index] = result } }
 
-  var results: [Result] { guardian.sync { slots.compactMap { $0 } } }
+  var results: [Result] { lock.withLock { slots.compactMap { $0 } } }
 }

@@ -64,6 +64,7 @@ extension Tool {
   }
 
   private static func report(_ error: RecurrentError, json: Bool) {
+    let error = error.namingNeighbour
     if json {
       Output.write(JSON.object([.init(key: "error", value: error.json)]).serialized() + "\n")
     }

@@ -60,6 +60,8 @@ enum Stylesheet {
     figcaption{color:var(--muted);font-size:.85rem;padding:.25rem 0}
     a{color:var(--one)}a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid var(--two);outline-offset:2px}
     summary{cursor:pointer;font-weight:600}
+    @media(max-width:40rem){main{padding:.5rem}section{padding:.5rem}th,td{padding:.3rem .4rem}\
+    tbody th{min-width:8.5rem}td.long{min-width:12rem}}
 
     """
 }

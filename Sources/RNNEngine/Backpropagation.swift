@@ -37,14 +37,18 @@ extension RNN {
     var dStates = try sequence.states(
       gradHN, gradCN, names: ("gradient of hN", "gradient of cN"))
     let dOutput = try dOutputRows(gradOutput, sequence)
-    var parameters = Parameters<S>(zeros: configuration.parameterShapes)
+    // The matrices are those of the layers, which a sweep fills.
+    let isFirst = checkpoints == nil && sequence.schedule.rows > 0
+    var parameters = Parameters<S>(
+      zeros: configuration.parameterShapes, leavesMatrices: isFirst)
     let dInput =
       if let checkpoints {
         try stack.backward(
           checkpoints, sequence.schedule, dOutput: dOutput, &dStates, &parameters)
       } else {
         try stack.backward(
-          &layers, sequence.schedule, initial: initial, dOutput: dOutput, &dStates, &parameters)
+          &layers, sequence.schedule, initial: initial, dOutput: dOutput, &dStates, &parameters,
+          isFirst: isFirst)
       }
     return gradients(parameters, dInput, dStates, sequence)
   }

@@ -4,10 +4,11 @@ extension Stack {
   /// Adds the gradients of the weights to `gradients`, and returns that of the input rows.
   ///
   /// `dStates` holds the gradients of the final states before, of the initial ones after. A sequence cut
-  /// into pieces gives the same bits, if the pieces follow each other from the last to the first.
+  /// into pieces gives the same bits, if the pieces follow each other from the last to the first. With
+  /// `isFirst` nothing was in the gradients of the recurrent matrices.
   func backward(
     _ tapes: inout [LayerTape<S>], _ schedule: Schedule, initial: States<S>, dOutput: [S],
-    _ dStates: inout States<S>, _ gradients: inout Parameters<S>
+    _ dStates: inout States<S>, _ gradients: inout Parameters<S>, isFirst: Bool = false
   ) throws -> [S] {
     var dOutput = dOutput
     for layer in tapes.indices.reversed() {
@@ -21,7 +22,7 @@ extension Stack {
         gradients.update(names.bias) { $0 = dBias }
       }
       var dInput = try backwardLayer(
-        layer, &tapes[layer], schedule, initial, dOutput, &dStates, &gradients)
+        layer, &tapes[layer], schedule, initial, dOutput, &dStates, &gradients, isFirst: isFirst)
       if configuration.addsInput(of: layer) { add(dOutput, to: &dInput) }
       dOutput = dInput
     }
@@ -30,7 +31,7 @@ extension Stack {
 
   private func backwardLayer(
     _ layer: Int, _ tape: inout LayerTape<S>, _ schedule: Schedule, _ initial: States<S>,
-    _ dOutput: [S], _ dStates: inout States<S>, _ gradients: inout Parameters<S>
+    _ dOutput: [S], _ dStates: inout States<S>, _ gradients: inout Parameters<S>, isFirst: Bool
   ) throws -> [S] {
     let inputSize = configuration.layerInputSize(layer)
     let rows = schedule.rows
@@ -41,7 +42,7 @@ extension Stack {
       let dTrace = gradientRoom(sweep, &tape.traces[direction])
       try backwardSweep(
         sweep, layer, direction, tape, initial, dOutput, trace: tape.traces[direction],
-        dTrace: dTrace, dInput: &dInput, &dStates, &gradients)
+        dTrace: dTrace, dInput: &dInput, &dStates, &gradients, isFirst: isFirst)
     }
     return dInput
   }
@@ -50,7 +51,7 @@ extension Stack {
   private func backwardSweep(
     _ sweep: Sweep, _ layer: Int, _ direction: Int, _ tape: LayerTape<S>, _ initial: States<S>,
     _ dOutput: [S], trace: Room<S>?, dTrace: Room<S>, dInput: inout [S],
-    _ dStates: inout States<S>, _ gradients: inout Parameters<S>
+    _ dStates: inout States<S>, _ gradients: inout Parameters<S>, isFirst: Bool
   ) throws {
     let (schedule, rows) = (sweep.schedule, sweep.schedule.rows)
     let (width, hidden) = (sweep.traceWidth, sweep.hiddenSize)
@@ -83,12 +84,16 @@ extension Stack {
     kernels.addInputGradient(
       dTrace.elements, inputBlock, weight: weights.input, inputSize: inputSize, into: &dInput,
       isFirst: direction == 0)
-    gradients.update(names.inputWeight) {
-      $0 = sweep.layout.toBlocks($0, gateCount: hidden * inputSize)
-      kernels.addWeightGradient(
-        dTrace.elements, inputBlock, input: tape.input,
-        Block(rows: rows, columns: inputSize), into: &$0)
-      $0 = sweep.layout.toStored($0, gateCount: hidden * inputSize)
+    gradients.update(names.inputWeight) { gradient in
+      gradient.withUnsafeMutableBufferPointer {
+        guard let base = $0.baseAddress else { return }
+        for run in sweep.layout.inputRuns {
+          kernels.addWeightGradient(
+            dTrace.elements, sweep.block(run.block, gates: run.gates.count), input: tape.input,
+            Block(rows: rows, columns: inputSize),
+            into: base + run.gates.lowerBound * hidden * inputSize, isFirst: isFirst)
+        }
+      }
     }
     gradients.update(names.hiddenWeight) { gradient in
       gradient.withUnsafeMutableBufferPointer {
@@ -98,29 +103,38 @@ extension Stack {
           guard let operand = phase.operand, let trace else {
             sweep.addStateGradient(
               kernels, dTrace.elements, phase, output: tape.output, initial: initial.h,
-              into: into)
+              into: into, isFirst: isFirst)
             continue
           }
           kernels.addWeightGradient(
-            dTrace.elements, sweep.block(of: phase), input: trace.elements,
+            dTrace.elements, sweep.block(phase.block, gates: phase.gates.count),
+            input: trace.elements,
             Block(
               offset: operand * hidden, rows: rows, columns: sweep.stateSize, stride: width),
-            into: into)
+            into: into, isFirst: isFirst)
         }
       }
     }
     if configuration.bias {
-      gradients.update(names.inputBias) {
-        $0 = sweep.layout.toBlocks($0, gateCount: hidden)
-        kernels.addBiasGradient(dTrace.elements, inputBlock, into: &$0)
-        $0 = sweep.layout.toStored($0, gateCount: hidden)
+      gradients.update(names.inputBias) { gradient in
+        gradient.withUnsafeMutableBufferPointer {
+          guard let base = $0.baseAddress else { return }
+          for run in sweep.layout.inputRuns {
+            kernels.addBiasGradient(
+              dTrace.elements, sweep.block(run.block, gates: run.gates.count),
+              into: base + run.gates.lowerBound * hidden)
+          }
+        }
       }
+      // Where both biases stand in the same sums, so do their gradients.
+      let common = sweep.layout.addsBiases ? gradients[names.inputBias]?.elements : nil
       gradients.update(names.hiddenBias) { gradient in
         gradient.withUnsafeMutableBufferPointer {
           guard let base = $0.baseAddress else { return }
+          if let common { return base.update(from: common, count: $0.count) }
           for phase in sweep.layout.phases {
             kernels.addBiasGradient(
-              dTrace.elements, sweep.block(of: phase),
+              dTrace.elements, sweep.block(phase.block, gates: phase.gates.count),
               into: base + phase.gates.lowerBound * hidden)
           }
         }
@@ -132,7 +146,7 @@ extension Stack {
           dProjected.elements, Block(rows: rows, columns: sweep.stateSize),
           input: dTrace.elements,
           Block(offset: LSTMStep.memory * hidden, rows: rows, columns: hidden, stride: width),
-          into: &$0)
+          into: &$0, isFirst: isFirst)
       }
     }
   }
@@ -156,31 +170,35 @@ extension Sweep {
   /// The gradient of a phase's rows of W_hh that were multiplied by the state before each step.
   fileprivate func addStateGradient<S: Scalar>(
     _ kernels: any RecurrentKernels<S>, _ dTrace: UnsafePointer<S>, _ phase: RecurrentPhase,
-    output: UnsafePointer<S>, initial: UnsafePointer<S>, into gradient: UnsafeMutablePointer<S>
+    output: UnsafePointer<S>, initial: UnsafePointer<S>, into gradient: UnsafeMutablePointer<S>,
+    isFirst: Bool
   ) {
     let batch = schedule.count(0)
     guard schedule.rows == schedule.steps * batch, schedule.rows > 256 else {
       let previous = statesBeforeSteps(output: output, initial: initial)
       kernels.addWeightGradient(
-        dTrace, block(of: phase), input: previous.elements,
-        Block(rows: schedule.rows, columns: stateSize), into: gradient)
+        dTrace, block(phase.block, gates: phase.gates.count), input: previous.elements,
+        Block(rows: schedule.rows, columns: stateSize), into: gradient, isFirst: isFirst)
       return
     }
     // Dense: the output itself, moved by one step; and the initial state, which is before the first step
     // of the sweep. The last row first.
-    func add(_ rows: Range<Int>, _ input: UnsafePointer<S>, offset: Int, stride: Int) {
-      var block = block(of: phase, rows: rows.count)
+    func add(
+      _ rows: Range<Int>, _ input: UnsafePointer<S>, offset: Int, stride: Int, isFirst: Bool = false
+    ) {
+      var block = block(phase.block, gates: phase.gates.count, rows: rows.count)
       block.offset += rows.lowerBound * traceWidth
       kernels.addWeightGradient(
         dTrace, block, input: input,
-        Block(offset: offset, rows: rows.count, columns: stateSize, stride: stride), into: gradient)
+        Block(offset: offset, rows: rows.count, columns: stateSize, stride: stride), into: gradient,
+        isFirst: isFirst)
     }
     let (all, rest) = (schedule.rows, schedule.rows - batch)
     if reversed {
-      add(rest..<all, initial, offset: stateOffset, stride: stateSize)
+      add(rest..<all, initial, offset: stateOffset, stride: stateSize, isFirst: isFirst)
       add(0..<rest, output, offset: outputOffset + batch * outputStride, stride: outputStride)
     } else {
-      add(batch..<all, output, offset: outputOffset, stride: outputStride)
+      add(batch..<all, output, offset: outputOffset, stride: outputStride, isFirst: isFirst)
       add(0..<batch, initial, offset: stateOffset, stride: stateSize)
     }
   }
@@ -205,10 +223,10 @@ extension Sweep {
     return result
   }
 
-  /// The gradient of a phase's product within the gradient of the trace.
-  fileprivate func block(of phase: RecurrentPhase, rows: Int? = nil) -> Block {
+  /// Some neighbouring blocks of the gradient of the trace.
+  fileprivate func block(_ first: Int, gates: Int, rows: Int? = nil) -> Block {
     Block(
-      offset: phase.block * hiddenSize, rows: rows ?? schedule.rows,
-      columns: phase.gates.count * hiddenSize, stride: traceWidth)
+      offset: first * hiddenSize, rows: rows ?? schedule.rows, columns: gates * hiddenSize,
+      stride: traceWidth)
   }
 }

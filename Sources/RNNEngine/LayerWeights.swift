@@ -146,15 +146,16 @@ extension CellLayout {
     return result
   }
 
-  /// Undoes `toBlocks`.
-  func toStored<S>(_ blocks: [S], gateCount: Int) -> [S] {
-    if isStoredOrder { return blocks }
-    var result = blocks
+  /// Neighbouring blocks whose gates are neighbours in the stored order too.
+  var inputRuns: [(block: Int, gates: Range<Int>)] {
+    var runs: [(block: Int, gates: Range<Int>)] = []
     for (block, gate) in inputGates.enumerated() {
-      result.replaceSubrange(
-        gate * gateCount..<(gate + 1) * gateCount,
-        with: blocks[block * gateCount..<(block + 1) * gateCount])
+      if let last = runs.last, last.gates.upperBound == gate {
+        runs[runs.count - 1].gates = last.gates.lowerBound..<gate + 1
+      } else {
+        runs.append((block, gate..<gate + 1))
+      }
     }
-    return result
+    return runs
   }
 }

@@ -30,9 +30,14 @@ public struct Parameters<S: Scalar>: Sendable {
     }
   }
 
-  /// Arrays of zeros of those shapes.
-  init(zeros shapes: [(name: String, shape: [Int])]) {
-    entries = shapes.map { ($0.name, NDArray(zeros: $0.shape)) }
+  /// Arrays of zeros of those shapes; matrices may be left for kernels to fill.
+  init(zeros shapes: [(name: String, shape: [Int])], leavesMatrices: Bool = false) {
+    entries = shapes.map { name, shape in
+      let array: NDArray<S> =
+        leavesMatrices && shape.count == 2
+        ? NDArray(trusted: shape, .unfilled(shape[0] * shape[1])) : NDArray(zeros: shape)
+      return (name, array)
+    }
   }
 
   /// The array of that name, which a checked collection has.

@@ -131,7 +131,14 @@ public struct RecurrentConfiguration: Sendable, Equatable {
 struct ParameterNames {
   let inputWeight, hiddenWeight, inputBias, hiddenBias, projection: String
 
+  // The usual ones once: a call with few steps would spend its time on them.
+  private static let first = (0..<8).map { ParameterNames(layer: $0 / 2, newFor: $0 % 2) }
+
   init(layer: Int, direction: Int) {
+    self = layer < 4 ? Self.first[layer * 2 + direction] : Self(layer: layer, newFor: direction)
+  }
+
+  private init(layer: Int, newFor direction: Int) {
     let suffix = "_l\(layer)" + (direction == 0 ? "" : "_reverse")
     inputWeight = "weight_ih" + suffix
     hiddenWeight = "weight_hh" + suffix

@@ -176,12 +176,8 @@ public final class ModelStream<S: Scalar> {
       let count = batch * sweep.stateSize
       let next = nextStates.elements + index * count
       if sweep.hasProjection { next.update(repeating: 0, count: count) }
-      kernels.project(
-        input.elements, Block(rows: batch, columns: layer.inputSize), weight: weights.input,
-        bias: weights.bias, width: sweep.inputWidth, into: trace.elements,
-        stride: sweep.traceWidth, backwards: stepCount & 1 == 1)
-      kernels.sweepForward(
-        sweep, steps: 0..<1,
+      kernels.step(
+        sweep, input.elements, Block(rows: batch, columns: layer.inputSize), weights: weights,
         ForwardBuffers(
           trace: trace.elements, hidden: weights.hidden, projection: weights.projection,
           initialState: states.elements, cells: cells.elements,

@@ -72,6 +72,10 @@ public final class BlockCache: @unchecked Sendable {
         .resources, "memory.block", found: String(cString: strerror(errno)),
         expected: "\(range.count) bytes of memory")
     }
+    #if os(Linux)
+      // Large pages: thousands of page faults per block take as long as the work.
+      madvise(pages, range.count, MADV_HUGEPAGE)
+    #endif
     let fresh = UnsafeMutableRawBufferPointer(start: pages, count: range.count)
     (block, start) = (fresh, range.lowerBound)
     do {

@@ -9,9 +9,18 @@ public protocol ByteSource: Sendable {
   ///
   /// `offset + buffer.count` must not exceed `count`.
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
+
+  /// Lets the system append bytes to an open file that never pass through this process, and returns how
+  /// many of them, from the beginning of `range`, it took.
+  ///
+  /// The others must be read and written, and what hinders the system is found there.
+  func copy(_ range: Range<Int>, to descriptor: Int32) -> Int
 }
 
 extension ByteSource {
+  /// The system knows nothing about these bytes.
+  public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int { 0 }
+
   /// Reads a range into memory.
   public func read(_ range: Range<Int>) throws -> [UInt8] {
     guard range.lowerBound >= 0, range.upperBound <= count else {
@@ -28,9 +37,10 @@ extension ByteSource {
   /// Reads everything into memory.
   public func readAll() throws -> [UInt8] { try read(0..<count) }
 
-  /// Calls `body` with consecutive pieces of at most `size` bytes, so that memory stays bounded.
+  /// Calls `body` with consecutive pieces of at most `size` bytes, so that memory stays bounded; such
+  /// a piece is still in the processor's cache when it is used.
   public func forEachChunk(
-    of size: Int = 1 << 20, _ body: (UnsafeRawBufferPointer) throws -> Void
+    of size: Int = 1 << 18, _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: max(1, min(size, count)), alignment: 64)
@@ -90,6 +100,11 @@ public struct WindowSource: ByteSource {
   /// Reads through to the base.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     try base.read(at: self.offset + offset, into: buffer)
+  }
+
+  /// Passes the range on to the base.
+  public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
+    base.copy(offset + range.lowerBound..<offset + range.upperBound, to: descriptor)
   }
 }
 

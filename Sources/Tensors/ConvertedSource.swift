@@ -1,3 +1,5 @@
+import CCasts
+
 /// The elements of another source in another floating-point type, rounded when they are read.
 ///
 /// Nothing is kept: memory does not grow with the tensor.
@@ -75,49 +77,99 @@ struct Rounding: Sendable {
   /// Converts whole elements; `new` has room for all of them, and both are aligned.
   func convert(_ old: UnsafeRawBufferPointer, into new: UnsafeMutableRawBufferPointer) {
     switch (from, to) {
-    case (.f32, .bf16):
-      map(old, new, UInt32.self, UInt16.self) { bits in
-        guard bits & 0x7FFF_FFFF <= 0x7F80_0000 else { return nil }
-        return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
-      }
     case (.f64, .f32):
-      map(old, new, UInt64.self, UInt32.self) { bits in
-        let value = Double(bitPattern: bits)
-        return value.isNaN ? nil : Float(value).bitPattern
-      }
+      run(old, new, Double.self, Float.self, UInt64.self, UInt32.self, casts_f64_to_f32)
     case (.f32, .f64):
-      map(old, new, UInt32.self, UInt64.self) { bits in
-        let value = Float(bitPattern: bits)
-        return value.isNaN ? nil : Double(value).bitPattern
-      }
-    case (.bf16, .f32): map(old, new, UInt16.self, UInt32.self) { UInt32($0) << 16 }
-    case (.f64, _): map(old, new, UInt64.self, UInt16.self) { _ in nil }
-    case (.f32, _): map(old, new, UInt32.self, UInt16.self) { _ in nil }
-    case (_, .f64): map(old, new, UInt16.self, UInt64.self) { _ in nil }
-    case (_, .f32): map(old, new, UInt16.self, UInt32.self) { _ in nil }
-    default: map(old, new, UInt16.self, UInt16.self) { _ in nil }
+      run(old, new, Float.self, Double.self, UInt32.self, UInt64.self, casts_f32_to_f64)
+    case (.f32, .bf16):
+      run(old, new, UInt32.self, UInt16.self, UInt32.self, UInt16.self, casts_f32_to_bf16)
+    case (.bf16, .f32):
+      run(old, new, UInt16.self, UInt32.self, UInt16.self, UInt32.self, casts_bf16_to_f32)
+    case (.f32, .f16):
+      run(old, new, Float.self, UInt16.self, UInt32.self, UInt16.self, casts_f32_to_f16)
+    case (.f16, .f32):
+      run(old, new, UInt16.self, Float.self, UInt16.self, UInt32.self, casts_f16_to_f32)
+    case (.f64, _): map(old, new, UInt64.self, UInt16.self)
+    case (_, .f64): map(old, new, UInt16.self, UInt64.self)
+    default: map(old, new, UInt16.self, UInt16.self)
     }
   }
 
-  /// The result of one element as a binary64 pattern, and the element as one.
-  func round(_ pattern: UInt64) -> (old: UInt64, new: UInt64) {
-    let old = source.widened(pattern)
-    return (old, target.widened(target.narrowed(old)))
+  /// Converts with the processor up to the first NaN, 64 elements around it the long way, and so on.
+  private func run<From, To, Old, New>(
+    _ old: UnsafeRawBufferPointer, _ new: UnsafeMutableRawBufferPointer, _: From.Type, _: To.Type,
+    _: Old.Type, _: New.Type, _ cast: (UnsafePointer<From>, UnsafeMutablePointer<To>, Int) -> Int
+  ) where Old: FixedWidthInteger & UnsignedInteger, New: FixedWidthInteger {
+    let count = old.count / MemoryLayout<Old>.size
+    var done = 0
+    while done < count {
+      let input = UnsafeRawBufferPointer(rebasing: old[(done * MemoryLayout<Old>.size)...])
+      let output = UnsafeMutableRawBufferPointer(rebasing: new[(done * MemoryLayout<New>.size)...])
+      var fast = 0
+      #if _endian(little)
+        if let start = input.bindMemory(to: From.self).baseAddress,
+          let target = output.bindMemory(to: To.self).baseAddress
+        {
+          fast = cast(start, target, count - done)
+        }
+      #endif
+      let slow = fast..<min(count - done, fast + 64)
+      map(
+        UnsafeRawBufferPointer(
+          rebasing: input[
+            slow.lowerBound * MemoryLayout<Old>.size..<slow.upperBound * MemoryLayout<Old>.size]),
+        UnsafeMutableRawBufferPointer(
+          rebasing: output[(slow.lowerBound * MemoryLayout<New>.size)...]), Old.self, New.self)
+      done += slow.upperBound
+    }
   }
 
-  @inline(__always)
   private func map<Old: FixedWidthInteger & UnsignedInteger, New: FixedWidthInteger>(
-    _ old: UnsafeRawBufferPointer, _ new: UnsafeMutableRawBufferPointer, _: Old.Type, _: New.Type,
-    fast: (Old) -> New?
+    _ old: UnsafeRawBufferPointer, _ new: UnsafeMutableRawBufferPointer, _: Old.Type, _: New.Type
   ) {
     let (input, output) = (old.bindMemory(to: Old.self), new.bindMemory(to: New.self))
     for index in input.indices {
-      let bits = Old(littleEndian: input[index])
-      let result =
-        fast(bits)
-        ?? New(
-          truncatingIfNeeded: target.narrowed(source.widened(UInt64(truncatingIfNeeded: bits))))
-      output[index] = result.littleEndian
+      let bits = UInt64(truncatingIfNeeded: Old(littleEndian: input[index]))
+      output[index] = New(truncatingIfNeeded: target.narrowed(source.widened(bits))).littleEndian
     }
+  }
+}
+
+/// Short runs of elements as binary64, which holds every number of the floating-point types.
+final class Widening {
+  private let dtype: DType
+  private let steps: [Rounding]
+  private let buffers: [UnsafeMutableRawBufferPointer]
+  /// The most elements of a run.
+  private static let capacity = 4096
+
+  /// Throws `tensor.not-floating` for integers and `bool`.
+  init(from dtype: DType) throws {
+    self.dtype = dtype
+    // The processor knows the way by binary32.
+    let stops: [DType] =
+      switch dtype {
+      case .f64: [.f64]
+      case .f32: [.f32, .f64]
+      default: [dtype, .f32, .f64]
+      }
+    steps = try zip(stops, stops.dropFirst()).map { try Rounding(from: $0, to: $1) }
+    buffers = steps.map { _ in
+      UnsafeMutableRawBufferPointer.allocate(byteCount: 8 * Self.capacity, alignment: 64)
+    }
+  }
+
+  deinit { for buffer in buffers { buffer.deallocate() } }
+
+  /// At most 4096 elements; the result is overwritten by the next call.
+  func doubles(_ bytes: UnsafeRawBufferPointer) -> UnsafeBufferPointer<Double> {
+    let count = bytes.count / dtype.byteCount
+    var current = bytes
+    for (index, (step, buffer)) in zip(steps, buffers).enumerated() {
+      step.convert(current, into: buffer)
+      let width = index == steps.count - 1 ? 8 : 4
+      current = UnsafeRawBufferPointer(rebasing: buffer[..<(count * width)])
+    }
+    return current.bindMemory(to: Double.self)
   }
 }

@@ -89,6 +89,16 @@ public final class InputFile: ByteSource {
     }
   }
 
+  /// Copies inside the kernel, from page to page.
+  public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
+    #if canImport(Glibc)
+      var position = off_t(range.lowerBound)
+      return max(0, sendfile(descriptor, self.descriptor, &position, range.count))
+    #else
+      return 0
+    #endif
+  }
+
   private static func changed(_ path: String) -> RecurrentError {
     RecurrentError(
       .inputChanged, "file.changed", file: path, found: "the file changed while it was read",

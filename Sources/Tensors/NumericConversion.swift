@@ -1,3 +1,5 @@
+import CCasts
+
 /// What a conversion between floating-point types changed.
 public struct ConversionLoss: Sendable, Equatable {
   /// Finite numbers that became infinite.
@@ -21,7 +23,27 @@ public struct ConversionLoss: Sendable, Equatable {
   /// Whether every element kept its value.
   public var isExact: Bool { inexact == 0 && changedNaNs == 0 }
 
-  fileprivate mutating func record(old: UInt64, new: UInt64, at index: Int) {
+  /// Compares two runs of numbers, the first of them the element at `index`.
+  fileprivate mutating func record(
+    before: UnsafeBufferPointer<Double>, after: UnsafeBufferPointer<Double>, at index: Int
+  ) {
+    guard let old = before.baseAddress, let new = after.baseAddress else { return }
+    var done = 0
+    while done < before.count {
+      var (changed, vanished) = (0, 0)
+      done += casts_count_changes(
+        old + done, new + done, before.count - done, largestRelativeChange, &changed, &vanished)
+      inexact += changed
+      underflows += vanished
+      for position in done..<min(before.count, done + 64) {
+        let (one, other) = (old[position].bitPattern, new[position].bitPattern)
+        if one != other { record(old: one, new: other, at: index + position) }
+      }
+      done = min(before.count, done + 64)
+    }
+  }
+
+  private mutating func record(old: UInt64, new: UInt64, at index: Int) {
     let (before, after) = (Double(bitPattern: old), Double(bitPattern: new))
     if before.isNaN {
       changedNaNs += 1
@@ -50,17 +72,32 @@ extension Tensor {
   public func converted(to target: DType) throws -> (Tensor, ConversionLoss) {
     let rounding = try Rounding(from: dtype, to: target)
     if dtype == target { return (self, ConversionLoss()) }
-    var loss = ConversionLoss()
     // Widening changes no number, and every NaN fits.
-    if !target.holds(dtype) {
-      var index = 0
-      try forEachPattern { pattern in
-        let (old, new) = rounding.round(pattern)
-        if new != old { loss.record(old: old, new: new, at: index) }
-        index += 1
+    let loss = try target.holds(dtype) ? ConversionLoss() : loss(of: rounding, to: target)
+    return (try rounded(to: target), loss)
+  }
+
+  /// Compares every element with its rounded self, both as binary64.
+  private func loss(of rounding: Rounding, to target: DType) throws -> ConversionLoss {
+    var loss = ConversionLoss()
+    let (before, after) = try (Widening(from: dtype), Widening(from: target))
+    // What stays in the processor's cache.
+    let count = 4096
+    let rounded = UnsafeMutableRawBufferPointer.allocate(byteCount: 8 * count, alignment: 64)
+    defer { rounded.deallocate() }
+    var index = 0
+    try source.forEachChunk { piece in
+      for start in stride(from: 0, to: piece.count, by: count * dtype.byteCount) {
+        let end = min(piece.count, start + count * dtype.byteCount)
+        let old = UnsafeRawBufferPointer(rebasing: piece[start..<end])
+        let elements = old.count / dtype.byteCount
+        rounding.convert(old, into: rounded)
+        let new = UnsafeRawBufferPointer(rebasing: rounded[..<(elements * target.byteCount)])
+        loss.record(before: before.doubles(old), after: after.doubles(new), at: index)
+        index += elements
       }
     }
-    return (try rounded(to: target), loss)
+    return loss
   }
 
   /// The same as ``converted(to:)`` without the pass that finds what is lost.

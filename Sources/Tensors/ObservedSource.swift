@@ -9,6 +9,12 @@ struct ObservedSource: ByteSource {
     try base.read(at: offset, into: buffer)
     onRead(offset..<offset + buffer.count)
   }
+
+  func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
+    let count = base.copy(range, to: descriptor)
+    if count > 0 { onRead(range.lowerBound..<range.lowerBound + count) }
+    return count
+  }
 }
 
 extension StateDict {

@@ -1,3 +1,11 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
 /// An array of a file: an element type known at run time, a shape, and bytes that are row-major,
 /// contiguous and little-endian.
 ///
@@ -45,13 +53,20 @@ public struct Tensor: Sendable {
   /// Whether dtype, shape and every byte agree; reads both in pieces.
   public func isIdentical(to other: Tensor) throws -> Bool {
     guard dtype == other.dtype, shape == other.shape else { return false }
-    let size = 1 << 20
     var offset = 0
-    while offset < byteCount {
-      let range = offset..<min(byteCount, offset + size)
-      guard try source.read(range) == other.source.read(range) else { return false }
-      offset = range.upperBound
+    var isIdentical = true
+    let size = max(1, min(byteCount, 1 << 18))
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
+    defer { buffer.deallocate() }
+    try source.forEachChunk(of: size) { piece in
+      guard isIdentical, let bytes = piece.baseAddress, let others = buffer.baseAddress else {
+        return
+      }
+      try other.source.read(
+        at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count]))
+      isIdentical = memcmp(bytes, others, piece.count) == 0
+      offset += piece.count
     }
-    return true
+    return isIdentical
   }
 }

@@ -101,6 +101,8 @@ extension TrainingPlan {
     public let text: (TrainingPlan) -> String
     /// What is allowed.
     public let allowed: String
+    /// The words to choose from; empty for numbers.
+    var words: [String] = []
     let set: (inout TrainingPlan, String) -> Bool
 
     static func number(
@@ -134,7 +136,8 @@ extension TrainingPlan {
     ) -> Field {
       Field(
         name: name, text: { $0[keyPath: path].rawValue },
-        allowed: "one of " + values.map(\.rawValue).joined(separator: ", ")
+        allowed: "one of " + values.map(\.rawValue).joined(separator: ", "),
+        words: values.map(\.rawValue)
       ) { plan, text in
         guard let value = values.first(where: { $0.rawValue == text }) else { return false }
         plan[keyPath: path] = value
@@ -188,7 +191,8 @@ extension TrainingPlan {
     }
     guard field.set(&self, text) else {
       throw RecurrentError(
-        .usage, "train.option", at: "--\(name)", found: "\"\(text)\"", expected: field.allowed)
+        .usage, "train.option", at: "--\(name)", found: "\"\(text)\"", expected: field.allowed,
+        hint: nearest(to: text, among: field.words).map { "Did you mean \($0)?" })
     }
   }
 

@@ -1,12 +1,23 @@
+import Tensors
+
 /// Where a writer puts its bytes, in order.
 public protocol ByteSink: AnyObject {
   /// Appends bytes; throws with kind `.inputOutput` when the system refuses them.
   func write(_ bytes: UnsafeRawBufferPointer) throws
+
+  /// Appends everything that a source holds; throws what either of them throws.
+  func write(_ source: any ByteSource) throws
+
+  /// Puts other bytes in the place of some that were written, at `offset` from the first of all.
+  func replace(at offset: Int, with bytes: [UInt8]) throws
 }
 
 extension ByteSink {
   /// Appends bytes in memory.
   public func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
+
+  /// Appends a source piece by piece.
+  public func write(_ source: any ByteSource) throws { try source.forEachChunk { try write($0) } }
 }
 
 /// Collects bytes in memory.
@@ -20,5 +31,10 @@ public final class MemorySink: ByteSink {
   /// Appends bytes.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     self.bytes.append(contentsOf: bytes)
+  }
+
+  /// Overwrites bytes, which must be there.
+  public func replace(at offset: Int, with bytes: [UInt8]) throws {
+    self.bytes.replaceSubrange(offset..<offset + bytes.count, with: bytes)
   }
 }

@@ -1,11 +1,31 @@
+import ArgumentParser
+
 /// `rnn-train`: trains a language model on a text; `rnn-train sample`: lets it write.
 @main
 enum RNNTrain {
   static func main() {
+    let arguments = CommandLine.arguments.dropFirst()
     // Not ArgumentParser's subcommands: training takes files where they would take a command's name.
-    if CommandLine.arguments.dropFirst().first == "sample" {
-      SampleCommand.launch(Array(CommandLine.arguments.dropFirst(2)))
+    if arguments.first == "sample" {
+      SampleCommand.launch(Array(arguments.dropFirst()))
+    }
+    if arguments.first == "--generate-completion-script" {
+      BothCommands.main()
+      return
     }
     TrainCommand.launch()
   }
+}
+
+/// Both commands in one, for completions alone.
+private struct BothCommands: ParsableCommand {
+  static let configuration = {
+    var configuration = TrainCommand.configuration
+    configuration.subcommands = [SampleCommand.self]
+    return configuration
+  }()
+
+  // Without the files: they would stand where the command's name is expected.
+  @OptionGroup var plan: PlanOptions
+  @OptionGroup var run: RunOptions
 }

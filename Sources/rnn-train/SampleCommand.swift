@@ -7,16 +7,17 @@ struct SampleCommand: Tool {
   static let toolName = "rnn-train sample"
   static let consequence: String? = nil
   static let configuration = CommandConfiguration(
-    commandName: toolName, abstract: "Let a model of rnn-train write.",
+    commandName: "sample", abstract: "Let a model of rnn-train write.",
+    usage: "rnn-train sample MODEL [options]",
     discussion: """
       Equal seeds give equal texts. Each token is drawn from the --top-k most likely ones, of these \
       from the fewest whose probabilities reach --top-p; --greedy takes the most likely one.
 
       Example:
-        rnn-train sample model.h5 --prompt "Once " --length 300 --temperature 0.7 --seed 1
+        rnn-train sample model.h5 --prompt "Once " --length 300 --seed 1
       """, version: toolVersion)
 
-  @Argument(help: "The model, or a checkpoint.") var model: String
+  @Argument(help: "The model, or a checkpoint.", completion: .file()) var model: String
   @Option(help: "The text to go on from.") var prompt = ""
   @Option(help: "Tokens to write (default: 200).") var length = 200
   @Option(help: "Below 1 bolder, above 1 more varied (default: 1).") var temperature: Double?
@@ -24,12 +25,19 @@ struct SampleCommand: Tool {
   @Option(help: "Choose among the tokens that make up this probability.") var topP: Double?
   @Flag(help: "Take the most likely token.") var greedy = false
   @Option(help: "Seed of the draws (default: another one each time).") var seed: Int?
-  @Option(help: "A file of the same model that holds its vocabulary, for a .pt MODEL.")
+  @Option(
+    help: "A file of the same model that holds its vocabulary, for a .pt MODEL.",
+    completion: .file())
   var vocabulary: String?
   @Flag(help: "Do not print the prompt.") var quiet = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
   mutating func perform() throws -> Int32 {
+    if let temperature, temperature == 0 {
+      throw RecurrentError(
+        .usage, "train.option", at: "--temperature", found: "0", expected: "a number above 0",
+        hint: "--greedy takes the most likely token each time, as 0 would.")
+    }
     guard length >= 0 else {
       throw RecurrentError(
         .usage, "train.option", at: "--length", found: "\(length)", expected: "0 or more")

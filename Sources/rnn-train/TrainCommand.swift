@@ -2,6 +2,14 @@ import ArgumentParser
 import CommandSupport
 import Recurrent
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
 /// Trains a language model on a text file.
 struct TrainCommand: Tool {
   static let toolName = "rnn-train"
@@ -20,7 +28,7 @@ struct TrainCommand: Tool {
       last bit. The vocabulary is stored in the model.
 
       Examples:
-        rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --dropout 0.2 --epochs 20
+        rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --epochs 20
         rnn-train shakespeare.txt model.h5 --resume --epochs 40
         rnn-train sample model.h5 --prompt "ROMEO:" --length 500 --temperature 0.8
 
@@ -28,22 +36,13 @@ struct TrainCommand: Tool {
       given as ./sample.
       """, version: toolVersion)
 
-  @Argument(help: "The text to learn.") var text: String
-  @Argument(help: "The model file to write.") var model: String
+  @Argument(help: "The text to learn.", completion: .file()) var text: String
+  @Argument(help: "The model file to write.", completion: .file()) var model: String
   @OptionGroup var options: PlanOptions
-  @Option(help: "The checkpoint (default: MODEL.checkpoint).") var checkpoint: String?
-  @Option(help: "Steps between checkpoints (default: 500; 0: only at the end).")
-  var checkpointEvery = 500
-  @Flag(help: "Go on from the checkpoint; other options keep the values they had.")
-  var resume = false
-  @Flag(help: "Replace files that exist.") var force = false
-  @Option(help: "Append one JSON object per step to a file.") var log: String?
-  @Option(help: "Steps between lines when standard error is no terminal (default: 100).")
-  var printEvery = 100
-  @Flag(help: "Print nothing but errors.") var quiet = false
-  @Flag(help: "Print one JSON object and nothing else.") var json = false
+  @OptionGroup var run: RunOptions
 
-  private var checkpointPath: String { checkpoint ?? model + ".checkpoint" }
+  var json: Bool { run.json }
+  private var checkpointPath: String { run.checkpoint ?? model + ".checkpoint" }
 
   mutating func perform() throws -> Int32 {
     let given = options.given
@@ -53,25 +52,22 @@ struct TrainCommand: Tool {
         .usage, "train.option", at: "--epochs", found: "--epochs and --steps",
         expected: "one of them")
     }
-    for (name, value) in [("checkpoint-every", checkpointEvery), ("print-every", printEvery)]
+    for (name, value) in [
+      ("checkpoint-every", run.checkpointEvery), ("print-every", run.printEvery),
+    ]
     where value < 0 {
       throw RecurrentError(
         .usage, "train.option", at: "--\(name)", found: "\(value)", expected: "0 or more")
     }
     let processes = try OpenMPI.launched()
     // Hours of work should not end at a name that cannot be written.
-    _ = try WeightFormat.forWriting(path: model)
+    try checkContainer()
     try checkWritable(model, hint: nil)
     try checkWritable(
       checkpointPath, hint: "Use --resume to go on from it, or --force to begin again.")
-    let bytes: [UInt8]
-    do {
-      bytes = try InputFile(path: text).readAll()
-    } catch let error as RecurrentError {
-      throw error.inFile(text)
-    }
-    if resume {
-      let saved = try TrainingCheckpoint(contentsOf: checkpointPath)
+    let bytes = try readText()
+    if run.resume {
+      let saved = try savedTraining()
       try checkAgreement(of: given, with: saved.plan)
       return saved.plan.precision == .f64
         ? try train(resumed(saved, bytes, processes, Double.self), processes)
@@ -92,9 +88,45 @@ struct TrainCommand: Tool {
     }
   }
 
+  private func checkContainer() throws {
+    do {
+      _ = try WeightFormat.forWriting(path: model)
+    } catch var error as RecurrentError {
+      error.hint = "MODEL's extension says how it is stored: \(escapedForTerminal(model)).h5, say."
+      throw error
+    }
+  }
+
+  private func readText() throws -> [UInt8] {
+    do {
+      return try InputFile(path: text).readAll()
+    } catch var error as RecurrentError {
+      switch error.reason {
+      case "file.not-regular":
+        error.hint =
+          "TEXT is one plain file: join several, or save what a pipe says, with cat … > text.txt."
+      case "file.missing" where nearest(to: text, among: ["sample"]) != nil:
+        error.hint = "Did you mean rnn-train sample?"
+      default: break
+      }
+      throw error.inFile(text)
+    }
+  }
+
+  private func savedTraining() throws -> TrainingCheckpoint {
+    do {
+      return try TrainingCheckpoint(contentsOf: checkpointPath)
+    } catch var error as RecurrentError {
+      if error.reason == "file.missing" {
+        error.hint = "There is nothing to go on from: leave --resume out to begin."
+      }
+      throw error
+    }
+  }
+
   private func checkWritable(_ path: String, hint: String?) throws {
     do {
-      try OutputFile(path: path, overwrite: force || resume).discard()
+      try OutputFile(path: path, overwrite: run.force || run.resume).discard()
     } catch var error as RecurrentError {
       if let hint, error.reason == "output.exists" { error.hint = hint }
       throw error.inFile(path)
@@ -133,27 +165,35 @@ struct TrainCommand: Tool {
   ) throws -> Int32 {
     var trainer = start
     let isFirst = start.processes.rank == 0
-    let log = try isFirst ? log.map { try LogFile(path: $0) } : nil
+    let log = try isFirst ? run.log.map { try LogFile(path: $0) } : nil
     let display = TrainingDisplay(
-      isQuiet: quiet || json || !isFirst, printEvery: printEvery,
+      isQuiet: run.quiet || json || !isFirst, printEvery: run.printEvery,
       unit: trainer.plan.level == .word ? .word : .char)
     try display.begin(trainer)
     try log?.write([
-      "event": .string(resume ? "resume" : "start"), "step": .number(trainer.stepCount),
+      "event": .string(run.resume ? "resume" : "start"), "step": .number(trainer.stepCount),
     ])
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
     var stop = 0
+    var isPatienceKnown = processes == nil || !isFirst || run.quiet || json
     while !trainer.isFinished {
       // All processes must stop after the same step.
       stop = Int(Interruption.signal ?? 0)
       if let processes { stop = try processes.largest(stop) }
       if stop != 0 { break }
+      let began = seconds()
       let step = try trainer.advance()
       last = step
+      if !isPatienceKnown, seconds() - began > 0.3 {
+        isPatienceKnown = true
+        Output.complain(
+          "note: mpirun ends everything a second or two after Ctrl-C, and a step may take longer;"
+            + " kill -INT \(getpid()) saves in any case.\n")
+      }
       try log?.write(display.record(step))
       try display.show(step, of: trainer)
-      if checkpointEvery > 0, step.number % checkpointEvery == 0 {
+      if run.checkpointEvery > 0, step.number % run.checkpointEvery == 0 {
         try trainer.writeCheckpoint(to: checkpointPath)
       }
     }
@@ -173,7 +213,7 @@ struct TrainCommand: Tool {
           trainer, last: last, validation: finalLoss, stop: reason,
           files: (signal == nil ? model : nil, checkpointPath)
         ).serialized())
-    } else if !quiet {
+    } else if !run.quiet {
       display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
     }
     try log?.write(["event": .string(reason), "step": .number(trainer.stepCount)])
@@ -194,8 +234,8 @@ struct TrainCommand: Tool {
     let earlier = trainer.validations.min()
     let isBetter = loss.map { $0 < earlier ?? .infinity } ?? true
     let result = try isBetter ? trainer.current : trainer.result
-    try result.write(to: model, overwrite: force || resume)
-    if let format = try? WeightFormat.forWriting(path: model), !format.carriesMetadata, !quiet,
+    try result.write(to: model, overwrite: run.force || run.resume)
+    if let format = try? WeightFormat.forWriting(path: model), !format.carriesMetadata, !run.quiet,
       !json
     {
       Output.complain(

@@ -76,6 +76,11 @@ import Testing
     #expect(flag.status == 64 && flag.errors.contains("Did you mean '--json'?\n"))
     let filter = try Tools.run("rnn-verify", "\(Tools.root)/fixtures/torch", "--filter", "ce-lsmt")
     #expect(filter.status == 66 && filter.errors.contains("hint: Did you mean ce-lstm?"))
+    let file = try Tools.run("rnn-inspect", "\(Tools.root)/fixtures/torch/ce-lsmt.npz")
+    #expect(file.status == 66 && file.errors.contains("hint: Did you mean "))
+    #expect(file.errors.contains("fixtures/torch/ce-lstm.npz?\n"), "\(file.errors)")
+    let weights = try Tools.run("rnn-verify", ExampleTests.checkpoint)
+    #expect(weights.errors.contains("hint: tools/recurrent_capture.py makes fixtures"))
     for (arguments, hint) in [
       (["--as", "torhc"], "Did you mean torch?"),
       (["--to", "safetensor"], "Did you mean safetensors?"),

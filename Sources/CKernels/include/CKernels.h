@@ -2,7 +2,8 @@
 //
 // Everything is row-major. "Packed" matrices are what `pack` makes of them. Sums grow in ascending order
 // of the summed index, one fused (or, in the baseline, separate) multiplication and addition at a time,
-// whatever the number of rows: a row alone has the bits that it has in a batch.
+// whatever the number of rows: a row alone has the bits that it has in a batch. Backward sweeps sum each
+// gate's products with W_hh apart, and add these sums in the order of the gates.
 #pragma once
 
 #include <stddef.h>
@@ -45,6 +46,8 @@ typedef struct ck_sweep {
   long state_offset, cell_offset;
   // The batch rows to work on, so that threads can share a sweep.
   long first_row, end_row;
+  // Whether another thread may help with the products of a single row.
+  int is_shared;
 } ck_sweep;
 
 // What a forward sweep over some steps reads and writes; see ForwardBuffers in RNNEngine.
@@ -57,6 +60,11 @@ typedef struct ck_forward {
   void *output;
   void *scratch;  // (N, H) elements with a projection
   int backwards;  // whether the first step reads the matrices from their end
+  // For a single step of a cell with one product: its input (N, input_size), which is multiplied here
+  // and added to the first input_columns of the trace; NULL where the trace holds that already.
+  const void *input;
+  long input_size, input_columns;
+  const void *packed_input, *bias;
 } ck_forward;
 
 // What a backward sweep reads and writes; see BackwardBuffers in RNNEngine.
@@ -96,10 +104,11 @@ typedef struct ck_kernels {
   // Runs all steps of a sweep backwards.
   void (*backward)(const ck_sweep *sweep, const ck_backward *buffers);
 
-  // C (m, n) += Gᵀ X over all rows, the last row first; `scratch` has weight_scratch elements.
+  // C (m, n) += Gᵀ X over all rows, the last row first, or = if C holds nothing yet; `scratch` has
+  // weight_scratch elements.
   void (*weight_gradient)(
       const void *g, long g_stride, long m, const void *x, long x_stride, long n, long rows,
-      void *c, long c_stride, void *scratch);
+      void *c, long c_stride, int is_first, void *scratch);
   long (*weight_scratch)(long m);
 
   // sum (n) += the rows of G, the last row first.

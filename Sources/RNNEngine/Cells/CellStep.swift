@@ -19,6 +19,12 @@ struct CellLayout: Sendable {
   var hasCellState = false
   /// Whether the derivative reads the trace, or the output alone.
   var keepsTrace = true
+
+  /// Whether every gate adds the products of the input and of the state, with both biases.
+  var addsBiases: Bool {
+    phases.count == 1 && phases[0].block == 0 && phases[0].gates == 0..<gateCount
+      && inputGates == Array(0..<gateCount)
+  }
 }
 
 /// A product of some gates' rows of W_hh.

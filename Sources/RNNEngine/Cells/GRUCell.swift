@@ -38,11 +38,14 @@ enum GRUStep: CellStep {
       let (h, dState, carry) = rows.states(row)
       var u = 0
       while u < hidden {
-        dn[u] = dState[u] * (1 - z[u]) * (1 - n[u] * n[u])
-        dz[u] = dState[u] * (h[u] - n[u]) * z[u] * (1 - z[u])
-        dr[u] = dn[u] * b[u] * r[u] * (1 - r[u])
-        db[u] = dn[u] * r[u]
-        carry[u] = carry[u] + dState[u] * z[u]
+        // All of them first: the gradient may take the place of the trace.
+        let (new, reset, update, recurrent) = (n[u], r[u], z[u], b[u])
+        let dNew = dState[u] * (1 - update) * (1 - new * new)
+        dn[u] = dNew
+        dz[u] = dState[u] * (h[u] - new) * update * (1 - update)
+        dr[u] = dNew * recurrent * reset * (1 - reset)
+        db[u] = dNew * reset
+        carry[u] = carry[u] + dState[u] * update
         u &+= 1
       }
     }

@@ -47,14 +47,16 @@ enum LSTMStep: CellStep {
       let m = dO + hidden
       var u = 0
       while u < hidden {
+        // All of them first: the gradient may take the place of the trace.
+        let (input, forget, new, out) = (i[u], f[u], g[u], o[u])
         let squashed = S.tanh(after[u])
-        let dc = dCell[u] + dState[u] * o[u] * (1 - squashed * squashed)
-        di[u] = dc * g[u] * i[u] * (1 - i[u])
-        df[u] = dc * before[u] * f[u] * (1 - f[u])
-        dg[u] = dc * i[u] * (1 - g[u] * g[u])
-        dO[u] = dState[u] * squashed * o[u] * (1 - o[u])
-        m[u] = o[u] * squashed
-        dCell[u] = dc * f[u]
+        let dc = dCell[u] + dState[u] * out * (1 - squashed * squashed)
+        di[u] = dc * new * input * (1 - input)
+        df[u] = dc * before[u] * forget * (1 - forget)
+        dg[u] = dc * input * (1 - new * new)
+        dO[u] = dState[u] * squashed * out * (1 - out)
+        m[u] = out * squashed
+        dCell[u] = dc * forget
         u &+= 1
       }
     }

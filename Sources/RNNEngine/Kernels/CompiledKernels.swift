@@ -59,18 +59,49 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   @_specialize(where S == Double)
   func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>) {
     let work = sweep.hiddenSize * sweep.stateSize * sweep.layout.gateCount * steps.count
-    let hidden = buffers.hidden
-    var forward = ck_forward(
-      trace: buffers.trace,
-      packed_hidden: (
-        .init(hidden[0].elements), hidden.dropFirst().first.map { .init($0.elements) }
-      ),
-      packed_projection: buffers.projection?.elements, initial_state: buffers.initialState,
-      cells: buffers.cells, output: buffers.output, scratch: buffers.scratch,
-      backwards: buffers.backwards ? 1 : 0)
+    var forward = forward(buffers)
     forRows(of: sweep, work: work) {
       table.pointee.forward($0, steps.lowerBound, steps.upperBound, &forward)
     }
+  }
+
+  @_specialize(where S == Float)
+  @_specialize(where S == Double)
+  func step(
+    _ sweep: Sweep, _ input: UnsafePointer<S>, _ block: Block, weights: ForwardWeights<S>,
+    _ buffers: ForwardBuffers<S>
+  ) {
+    let isMerged = sweep.layout.phases.count == 1
+    if !isMerged {
+      project(
+        input, block, weight: weights.input, bias: weights.bias, width: sweep.inputWidth,
+        into: buffers.trace, stride: sweep.traceWidth, backwards: buffers.backwards)
+    }
+    weights.bias.withUnsafeBufferPointer { bias in
+      var forward = forward(buffers)
+      if isMerged {
+        forward.input = UnsafeRawPointer(input + block.offset)
+        (forward.input_size, forward.input_columns) = (block.columns, sweep.inputWidth)
+        forward.packed_input = UnsafeRawPointer(weights.input.elements)
+        forward.bias = bias.baseAddress.map { UnsafeRawPointer($0) }
+      }
+      let work = sweep.inputWidth * (block.columns + sweep.stateSize)
+      forRows(of: sweep, work: work) { table.pointee.forward($0, 0, 1, &forward) }
+    }
+  }
+
+  @inline(__always)
+  private func forward(_ buffers: ForwardBuffers<S>) -> ck_forward {
+    let hidden = buffers.hidden
+    return ck_forward(
+      trace: buffers.trace,
+      packed_hidden: (
+        .init(hidden[0].elements), hidden.count > 1 ? .init(hidden[1].elements) : nil
+      ),
+      packed_projection: buffers.projection?.elements, initial_state: buffers.initialState,
+      cells: buffers.cells, output: buffers.output, scratch: buffers.scratch,
+      backwards: buffers.backwards ? 1 : 0, input: nil, input_size: 0, input_columns: 0,
+      packed_input: nil, bias: nil)
   }
 
   @_specialize(where S == Float)
@@ -95,15 +126,17 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
   @_specialize(where S == Double)
   func addWeightGradient(
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
-    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>, isFirst: Bool
   ) {
     let (rows, columns) = (gradientBlock.rows, gradientBlock.columns)
+    if rows == 0, isFirst { dWeight.update(repeating: 0, count: columns * inputBlock.columns) }
     inParallel(columns, grain: max(16, grain(inputBlock.columns * rows))) { range in
       let scratch = Room<S>(count: table.pointee.weight_scratch(range.count))
       table.pointee.weight_gradient(
         gradient + gradientBlock.offset + range.lowerBound, gradientBlock.stride, range.count,
         input + inputBlock.offset, inputBlock.stride, inputBlock.columns, rows,
-        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, scratch.elements)
+        dWeight + range.lowerBound * inputBlock.columns, inputBlock.columns, isFirst ? 1 : 0,
+        scratch.elements)
     }
   }
 
@@ -148,7 +181,8 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
         has_projection: sweep.hasProjection ? 1 : 0, hidden: sweep.hiddenSize,
         state: sweep.stateSize, steps: sweep.schedule.steps, offsets: offsets.baseAddress,
         output_stride: sweep.outputStride, output_offset: sweep.outputOffset,
-        state_offset: sweep.stateOffset, cell_offset: sweep.cellOffset, first_row: 0, end_row: 0)
+        state_offset: sweep.stateOffset, cell_offset: sweep.cellOffset, first_row: 0, end_row: 0,
+        is_shared: divides && threadCount > 1 ? 1 : 0)
       inParallel(sweep.schedule.count(0), grain: grain(work)) { rows in
         var part = whole
         part.first_row = rows.lowerBound

@@ -186,8 +186,9 @@ struct PortableKernels<S: Scalar>: RecurrentKernels {
   @_specialize(where S == Double)
   func addWeightGradient(
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
-    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>, isFirst: Bool
   ) {
+    if isFirst { dWeight.update(repeating: 0, count: gradientBlock.columns * inputBlock.columns) }
     let last = max(0, gradientBlock.rows - 1)
     addProduct(
       gradient + (gradientBlock.offset + last * gradientBlock.stride), rowStride: 1,

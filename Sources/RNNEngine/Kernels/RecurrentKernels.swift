@@ -82,18 +82,26 @@ protocol RecurrentKernels<S>: Sendable {
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
     width: Int, into result: UnsafeMutablePointer<S>, stride: Int, backwards: Bool)
 
+  /// Makes a single step, from its input (N, D); the trace may hold anything before.
+  ///
+  /// The bits are those of `project` and `sweepForward`.
+  func step(
+    _ sweep: Sweep, _ input: UnsafePointer<S>, _ block: Block, weights: ForwardWeights<S>,
+    _ buffers: ForwardBuffers<S>)
+
   /// Runs a chunk of steps.
   func sweepForward(_ sweep: Sweep, steps: Range<Int>, _ buffers: ForwardBuffers<S>)
 
   /// Runs all steps backwards.
   func sweepBackward(_ sweep: Sweep, _ buffers: BackwardBuffers<S>)
 
-  /// `dWeight += gradientᵀ · input` over all rows, the last row first.
+  /// `dWeight += gradientᵀ · input` over all rows, the last row first; if it is the first, nothing was
+  /// in `dWeight`.
   ///
   /// In this order a sequence that is cut into pieces, the last piece first, gives the same bits.
   func addWeightGradient(
     _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
-    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>)
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>, isFirst: Bool)
 
   /// `dInput += gradient · weight` for all rows; if it is the first, nothing was in `dInput`.
   func addInputGradient(
@@ -106,6 +114,24 @@ protocol RecurrentKernels<S>: Sendable {
 }
 
 extension RecurrentKernels {
+  func step(
+    _ sweep: Sweep, _ input: UnsafePointer<S>, _ block: Block, weights: ForwardWeights<S>,
+    _ buffers: ForwardBuffers<S>
+  ) {
+    project(
+      input, block, weight: weights.input, bias: weights.bias, width: sweep.inputWidth,
+      into: buffers.trace, stride: sweep.traceWidth, backwards: buffers.backwards)
+    sweepForward(sweep, steps: 0..<1, buffers)
+  }
+
+  func addWeightGradient(
+    _ gradient: UnsafePointer<S>, _ gradientBlock: Block, input: UnsafePointer<S>,
+    _ inputBlock: Block, into dWeight: UnsafeMutablePointer<S>
+  ) {
+    addWeightGradient(
+      gradient, gradientBlock, input: input, inputBlock, into: dWeight, isFirst: false)
+  }
+
   func project(
     _ input: UnsafePointer<S>, _ block: Block, weight: PackedMatrix<S>, bias: UnsafePointer<S>,
     width: Int, into result: UnsafeMutablePointer<S>, stride: Int

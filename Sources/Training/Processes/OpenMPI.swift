@@ -51,10 +51,14 @@ public final class OpenMPI: TrainingProcesses {
   public static func launched() throws -> OpenMPI? {
     guard let text = getenv("OMPI_COMM_WORLD_SIZE"), let size = Int(String(cString: text)), size > 1
     else { return nil }
-    return try OpenMPI()
+    // Without it, MPI_Init would not find mpirun, and would start a daemon of its own or abort.
+    guard getenv("PMIX_NAMESPACE") != nil else {
+      throw refusal("\(size) processes announced, and no mpirun that started this one")
+    }
+    return try OpenMPI(size)
   }
 
-  private init() throws {
+  private init(_ size: Int) throws {
     let names = ["libmpi.so.40", "libmpi.so", "libmpi.40.dylib", "libmpi.dylib"]
     // Its plug-ins look for its symbols among the global ones.
     guard let library = names.lazy.compactMap({ dlopen($0, RTLD_NOW | RTLD_GLOBAL) }).first else {
@@ -78,13 +82,17 @@ public final class OpenMPI: TrainingProcesses {
     guard start(nil, nil) == 0, askRank(functions.world, &rank) == 0,
       askSize(functions.world, &count) == 0
     else { throw Self.refusal("a library that does not start") }
+    // The library of another Open MPI starts alone.
+    guard Int(count) == size else {
+      throw Self.refusal("\(count) processes, where mpirun announced \(size)")
+    }
     self.rank = Int(rank)
     self.count = Int(count)
   }
 
   private static func refusal(_ found: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, "train.mpi", found: found, expected: "Open MPI, as mpirun belongs to it",
+      .unsupported, "train.mpi", found: found, expected: "the Open MPI that mpirun belongs to",
       hint: "Install libopenmpi3 (or Homebrew's open-mpi), or start without mpirun.")
   }
 

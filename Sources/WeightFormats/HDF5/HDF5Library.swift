@@ -33,22 +33,56 @@ enum HDF5Library {
 
   private static let lock = HDF5Lock()
 
+  /// Where libhdf5 may be, the names for which the programs are tested first: Debian's two, then those
+  /// of other systems.
+  static let names: [String] = {
+    #if canImport(Darwin)
+      ["/opt/homebrew/lib", "/usr/local/lib", "/opt/local/lib"].map { $0 + "/libhdf5.dylib" }
+        + ["libhdf5.dylib"]
+    #else
+      [
+        "libhdf5_serial.so.103", "libhdf5_serial.so.310", "libhdf5_serial.so", "libhdf5.so.103",
+        "libhdf5.so.200", "libhdf5.so.310", "libhdf5.so",
+      ]
+    #endif
+  }()
+
+  /// Loads the first library of these names that has every function we call; throws
+  /// `h5.library-missing`.
+  static func load(_ names: [String]) throws {
+    var unsuitable: String?
+    for name in names {
+      var isFound = false
+      guard let failure = chdf5_load(name, &isFound) else { return }
+      if isFound { unsuitable = "\(name) without \(String(cString: failure))" }
+    }
+    throw RecurrentError(
+      .unsupported, "h5.library-missing", found: unsuitable ?? "no libhdf5 on this system",
+      expected: "libhdf5 \(oldest.major).\(oldest.minor) or newer",
+      hint: "Install it: apt install libhdf5-dev, dnf install hdf5, or brew install hdf5.")
+  }
+
+  private static let oldest = (major: UInt32(1), minor: UInt32(10))
+
   // No environment variable and no plugin may decide what a file's content makes us run or open.
   private static let setUpFailure: RecurrentError? = {
     for variable in [
       "HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD", "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX",
       "HDF5_DISABLE_VERSION_CHECK", "HDF5_DRIVER",
     ] { unsetenv(variable) }
+    do {
+      try load(names)
+    } catch {
+      return error as? RecurrentError
+    }
     var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
     // H5dont_atexit must come first; files are closed by their owners, not by an exit handler.
     _ = H5dont_atexit()
-    guard H5get_libversion(&major, &minor, &release) >= 0, major == chdf5_header_major(),
-      minor == chdf5_header_minor()
-    else {
+    guard H5get_libversion(&major, &minor, &release) >= 0, (major, minor) >= oldest else {
       return RecurrentError(
         .unsupported, "h5.library-version", found: "libhdf5 \(major).\(minor).\(release)",
-        expected: "libhdf5 \(chdf5_header_major()).\(chdf5_header_minor())",
-        hint: "Build again against the installed libhdf5.")
+        expected: "libhdf5 \(oldest.major).\(oldest.minor) or newer",
+        hint: "Install a newer libhdf5.")
     }
     let linkTypeExternal = H5L_type_t(rawValue: 64)
     guard H5open() >= 0, H5PLset_loading_state(0) >= 0, H5Lunregister(linkTypeExternal) >= 0 else {

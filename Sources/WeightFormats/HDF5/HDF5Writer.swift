@@ -266,18 +266,14 @@ struct HDF5Writer {
     var isOpen = true
     defer { if isOpen { close(descriptor) } }
     for extent in extents {
-      guard var position = off_t(exactly: extent.offset) else {
+      guard let position = off_t(exactly: extent.offset) else {
         throw RecurrentError(.fault, "h5.layout", at: extent.place, found: "a negative offset")
       }
-      try extent.tensor.source.forEachChunk { piece in
-        var rest = piece
-        while !rest.isEmpty {
-          let written = pwrite(descriptor, rest.baseAddress, rest.count, position)
-          if written < 0 && errno == EINTR { continue }
-          guard written > 0 else { throw systemError("h5.write", extent.place) }
-          position += off_t(written)
-          rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-        }
+      guard lseek(descriptor, position, SEEK_SET) == position else {
+        throw systemError("h5.write", extent.place)
+      }
+      try append(extent.tensor.source, to: descriptor) { _ in
+        systemError("h5.write", extent.place)
       }
     }
     isOpen = false

@@ -61,7 +61,7 @@ extension FlaxMessagePack {
     for size in shape { payload += MessagePackHeader.unsigned(size) }
     payload += MessagePackHeader.string(name) + MessagePackHeader.binary(source.count)
     try sink.write(MessagePackHeader.ext(arrayType, payload.count + source.count) + payload)
-    try source.forEachChunk { try sink.write($0) }
+    try sink.write(source)
   }
 }
 

@@ -52,7 +52,7 @@ public enum NPY {
   /// Throws `npy.bf16`: NumPy has no such type.
   public static func write(_ tensor: Tensor, to sink: any ByteSink) throws {
     try sink.write(prefix(of: tensor))
-    try tensor.source.forEachChunk { try sink.write($0) }
+    try sink.write(tensor.source)
   }
 
   /// Everything that stands before the data.

@@ -45,7 +45,7 @@ extension ONNX {
     try sink.write(nodes.bytes)
     for tensor in tensors {
       try sink.write(tensor.header.bytes)
-      try tensor.data.forEachChunk { try sink.write($0) }
+      try sink.write(tensor.data)
     }
     try sink.write(values.bytes)
     try sink.write(tail.bytes)

@@ -26,7 +26,9 @@ public final class OutputFile: ByteSink {
   /// Whether the file has its name; an error of `publish` may come after that.
   private(set) var isPublished = false
   private var hasReserve = false
-  private static let bufferSize = 1 << 20
+  /// How many bytes left the buffer.
+  private var flushed = 0
+  private static let bufferSize = 1 << 18
 
   /// Creates the temporary file; the destination must not exist unless `overwrite` is set.
   ///
@@ -135,6 +137,35 @@ public final class OutputFile: ByteSink {
     }
   }
 
+  /// Appends a source, large ones inside the kernel where it can.
+  public func write(_ source: any ByteSource) throws {
+    guard source.count >= Self.bufferSize else {
+      return try source.forEachChunk { try write($0) }
+    }
+    try flush()
+    try append(source, to: descriptor) { failure("file.write", $0) }
+    flushed += source.count
+  }
+
+  /// Overwrites bytes, in the buffer or in the file.
+  public func replace(at offset: Int, with bytes: [UInt8]) throws {
+    if offset >= flushed {
+      let start = offset - flushed
+      return buffer.replaceSubrange(start..<start + bytes.count, with: bytes)
+    }
+    try flush()
+    try bytes.withUnsafeBytes { bytes in
+      var done = 0
+      while done < bytes.count {
+        let result = pwrite(
+          descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+        if result < 0, errno == EINTR { continue }
+        guard result > 0 else { throw failure("file.write", result < 0 ? errno : EIO) }
+        done += result
+      }
+    }
+  }
+
   /// Brings every byte to the disk; an error is final.
   public func finishWriting() throws {
     try flush()
@@ -217,14 +248,8 @@ public final class OutputFile: ByteSink {
   }
 
   private func writeFully(_ bytes: UnsafeRawBufferPointer) throws {
-    guard let start = bytes.baseAddress else { return }
-    var done = 0
-    while done < bytes.count {
-      let result = systemWrite(descriptor, start + done, bytes.count - done)
-      if result < 0, errno == EINTR { continue }
-      guard result > 0 else { throw failure("file.write", result < 0 ? errno : EIO) }
-      done += result
-    }
+    try append(bytes, to: descriptor) { failure("file.write", $0) }
+    flushed += bytes.count
   }
 
   private func failure(_ reason: String, _ code: Int32) -> RecurrentError {
@@ -240,11 +265,6 @@ public final class OutputFile: ByteSink {
         .cannotCreate, "output.publish", file: path, found: String(cString: strerror(code)),
         expected: "a name that the finished file can take")
   }
-}
-
-/// `write(2)`, which the method of the same name hides inside the class.
-private func systemWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count: Int) -> Int {
-  write(descriptor, start, count)
 }
 
 extension StateDict {

@@ -34,7 +34,7 @@ extension Safetensors {
     }
     try sink.write((0..<8).map { UInt8(truncatingIfNeeded: header.count >> ($0 * 8)) })
     try sink.write(header)
-    for written in tensors { try written.tensor.source.forEachChunk { try sink.write($0) } }
+    for written in tensors { try sink.write(written.tensor.source) }
   }
 
   /// The names that are not written, because an earlier name holds the same tensor.

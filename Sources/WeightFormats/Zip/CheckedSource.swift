@@ -1,4 +1,4 @@
-import CZlib
+import CChecksum
 import Tensors
 
 #if canImport(Darwin)
@@ -14,14 +14,7 @@ struct ZipChecksum {
   private(set) var value: UInt32 = 0
 
   mutating func add(_ bytes: UnsafeRawBufferPointer) {
-    var rest = bytes
-    // zlib counts in 32 bits.
-    while !rest.isEmpty {
-      let length = min(rest.count, 1 << 30)
-      let start = rest.baseAddress?.assumingMemoryBound(to: UInt8.self)
-      value = UInt32(truncatingIfNeeded: crc32(UInt(value), start, UInt32(length)))
-      rest = UnsafeRawBufferPointer(rebasing: rest[length...])
-    }
+    if let start = bytes.baseAddress { value = checksum_crc32(value, start, bytes.count) }
   }
 
   static func mismatch(_ entry: ZipArchive.Entry, found: UInt32) -> RecurrentError {
@@ -59,16 +52,22 @@ final class ZipLock: @unchecked Sendable {
   }
 }
 
-/// Stored bytes of an archive whose CRC-32 is checked, once, before the first of them is handed
-/// out.
+/// Stored bytes of an archive whose CRC-32 is checked, once.
 ///
-/// The check reads the whole entry in pieces, so that memory stays bounded.
+/// Whoever reads them forwards in large pieces gets them while they are added up, and learns with the last
+/// piece that they are damaged; anybody else gets the first of them when the whole entry was read in
+/// pieces and found good.
 final class CheckedSource: ByteSource, @unchecked Sendable {
   let count: Int
   private let base: any ByteSource
   private let entry: ZipArchive.Entry
   private let lock = ZipLock()
+  // Guarded by the lock.
   private var isVerified = false
+  private var checksum = ZipChecksum()
+  private var position = 0
+  /// What looks at a beginning only (a header), and never at the end, reads less.
+  private static let largePiece = 1 << 16
 
   init(_ base: any ByteSource, entry: ZipArchive.Entry) {
     self.base = base
@@ -78,14 +77,34 @@ final class CheckedSource: ByteSource, @unchecked Sendable {
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     try lock.withLock {
-      guard !isVerified else { return }
-      var checksum = ZipChecksum()
-      try base.forEachChunk { checksum.add($0) }
-      guard checksum.value == entry.crc else {
-        throw ZipChecksum.mismatch(entry, found: checksum.value)
+      if !isVerified, offset == 0, buffer.count >= Self.largePiece {
+        (checksum, position) = (ZipChecksum(), 0)
       }
-      isVerified = true
+      let isNext = offset == position && (position > 0 || buffer.count >= Self.largePiece)
+      if !isVerified, !isNext { try verify() }
+      try base.read(at: offset, into: buffer)
+      guard !isVerified else { return }
+      checksum.add(UnsafeRawBufferPointer(buffer))
+      position += buffer.count
+      if position == count { try conclude() }
     }
-    try base.read(at: offset, into: buffer)
+  }
+
+  func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
+    lock.withLock { isVerified } ? base.copy(range, to: descriptor) : 0
+  }
+
+  private func verify() throws {
+    (checksum, position) = (ZipChecksum(), 0)
+    try base.forEachChunk { checksum.add($0) }
+    try conclude()
+  }
+
+  private func conclude() throws {
+    defer { position = 0 }
+    guard checksum.value == entry.crc else {
+      throw ZipChecksum.mismatch(entry, found: checksum.value)
+    }
+    isVerified = true
   }
 }

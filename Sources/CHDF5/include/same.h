@@ -1,0 +1,58 @@
+// Sizes, positions and numbers of libhdf5 that shim.h repeats.
+
+#define SAME(constant, number) _Static_assert((long)constant == number, #constant)
+SAME(sizeof(hid_t), 8);
+SAME(sizeof(hsize_t), 8);
+SAME(sizeof(haddr_t), 8);
+SAME(sizeof(hbool_t), 1);
+SAME(sizeof(H5T_class_t), 4);
+SAME(H5_INDEX_NAME, 0);
+SAME(H5_INDEX_CRT_ORDER, 1);
+SAME(H5_ITER_INC, 0);
+SAME(H5D_COMPACT, 0);
+SAME(H5D_CONTIGUOUS, 1);
+SAME(H5D_CHUNKED, 2);
+SAME(H5D_VIRTUAL, 3);
+SAME(H5D_ALLOC_TIME_EARLY, 1);
+SAME(H5D_FILL_TIME_NEVER, 1);
+SAME(H5D_FILL_VALUE_UNDEFINED, 0);
+SAME(H5D_FILL_VALUE_USER_DEFINED, 2);
+SAME(H5E_WALK_UPWARD, 0);
+SAME(H5F_CLOSE_STRONG, 3);
+SAME(H5L_TYPE_HARD, 0);
+SAME(H5L_TYPE_SOFT, 1);
+SAME(H5L_TYPE_EXTERNAL, 64);
+SAME(H5O_TYPE_GROUP, 0);
+SAME(H5O_TYPE_DATASET, 1);
+SAME(H5S_SCALAR, 0);
+SAME(H5S_SIMPLE, 1);
+SAME(H5S_NULL, 2);
+SAME(H5S_SELECT_SET, 0);
+SAME(H5T_INTEGER, 0);
+SAME(H5T_FLOAT, 1);
+SAME(H5T_TIME, 2);
+SAME(H5T_STRING, 3);
+SAME(H5T_BITFIELD, 4);
+SAME(H5T_OPAQUE, 5);
+SAME(H5T_COMPOUND, 6);
+SAME(H5T_REFERENCE, 7);
+SAME(H5T_ENUM, 8);
+SAME(H5T_VLEN, 9);
+SAME(H5T_ARRAY, 10);
+SAME(H5T_CSET_UTF8, 1);
+SAME(H5T_NORM_IMPLIED, 0);
+SAME(H5T_ORDER_LE, 0);
+SAME(H5T_ORDER_BE, 1);
+SAME(H5T_SGN_2, 1);
+SAME(H5T_STR_NULLPAD, 1);
+SAME(H5T_STR_SPACEPAD, 2);
+#if __SIZEOF_LONG__ == 8
+SAME(sizeof(H5O_info_t), 160);
+SAME(offsetof(H5O_info_t, addr), 8);
+SAME(offsetof(H5O_info_t, type), 16);
+SAME(offsetof(H5O_info_t, num_attrs), 56);
+SAME(sizeof(H5L_info_t), 32);
+SAME(offsetof(H5L_info_t, u), 24);
+SAME(offsetof(H5E_error2_t, desc), 48);
+#endif
+#undef SAME

@@ -1,0 +1,67 @@
+// The helper of a sweep of one row: it spins for the next piece for as long as the sweep lasts, because a
+// step takes less time than waking a thread.
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include <sched.h>
+
+#include "Layouts.h"
+
+enum { SPINS = 4000, PATIENCE = 4000 };
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static void help(ck_team *team) {
+  // One helper, however many come.
+  if (atomic_exchange(&team->joined, 1)) return;
+  for (long seen = 0;;) {
+    long posted;
+    for (int spins = 0; (posted = atomic_load_explicit(&team->posted, memory_order_acquire)) == seen;
+         spins++) {
+      pause_briefly();
+      if (spins > SPINS) sched_yield();
+    }
+    if (posted < 0) return;
+    seen = posted;
+    team->help(&team->piece);
+    atomic_store_explicit(&team->done, seen, memory_order_release);
+  }
+}
+
+static void share(void *context, int index, int count) {
+  (void)index, (void)count;
+  ck_team *team = context;
+  if (atomic_fetch_add(&team->entered, 1) > 0) {
+    if (atomic_load_explicit(&team->posted, memory_order_acquire) >= 0) help(team);
+    return;
+  }
+  team->sweep(team->context, team);
+  atomic_store_explicit(&team->posted, -1, memory_order_release);
+}
+
+void ck_team_run(ck_team *team) { ck_parallel(2, share, team); }
+
+int ck_team_post(ck_team *team, const ck_piece *piece) {
+  if (team->is_slow || !atomic_load_explicit(&team->joined, memory_order_relaxed)) return 0;
+  team->piece = *piece;
+  long posted = atomic_load_explicit(&team->posted, memory_order_relaxed);
+  atomic_store_explicit(&team->posted, posted + 1, memory_order_release);
+  return 1;
+}
+
+void ck_team_wait(ck_team *team) {
+  long posted = atomic_load_explicit(&team->posted, memory_order_relaxed);
+  for (int spins = 0; atomic_load_explicit(&team->done, memory_order_acquire) != posted; spins++) {
+    pause_briefly();
+    if (spins > PATIENCE) {
+      team->is_slow = 1;
+      sched_yield();
+    }
+  }
+}

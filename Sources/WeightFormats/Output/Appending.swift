@@ -1,0 +1,37 @@
+import Tensors
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// Writes every byte at a descriptor's position; `failure` makes an error of the system's number.
+func append(
+  _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, _ failure: (Int32) -> RecurrentError
+) throws {
+  var done = 0
+  while done < bytes.count {
+    let result = write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+    if result < 0, errno == EINTR { continue }
+    guard result > 0 else { throw failure(result < 0 ? errno : EIO) }
+    done += result
+  }
+}
+
+/// Writes a source at a descriptor's position, inside the kernel as far as that takes it.
+func append(
+  _ source: any ByteSource, to descriptor: Int32, _ failure: (Int32) -> RecurrentError
+) throws {
+  var done = 0
+  while done < source.count {
+    let copied = source.copy(done..<min(source.count, done + 8 << 20), to: descriptor)
+    guard copied > 0 else { break }
+    done += copied
+  }
+  try WindowSource(source, offset: done, count: source.count - done).forEachChunk {
+    try append($0, to: descriptor, failure)
+  }
+}
