@@ -61,7 +61,8 @@ LISTED = {
 # Functions that call themselves, and what bounds them.
 RECURSIVE = {
     ("Appending.swift", "append"): "overloads", ("OutputFile.swift", "write"): "overloads",
-    ("ByteSource.swift", "copy"): "the windows that were made", ("ByteSink.swift", "write"): "overloads", ("HDF5ChunkIndex.swift", "add"): "overloads",
+    ("ByteSource.swift", "copy"): "a window's base, as read",
+    ("ByteSink.swift", "write"): "overloads", ("HDF5ChunkIndex.swift", "add"): "overloads",
     ("HDF5WorkerWire.swift", "text"): "overloads", ("HDF5WorkerWire.swift", "encode"): "overloads",
     ("KerasConfiguration.swift", "setting"): "overloads", ("KerasLegacy.swift", "add"): "overloads",
     ("KerasVariables.swift", "counts"): "layers in layers, at most as deep as JSON may be",
