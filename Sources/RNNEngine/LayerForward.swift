@@ -75,60 +75,103 @@ struct Stack<S: Scalar>: Sendable {
     guard schedule.rows > 0 else {
       return (output, Array(repeating: nil, count: configuration.directionCount))
     }
-    let kernels = kernels(for: S.self)
-    let inputSize = configuration.layerInputSize(layer)
-    let chunk = max(1, rowsPerChunk / schedule.count(0))
-    for direction in 0..<configuration.directionCount {
-      let weights = try weights.forward(
-        LayerParameters(
-          parameters: parameters, configuration: configuration, layer: layer,
-          direction: direction))
-      let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
-      let width = sweep.traceWidth
-      let keepsTrace = keepsTraces && sweep.layout.keepsTrace
-      let traceRows =
-        keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
-      let trace = Room<S>(count: traceRows * width)
-      var scratch = [S](
-        repeating: 0, count: sweep.hasProjection ? schedule.count(0) * sweep.hiddenSize : 0)
-
-      func run(
-        _ steps: Range<Int>, input: UnsafePointer<S>, trace: UnsafeMutablePointer<S>,
-        initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
-        output: UnsafeMutablePointer<S>, scratch: UnsafeMutablePointer<S>
-      ) {
-        let rows = schedule.rows(of: steps)
-        let part = trace + (keepsTrace ? rows.lowerBound * width : 0)
-        kernels.project(
-          input, Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
-          weight: weights.input, bias: weights.bias, width: sweep.inputWidth, into: part,
-          stride: width)
-        kernels.sweepForward(
-          sweep, steps: steps,
-          ForwardBuffers(
-            trace: part, hidden: weights.hidden, projection: weights.projection,
-            initialState: initial, cells: cells, output: output, scratch: scratch))
+    let directions = try (0..<configuration.directionCount).map { direction in
+      try DirectionForward(
+        weights: weights.forward(
+          LayerParameters(
+            parameters: parameters, configuration: configuration, layer: layer,
+            direction: direction)),
+        sweep: Sweep(configuration, schedule, layer: layer, direction: direction),
+        schedule: schedule, inputSize: configuration.layerInputSize(layer),
+        keepsTraces: keepsTraces)
+    }
+    // Many rows are shared among threads inside each direction.
+    let isWide = schedule.count(0) >= 2 * threadCount
+    let isLong = directions[0].work >= workThatPaysForAThread
+    func run(
+      input: UnsafePointer<S>, initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
+      output: UnsafeMutablePointer<S>
+    ) {
+      inParallel(directions.count, grain: isWide || !isLong ? directions.count : 1) { range in
+        for index in range {
+          directions[index].run(input: input, initial: initial, cells: cells, output: output)
+        }
       }
-      for start in stride(from: 0, to: schedule.steps, by: chunk) {
-        let end = min(start + chunk, schedule.steps)
-        run(
-          sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end,
-          input: input, trace: trace.elements, initial: initial.h, cells: &states.c,
-          output: &output, scratch: &scratch)
-      }
+    }
+    run(input: input, initial: initial.h, cells: &states.c, output: &output)
+    for direction in directions {
+      let sweep = direction.sweep
       schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
         let place = row * sweep.outputStride + sweep.outputOffset
         let state = sweep.stateOffset + batchRow * sweep.stateSize
         for i in 0..<sweep.stateSize { states.h[state + i] = output[place + i] }
       }
-      traces.append(keepsTrace ? trace : nil)
+      traces.append(direction.keepsTrace ? direction.trace : nil)
     }
     return (output, traces)
   }
 }
 
+/// One direction of a layer on its way over the sequence; directions touch different elements of the
+/// output and of the states.
+private struct DirectionForward<S: Scalar> {
+  let weights: ForwardWeights<S>
+  let sweep: Sweep
+  let schedule: Schedule
+  let inputSize: Int
+  let keepsTrace: Bool
+  let trace: Room<S>
+  private let scratch: Room<S>
+  private let chunk: Int
+
+  init(
+    weights: ForwardWeights<S>, sweep: Sweep, schedule: Schedule, inputSize: Int,
+    keepsTraces: Bool
+  ) {
+    self.weights = weights
+    self.sweep = sweep
+    self.schedule = schedule
+    self.inputSize = inputSize
+    keepsTrace = keepsTraces && sweep.layout.keepsTrace
+    chunk = max(1, rowsPerChunk / schedule.count(0))
+    let rows = keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
+    trace = Room<S>(count: rows * sweep.traceWidth)
+    let scratchCount = sweep.hasProjection ? schedule.count(0) * sweep.hiddenSize : 0
+    scratch = Room<S>(count: scratchCount)
+    scratch.elements.initialize(repeating: 0, count: scratchCount)
+  }
+
+  /// Multiplications of the whole direction.
+  var work: Int { schedule.rows * sweep.inputWidth * (inputSize + sweep.stateSize) }
+
+  func run(
+    input: UnsafePointer<S>, initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
+    output: UnsafeMutablePointer<S>
+  ) {
+    let kernels = kernels(for: S.self)
+    for start in stride(from: 0, to: schedule.steps, by: chunk) {
+      let end = min(start + chunk, schedule.steps)
+      let steps =
+        sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end
+      let rows = schedule.rows(of: steps)
+      let part = trace.elements + (keepsTrace ? rows.lowerBound * sweep.traceWidth : 0)
+      kernels.project(
+        input, Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
+        weight: weights.input, bias: weights.bias, width: sweep.inputWidth, into: part,
+        stride: sweep.traceWidth)
+      kernels.sweepForward(
+        sweep, steps: steps,
+        ForwardBuffers(
+          trace: part, hidden: weights.hidden, projection: weights.projection,
+          initialState: initial, cells: cells, output: output, scratch: scratch.elements))
+    }
+  }
+}
+
 // So many rows of projections stay in the second-level cache until the sweep has used them.
 private let rowsPerChunk = 192
+// About ten microseconds, several times what it takes to wake a thread.
+private let workThatPaysForAThread = 1 << 20
 
 @_specialize(where S == Float)
 @_specialize(where S == Double)

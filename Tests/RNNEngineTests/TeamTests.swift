@@ -45,6 +45,29 @@ struct TeamTests {
     }
   }
 
+  /// Both directions of a layer run at a time where there are few rows.
+  @Test(arguments: Kind.allCases, [1, 3])
+  func directionsBesideEachOtherDoNotShowInTheBits(_ kind: Kind, _ rows: Int) throws {
+    let before = threadCount
+    defer { setThreadCount(before) }
+    var random = SplitMix64(state: 33)
+    let rnn: RNN<Float> = try random.network(
+      kind.configuration(inputSize: 90, hiddenSize: 70, layerCount: 2, bidirectional: true),
+      scale: 0.1)
+    // Enough steps that every cell has work for two threads.
+    let x = input(130, rows)
+    setThreadCount(1)
+    let (alone, aloneGradients) = try passes(rnn, x)
+    for threads in [2, 4] {
+      setThreadCount(threads)
+      let (together, gradients) = try passes(rnn, x)
+      #expect(together == alone)
+      for (name, array) in gradients.parameters.entries {
+        #expect(array == aloneGradients.parameters[name], "\(kind) \(name)")
+      }
+    }
+  }
+
   @Test(arguments: Kind.allCases, [1, 3])
   func aStreamIsTheWholeSequence(_ kind: Kind, _ rows: Int) throws {
     for hidden in [64, 150, 262] {
