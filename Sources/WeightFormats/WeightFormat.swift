@@ -62,11 +62,19 @@ public struct WeightFormat: Sendable {
       throw RecurrentError(
         .usage, "usage.format", found: "format \"\(name)\"",
         expected: "one of " + all.map(\.name).joined(separator: ", "),
-        hint: nearest(to: name, among: all.map(\.name) + all.flatMap(\.extensions)).map {
-          "Did you mean \($0)?"
-        })
+        hint: (meant(by: name)
+          ?? nearest(to: name, among: all.map(\.name) + all.flatMap(\.extensions))).map {
+            "Did you mean \($0)?"
+          })
     }
     return format
+  }
+
+  /// The container whose framework somebody named instead ("pytorch").
+  private static func meant(by name: String) -> String? {
+    all.first { format in
+      format.summary.prefix { $0 != " " }.lowercased() == name.lowercased()
+    }?.name
   }
 
   /// The writable container that a path's extension asks for; throws `.usage` otherwise.

@@ -115,6 +115,10 @@ import Testing
     #expect(error?.reason == "usage.format")
     #expect(error?.hint == "Did you mean safetensors?")
     #expect(reason { _ = try WeightFormat.named("cuneiform tablet") } == "usage.format")
+    for (framework, container) in [("pytorch", "pt"), ("TensorFlow", "tf"), ("Flax", "msgpack")] {
+      let error = #expect(throws: RecurrentError.self) { try WeightFormat.named(framework) }
+      #expect(error?.hint == "Did you mean \(container)?")
+    }
     #expect(try WeightFormat.named("onnx").name == "onnx")
   }
 
