@@ -59,13 +59,12 @@ public struct WeightFormat: Sendable {
     guard
       let format = all.first(where: { $0.name == name || $0.extensions.contains(name) })
     else {
+      let close =
+        meant(by: name) ?? nearest(to: name, among: all.flatMap { [$0.name] + $0.extensions })
       throw RecurrentError(
         .usage, "usage.format", found: "format \"\(name)\"",
         expected: "one of " + all.map(\.name).joined(separator: ", "),
-        hint: (meant(by: name)
-          ?? nearest(to: name, among: all.map(\.name) + all.flatMap(\.extensions))).map {
-            "Did you mean \($0)?"
-          })
+        hint: close.map { "Did you mean \($0)?" })
     }
     return format
   }
