@@ -76,8 +76,15 @@ extension ConversionPlan {
     let prefix =
       [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
       ? Naming.customary(for: network.architecture).recurrent : nil
+    // What is carried along was compared already; a matrix that fits could look like a head here.
+    let carried = Set(network.recognition.foreign)
+    var own = StateDict()
+    own.metadata = written.metadata
+    for entry in written.entries where !carried.contains(entry.name) {
+      try own.append(entry.name, entry.tensor)
+    }
     let converted = try Network(
-      written,
+      own,
       options: ReadOptions(
         convention: convention, module: prefix, cell: network.architecture.cell,
         gruReset: network.architecture.gruReset))

@@ -56,6 +56,25 @@ import WeightFormats
     ),
   ]
 
+  /// A linear layer that the graph does not apply to the module is carried along, and is no head.
+  @Test func aMatrixBesideTheNetworkIsNotTakenForItsHead() throws {
+    try scratch { folder in
+      var state = try WeightFile(path: Self.path("gemm-dynamo.onnx")).state
+      state.metadata["onnx.modules"] =
+        #"[{"prefix":"encoder.rnn.","op":"GRU","bias":false,"linear_before_reset":true}]"#
+      try WeightFormat.safetensors.write(state, to: folder + "in.safetensors") { _ in }
+      let proof = try convert(folder + "in.safetensors", folder + "out.h5") {
+        $0.convention = .torch
+      }
+      guard case .sameNetwork = proof else {
+        Issue.record("not run")
+        return
+      }
+      let written = try WeightFile(path: folder + "out.h5").state
+      #expect(written["out.weight"] != nil && written["out.bias"] != nil)
+    }
+  }
+
   @Test(arguments: expected.indices) func modelsSayEverything(index: Int) throws {
     let (name, architecture) = Self.expected[index]
     let file = try WeightFile(path: Self.path(name + ".onnx"))
