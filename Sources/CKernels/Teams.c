@@ -6,16 +6,9 @@
 #include <sched.h>
 
 #include "Layouts.h"
+#include "Pause.h"
 
 enum { SPINS = 4000, PATIENCE = 4000 };
-
-static inline void pause_briefly(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 static void help(ck_team *team) {
   // One helper, however many come.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "CKernels.h"
+#include "Pause.h"
 
 enum { MOST_WORKERS = 63, SPINS = 4000 };
 
@@ -26,14 +27,6 @@ static _Alignas(64) _Atomic uint64_t offer;
 static _Alignas(64) _Atomic int remaining;
 static ck_job current_job;
 static void *current_context;
-
-static inline void pause_briefly(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 static inline int has_shares(uint64_t seen) { return (seen & 0xffff) < (seen >> 16 & 0xffff); }
 
