@@ -138,33 +138,53 @@ def against_pytorch(work):
         check(f"{kind}: PyTorch says the same", json.loads(result.stdout)["text"] == said, f"{result.stdout} {said}")
 
 
-PLAN = ["--hidden", 40, "--layers", 2, "--dropout", 0.2, "--batch", 8, "--bptt", 25, "--validate-every", 9,
-        "--schedule", "cosine", "--seed", 5, "--epochs", 4]
+PLAN = ["--hidden", "40", "--layers", "2", "--dropout", "0.2", "--batch", "8", "--bptt", "25", "--validate-every", "9",
+        "--schedule", "cosine", "--period", "300", "--seed", "5"]
+# More than any machine makes before a signal reaches it: how far it came decides how long the others run.
+ENDLESS = ["--steps", "100000000"]
+
+
+def stopped_on_the_way(command, log, signalled, **options):
+    """Starts a training without an end, calls signalled(process) after its first steps, and waits for its end.
+
+    -> exit status, what it said, and the last line of its log.
+    """
+    process = subprocess.Popen([*command, *ENDLESS, "--log", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               **options)
+    while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < 12):
+        time.sleep(0.005)
+    signalled(process)
+    try:
+        _, message = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, message, json.loads(log.read_text().splitlines()[-1])
+
+
+def leftovers(work, name):
+    """Files that are neither the log nor a finished checkpoint of this training."""
+    return [f for f in os.listdir(work) if f.startswith(f"{name}.") and not f.endswith((".jsonl", ".h5.checkpoint"))]
 
 
 def interrupted(work):
-    ok("uninterrupted", TEXT, f"{work}/whole.h5", *PLAN, "--quiet")
-    whole = pathlib.Path(f"{work}/whole.h5").read_bytes()
     for number, name in [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGKILL, "killed")]:
         model, log = f"{work}/{name}.h5", pathlib.Path(f"{work}/{name}.jsonl")
-        command = [TRAIN, str(TEXT), model, *map(str, PLAN), "--log", str(log), "--checkpoint-every", "5"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < 12):
-            time.sleep(0.005)
-        process.send_signal(number)
-        _, message = process.communicate(timeout=60)
-        check(f"{name}: ends by the signal", process.returncode == -number, f"{process.returncode} {message.decode()[-300:]}")
+        status, message, last = stopped_on_the_way(
+            [TRAIN, str(TEXT), model, *PLAN, "--checkpoint-every", "5"], log, lambda process: process.send_signal(number))
+        check(f"{name}: ends by the signal", status == -number, f"{status} {message.decode()[-300:]}")
         check(f"{name}: no model yet", not os.path.exists(model))
         check(f"{name}: saved", os.path.exists(model + ".checkpoint"))
         if number != signal.SIGKILL:
             check(f"{name}: says how to go on", b"--resume" in message, message)
-            left = [f for f in os.listdir(work) if f.endswith(".tmp")]
+            left = leftovers(work, name)
             check(f"{name}: nothing is left behind", not left, str(left))
-        done = json.loads(log.read_text().splitlines()[-1])["step"]
-        check(f"{name}: on the way", done < 4 * 200, str(done))
-        refused(f"{name}: not by accident", 73, "output.exists", TEXT, model, *PLAN)
-        ok(f"{name}: goes on", TEXT, model, "--resume", "--quiet")
-        check(f"{name}: ends in the same bytes", pathlib.Path(model).read_bytes() == whole)
+        refused(f"{name}: not by accident", 73, "output.exists", TEXT, model, *PLAN, *ENDLESS)
+        steps = last["step"] + 40
+        ok(f"{name}: goes on", TEXT, model, "--resume", "--steps", steps, "--quiet")
+        ok(f"{name}: uninterrupted", TEXT, f"{work}/whole.h5", *PLAN, "--steps", steps, "--quiet", "--force")
+        check(f"{name}: ends in the same bytes",
+              pathlib.Path(model).read_bytes() == pathlib.Path(f"{work}/whole.h5").read_bytes())
 
 
 def surface(work):
@@ -256,33 +276,30 @@ def children(parent):
 
 def interrupted_together(work, environment):
     """Ctrl-C reaches mpirun, which then ends its processes; or a signal reaches one of them: all save."""
-    mpirun = ["mpirun", "--oversubscribe", "-n", "2"]
+    mpirun = ["mpirun", "--oversubscribe", "-n", "2", TRAIN, str(TEXT)]
     plan = [*PLAN, "--batch", "4", "--quiet"]
-    whole = subprocess.run([*mpirun, TRAIN, TEXT, f"{work}/together.h5", *map(str, plan)], env=environment,
-                           capture_output=True, timeout=120)
-    check("together: train", whole.returncode == 0, whole.stderr.decode()[-300:])
-    for name in ("together by mpirun", "together by one"):
+
+    def of_one_rank(process):
+        ranks = children(process.pid)
+        check("together by one: two processes", len(ranks) == 2, str(ranks))
+        os.kill(ranks[-1], signal.SIGINT)
+
+    def trained(what, model, *options):
+        result = subprocess.run([*mpirun, model, *options, "--quiet"], env=environment, capture_output=True, timeout=300)
+        check(what, result.returncode == 0, result.stderr.decode()[-300:])
+
+    for name, signalled in [("together by mpirun", lambda process: process.send_signal(signal.SIGINT)),
+                            ("together by one", of_one_rank)]:
         model, log = f"{work}/{name}.h5", pathlib.Path(f"{work}/{name}.jsonl")
-        command = [*mpirun, TRAIN, str(TEXT), model, *map(str, plan), "--log", str(log),
-                   "--checkpoint-every", "0"]
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < 12):
-            time.sleep(0.005)
-        if name == "together by mpirun":
-            process.send_signal(signal.SIGINT)
-        else:
-            ranks = children(process.pid)
-            check(f"{name}: two processes", len(ranks) == 2, str(ranks))
-            os.kill(ranks[-1], signal.SIGINT)
-        _, message = process.communicate(timeout=120)
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
-        check(f"{name}: stops on the way", lines[-1]["event"] == "signal" and lines[-1]["step"] < 4 * 200, str(lines[-1]))
+        _, message, last = stopped_on_the_way(
+            [*mpirun, model, *plan, "--checkpoint-every", "0"], log, signalled, env=environment)
+        check(f"{name}: stops on the way", last["event"] == "signal", str(last))
         check(f"{name}: says how to go on", message.count(b"--resume") == 1 and b"Killed" not in message, message)
         check(f"{name}: saved, and nothing else", not os.path.exists(model) and os.path.exists(model + ".checkpoint")
-              and not [f for f in os.listdir(work) if f.endswith(".tmp")], str(os.listdir(work)))
-        result = subprocess.run([*mpirun, TRAIN, TEXT, model, "--resume", "--quiet"], env=environment,
-                                capture_output=True, timeout=120)
-        check(f"{name}: goes on", result.returncode == 0, result.stderr.decode()[-300:])
+              and not leftovers(work, name), str(os.listdir(work)))
+        steps = str(last["step"] + 40)
+        trained(f"{name}: goes on", model, "--resume", "--steps", steps)
+        trained(f"{name}: uninterrupted", f"{work}/together.h5", *plan, "--steps", steps, "--force")
         check(f"{name}: ends in the same bytes", pathlib.Path(model).read_bytes() ==
               pathlib.Path(f"{work}/together.h5").read_bytes())
 
