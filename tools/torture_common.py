@@ -59,7 +59,7 @@ class Result:
 
 def run(arguments, errors, environment=None, limit=TIME_LIMIT, output="/dev/null"):
     """Runs a command with its standard error in the file `errors`; only in a process's main thread."""
-    actions = [(os.POSIX_SPAWN_OPEN, 1, output, os.O_WRONLY | os.O_CREAT, 0o600),
+    actions = [(os.POSIX_SPAWN_OPEN, 1, output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
                (os.POSIX_SPAWN_OPEN, 2, errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)]
     start = time.monotonic()
     pid = os.posix_spawn(arguments[0], arguments, environment or os.environ, file_actions=actions)
