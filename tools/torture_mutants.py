@@ -145,6 +145,8 @@ class Place:
         elif not (result.message.startswith("rnn-convert: error[") and
                   "Nothing was written." in result.message):
             problem = "refused without saying so"
+        if result.status:
+            self.figures.sample("characters of a refusal", len(result.message))
         self.count(trial, result.status, problem, result.message)
 
     def together(self, trials):
@@ -154,7 +156,7 @@ class Place:
         for path, trial in zip(inputs, trials):
             path.write_bytes(trial.files[trial.seed.name])
         result = run([self.tool, "--batch", *map(str, inputs), str(self.outputs), "--to", "safetensors",
-                      "--json", "--jobs", "1"], self.errors, output=self.report)
+                      "--json", "--jobs", "1"], self.errors, limit=6 * TIME_LIMIT, output=self.report)
         try:
             answers = json.loads(pathlib.Path(self.report).read_bytes())["files"]
             outputs = {a["input"]: a.get("output") for a in answers if a["written"]}
