@@ -1,4 +1,5 @@
 import CChecksum
+import CZlib
 import Tensors
 
 #if canImport(Darwin)
@@ -28,6 +29,34 @@ struct ZipChecksum {
   private static func hexadecimal(_ value: UInt32) -> String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 8 - digits.count) + digits
+  }
+}
+
+/// A CRC-32 of bytes that come in runs in any order.
+struct ZipRunsChecksum {
+  private let count: Int
+  /// What the runs before the last stretch make of the whole.
+  private var sum: UInt32 = 0
+  /// Runs that followed one another.
+  private var stretch = ZipChecksum()
+  private var end = 0
+
+  /// The checksum of `count` bytes.
+  init(count: Int) { self.count = count }
+
+  /// The checksum of all bytes, each of which was added once.
+  var value: UInt32 {
+    // A checksum is linear: each stretch counts as if zeros followed it.
+    sum ^ UInt32(truncatingIfNeeded: crc32_combine(uLong(stretch.value), 0, count - end))
+  }
+
+  mutating func add(_ run: UnsafeRawBufferPointer, at offset: Int) {
+    if offset != end {
+      sum = value
+      stretch = ZipChecksum()
+    }
+    stretch.add(run)
+    end = offset + run.count
   }
 }
 
