@@ -128,7 +128,8 @@ public struct CanonicalWeights: Sendable {
         placement: placement, size: placement.slots[0].size(in: architecture))
     }
     return try Tensor(
-      dtype: dtype, shape: stored.shape, source: RearrangedSource(dtype, stored.shape, pieces, room: room))
+      dtype: dtype, shape: stored.shape,
+      source: RearrangedSource(dtype, stored.shape, pieces, room: room))
   }
 
   private func checkOmissions(_ tensors: [StoredTensor]) throws {

@@ -152,7 +152,9 @@ extension Network {
         // In the order of this file, the one of the two that was written last.
         let expected = try original.weights.matrix(placement, inOrderOf: placement)
         let found = try weights.matrix(placement, inOrderOf: placement)
-        let rounded = try expected.rounded(to: found.dtype).observed { onRead(stored.name, $0.count) }
+        let rounded = try expected.rounded(to: found.dtype).observed {
+          onRead(stored.name, $0.count)
+        }
         guard try found.isIdentical(to: rounded) else {
           throw Self.fault("\(placement.slots[0])", "other parameters")
         }

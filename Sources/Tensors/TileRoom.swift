@@ -12,7 +12,7 @@
 /// are taken when the first tensor needs them, and given back with the last.
 public final class TileRoom: @unchecked Sendable {
   /// The bytes for a tile.
-  static let tileBytes = 12 << 20
+  static let tileBytes = 14 << 20
   /// The bytes for what two threads read from a file at once; it is still in the processor's cache when it
   /// moves into a tile.
   static let stagingBytes = 1 << 19
