@@ -105,6 +105,8 @@ final class CheckedSource: ByteSource, @unchecked Sendable {
   }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    // Two threads that transpose a matrix need not wait for one another.
+    if lock.withLock({ isVerified }) { return try base.read(at: offset, into: buffer) }
     try lock.withLock {
       if !isVerified, offset == 0, buffer.count >= Self.largePiece {
         (checksum, position) = (ZipChecksum(), 0)
