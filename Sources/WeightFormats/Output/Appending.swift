@@ -53,6 +53,9 @@ func append(
   }
 }
 
+/// Linux takes the pages of a file in blocks as long as a write, and long blocks are slow to find.
+private let longestWrite = 1 << 17
+
 /// Writes a tiled source at a descriptor's position, and shows every run before it is written.
 func appendRuns(
   of source: any ByteSource, to descriptor: Int32,
@@ -62,7 +65,10 @@ func appendRuns(
   guard start >= 0 else { throw failure(errno) }
   try source.forEachRun(.forwards) { offset, run in
     note(offset, run)
-    try put(run, at: Int(start) + offset, of: descriptor, failure)
+    for piece in stride(from: 0, to: run.count, by: longestWrite) {
+      let bytes = UnsafeRawBufferPointer(rebasing: run[piece...].prefix(longestWrite))
+      try put(bytes, at: Int(start) + offset + piece, of: descriptor, failure)
+    }
   }
   let end = start + off_t(source.count)
   guard lseek(descriptor, end, SEEK_SET) == end else { throw failure(errno) }
