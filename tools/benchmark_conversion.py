@@ -75,6 +75,15 @@ def network(size, width):
             "bias_ih_l0": [hidden], "bias_hh_l0": [hidden]}
 
 
+def layers(size, width):
+    """An LSTM of many layers of an ordinary size, two matrices of four gates in each."""
+    hidden = 1024
+    count = max(1, round(size / (2 * 4 * hidden * hidden * width)))
+    return {name: shape for i in range(count) for name, shape in (
+        (f"weight_ih_l{i}", [4 * hidden, hidden]), (f"weight_hh_l{i}", [4 * hidden, hidden]),
+        (f"bias_ih_l{i}", [4 * hidden]), (f"bias_hh_l{i}", [4 * hidden]))}
+
+
 def run(command, environment=None):
     """Seconds, seconds of the processor and peak resident MiB of a process that must succeed."""
     start = time.perf_counter()
@@ -186,6 +195,9 @@ class Conversions:
         make(torch, "F32", 4, network(size, 4), {"cell": "rnn_tanh"})
         self.row("torch to textbook-d3", torch, "a.safetensors", ["--as", "textbook-d3"], bar=2.2)
         self.row("torch to Keras", torch, "a.safetensors", ["--as", "keras"], bar=2.2)
+        torch.unlink()
+        make(torch, "F32", 4, layers(size, 4))
+        self.row("torch to Keras, LSTM layers", torch, "a.safetensors", ["--as", "keras"], bar=2.2, proof_bar=3)
         torch.unlink()
 
     def memory(self):

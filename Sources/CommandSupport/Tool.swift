@@ -25,6 +25,7 @@ extension Tool {
   /// Runs the tool with the process's arguments, or those of a subcommand; never returns.
   public static func launch(_ arguments: [String]? = nil) -> Never {
     Output.openStandardStreams()
+    answerIfThatIsAll(arguments ?? Array(CommandLine.arguments.dropFirst()))
     HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self
@@ -61,6 +62,19 @@ extension Tool {
         json: tool.json)
       Output.leave(70)
     }
+  }
+
+  /// Prints what the only argument asks for; parsing would make the help text three times.
+  private static func answerIfThatIsAll(_ arguments: [String]) {
+    let text: String
+    switch arguments {
+    case ["--help"], ["-h"]: text = helpMessage()
+    case ["--version"]: text = configuration.version
+    default: return
+    }
+    signal(SIGPIPE, SIG_IGN)
+    Output.write(text + "\n")
+    Output.leave(0)
   }
 
   private static func report(_ error: RecurrentError, json: Bool) {

@@ -15,6 +15,8 @@ public struct CanonicalWeights: Sendable {
   private let blocks: [Slot: RearrangedSource.Term]
   /// Slots that the file does not store apart (the second bias of a one-bias convention).
   public let merged: Set<Slot>
+  /// Where matrices are transposed.
+  private let room = TileRoom()
 
   /// How a tensor that holds a sum is made.
   public enum SumRule: Sendable {
@@ -75,12 +77,29 @@ public struct CanonicalWeights: Sendable {
 
   /// A block, or the sum of several, as the placement stores it, but as a matrix of its own.
   func matrix(_ placement: Placement) throws -> Tensor {
+    try matrix(placement, inOrderOf: Placement(slots: [], offset: 0, rowStride: 1, columnStride: 1))
+  }
+
+  /// The same, or its transpose if that is how `order` stores it.
+  func matrix(_ placement: Placement, inOrderOf order: Placement) throws -> Tensor {
     let size = placement.slots[0].size(in: architecture)
+    let isTransposed = order.rowStride < order.columnStride
     let alone = Placement(
-      slots: placement.slots, offset: 0, rowStride: size.columns, columnStride: 1,
-      addend: placement.addend)
-    return try tensor(
-      StoredTensor(name: "block", shape: [size.rows, size.columns], placements: [alone]), .add)
+      slots: placement.slots, offset: 0, rowStride: isTransposed ? 1 : size.columns,
+      columnStride: isTransposed ? size.rows : 1, addend: placement.addend)
+    let shape = isTransposed ? [size.columns, size.rows] : [size.rows, size.columns]
+    return try tensor(StoredTensor(name: "block", shape: shape, placements: [alone]), .add)
+  }
+
+  /// Whether each element of a stored tensor is exactly one parameter, and `original` has that apart from
+  /// others too: comparing the parameters then compares the elements.
+  func isMade(of stored: StoredTensor, _ original: CanonicalWeights) -> Bool {
+    let pieces = stored.placements.map { placement in
+      RearrangedSource.Piece(
+        terms: placement.slots.compactMap { original.blocks[$0] }, addend: -placement.addend,
+        placement: placement, size: placement.slots[0].size(in: architecture))
+    }
+    return RearrangedSource.covers(stored.shape, exactlyBy: pieces)
   }
 
   /// Whether writing by a table adds numbers that are not zero, and so rounds.
@@ -109,7 +128,8 @@ public struct CanonicalWeights: Sendable {
         placement: placement, size: placement.slots[0].size(in: architecture))
     }
     return try Tensor(
-      dtype: dtype, shape: stored.shape, source: RearrangedSource(dtype, stored.shape, pieces))
+      dtype: dtype, shape: stored.shape,
+      source: RearrangedSource(dtype, stored.shape, pieces, room: room))
   }
 
   private func checkOmissions(_ tensors: [StoredTensor]) throws {

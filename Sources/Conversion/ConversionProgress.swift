@@ -29,6 +29,7 @@ final class PhaseCounter: @unchecked Sendable {
   private var total = 0
   private var done = 0
   private var ends: [Int] = []
+  private var positions: [Name: Int] = [:]
 
   init(_ onProgress: @escaping @Sendable (ConversionProgress) -> Void) {
     self.onProgress = onProgress
@@ -39,7 +40,15 @@ final class PhaseCounter: @unchecked Sendable {
     total = state.byteCount
     done = 0
     ends = Array(repeating: 0, count: state.count)
+    positions = Dictionary(
+      zip(state.names, 0..<state.count), uniquingKeysWith: { first, _ in first })
     onProgress(ConversionProgress(phase: phase, done: 0, total: total))
+  }
+
+  /// Counts further bytes of a tensor.
+  func note(_ name: Name, _ count: Int) {
+    guard let position = positions[name] else { return }
+    note(position, 0..<ends[position] + count)
   }
 
   func note(_ position: Int, _ bytes: Range<Int>) {

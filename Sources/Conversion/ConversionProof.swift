@@ -59,19 +59,24 @@ extension ConversionPlan {
     ) { written in
       guard options.verifies else { return }
       counter?.begin(.comparing, output)
-      try written.checkReadBack(of: planned)
       if changesConvention, let network {
-        proof = try compare(written, with: network)
-      } else if losses.isEmpty {
-        proof = .identical(tensors: output.count, bytes: output.byteCount)
+        proof = try compare(written, with: network, planned, counter)
       } else {
-        proof = .asPlanned(tensors: output.count, bytes: output.byteCount)
+        try written.checkReadBack(of: planned)
+        proof =
+          losses.isEmpty
+          ? .identical(tensors: output.count, bytes: output.byteCount)
+          : .asPlanned(tensors: output.count, bytes: output.byteCount)
       }
     }
     return proof
   }
 
-  private func compare(_ written: StateDict, with network: Network) throws -> ConversionProof {
+  private func compare(
+    _ written: StateDict, with network: Network, _ planned: StateDict, _ counter: PhaseCounter?
+  ) throws -> ConversionProof {
+    // Of a file with other tensors or shapes there is nothing to recognise.
+    try written.checkReadBack(of: planned, except: Set(planned.names))
     // Tensors carried along may be modules of PyTorch too; other conventions have only one to find.
     let prefix =
       [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
@@ -99,8 +104,19 @@ extension ConversionPlan {
       let size = slot.size(in: architecture)
       return sum + size.rows * size.columns
     }
-    guard parameters > options.largestRun else { return try run(converted, network) }
-    try converted.checkParameters(are: network)
+    guard parameters > options.largestRun else {
+      try written.checkReadBack(of: planned)
+      return try run(converted, network)
+    }
+    // Each byte is compared once: with the parameter that it is, or with what was planned.
+    let matched = Set(
+      converted.recognition.tensors.filter { converted.weights.isMade(of: $0, network.weights) }
+        .map(\.name))
+    try written.checkReadBack(of: planned, except: matched)
+    try converted.checkParameters(are: network) { name, bytes in
+      guard matched.contains(name) else { return }
+      counter?.note(name, bytes)
+    }
     return .sameParameters(count: parameters, limit: options.largestRun)
   }
 
@@ -124,15 +140,24 @@ extension Network {
   /// Throws `proof.read-back` unless each parameter has the bytes of the original's, rounded to this
   /// network's type and summed where its convention sums.
   ///
-  /// Slot by slot, so that each file is read through its own convention's table, a block at a time.
-  func checkParameters(are original: Network) throws {
+  /// Slot by slot, so that each file is read through its own convention's table, a tile at a time. `onRead`
+  /// hears of which tensor how many bytes were compared.
+  func checkParameters(
+    are original: Network, onRead: @escaping @Sendable (Name, Int) -> Void = { _, _ in }
+  ) throws {
     var missing = Set(Slot.all(in: original.architecture))
-    for placement in recognition.tensors.flatMap(\.placements) {
-      missing.subtract(placement.slots)
-      let expected = try original.weights.matrix(placement)
-      let found = try weights.matrix(placement)
-      guard try found.isIdentical(to: expected.rounded(to: found.dtype)) else {
-        throw Self.fault("\(placement.slots[0])", "other parameters")
+    for stored in recognition.tensors {
+      for placement in stored.placements {
+        missing.subtract(placement.slots)
+        // In the order of this file, the one of the two that was written last.
+        let expected = try original.weights.matrix(placement, inOrderOf: placement)
+        let found = try weights.matrix(placement, inOrderOf: placement)
+        let rounded = try expected.rounded(to: found.dtype).observed {
+          onRead(stored.name, $0.count)
+        }
+        guard try found.isIdentical(to: rounded) else {
+          throw Self.fault("\(placement.slots[0])", "other parameters")
+        }
       }
     }
     // What the convention has no place for is zero in the original too.

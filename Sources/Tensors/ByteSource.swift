@@ -15,9 +15,36 @@ public protocol ByteSource: Sendable {
   ///
   /// The others must be read and written, and what hinders the system is found there.
   func copy(_ range: Range<Int>, to descriptor: Int32) -> Int
+
+  /// Whether the bytes are got much faster by `forEachRun` than in their order.
+  var isTiled: Bool { get }
+
+  /// Calls `body` with every byte once, in runs with their positions; `order` is what suits the caller, and
+  /// the runs may come in another.
+  func forEachRun(
+    _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void) throws
 }
 
 extension ByteSource {
+  /// Most bytes are cheapest in their order.
+  public var isTiled: Bool { false }
+
+  /// Calls `body` with consecutive pieces.
+  public func forEachRun(
+    _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    try forEachPiece(body)
+  }
+
+  /// Calls `body` with consecutive pieces and their positions.
+  public func forEachPiece(_ body: (Int, UnsafeRawBufferPointer) throws -> Void) throws {
+    var offset = 0
+    try forEachChunk {
+      try body(offset, $0)
+      offset += $0.count
+    }
+  }
+
   /// The system knows nothing about these bytes.
   public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int { 0 }
 
@@ -53,6 +80,14 @@ extension ByteSource {
       }
     }
   }
+}
+
+/// The order in which somebody wants to have the bytes of a source.
+public enum RunOrder: Sendable {
+  /// Forwards, as long as that does not cost much.
+  case forwards
+  /// Whatever is the fastest.
+  case any
 }
 
 /// Bytes in memory.

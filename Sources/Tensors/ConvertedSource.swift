@@ -49,6 +49,26 @@ struct ConvertedSource: ByteSource {
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: new[wanted]))
     }
   }
+
+  var isTiled: Bool { base.isTiled }
+
+  func forEachRun(
+    _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let new = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Self.pieceSize / from.byteCount * to.byteCount, alignment: 64)
+    defer { new.deallocate() }
+    try base.forEachRun(order) { offset, run in
+      for start in stride(from: 0, to: run.count, by: Self.pieceSize) {
+        let piece = UnsafeRawBufferPointer(rebasing: run[start...].prefix(Self.pieceSize))
+        rounding.convert(piece, into: new)
+        let length = piece.count / from.byteCount * to.byteCount
+        try body(
+          (offset + start) / from.byteCount * to.byteCount,
+          UnsafeRawBufferPointer(rebasing: new[..<length]))
+      }
+    }
+  }
 }
 
 /// The conversion of runs of elements from one floating-point type to another.

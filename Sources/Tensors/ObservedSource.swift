@@ -1,4 +1,4 @@
-/// A source that tells which of its bytes were read.
+/// A source that tells which of its bytes were read; of runs without an order it tells how many.
 struct ObservedSource: ByteSource {
   let base: any ByteSource
   let onRead: @Sendable (Range<Int>) -> Void
@@ -15,10 +15,31 @@ struct ObservedSource: ByteSource {
     if count > 0 { onRead(range.lowerBound..<range.lowerBound + count) }
     return count
   }
+
+  var isTiled: Bool { base.isTiled }
+
+  func forEachRun(
+    _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    var done = 0
+    try base.forEachRun(order) { offset, bytes in
+      try body(offset, bytes)
+      onRead(done..<done + bytes.count)
+      done += bytes.count
+    }
+  }
+}
+
+extension Tensor {
+  /// The same tensor, calling `onRead` after every read with the bytes read.
+  public func observed(_ onRead: @escaping @Sendable (Range<Int>) -> Void) throws -> Tensor {
+    try Tensor(dtype: dtype, shape: shape, source: ObservedSource(base: source, onRead: onRead))
+  }
 }
 
 extension StateDict {
-  /// The same tensors, calling `onRead` after every read with the tensor's position and the bytes read.
+  /// The same tensors, calling `onRead` after every read with the tensor's position and the bytes read;
+  /// where a tensor is cheaper in another order, with as many from its beginning as were read.
   public func observed(
     _ onRead: @escaping @Sendable (_ position: Int, _ bytes: Range<Int>) -> Void
   ) throws -> StateDict {
@@ -27,10 +48,7 @@ extension StateDict {
     result.ties = ties
     result.skipped = skipped
     for (position, entry) in entries.enumerated() {
-      let source = ObservedSource(base: entry.tensor.source) { onRead(position, $0) }
-      try result.append(
-        entry.name,
-        Tensor(dtype: entry.tensor.dtype, shape: entry.tensor.shape, source: source))
+      try result.append(entry.name, entry.tensor.observed { onRead(position, $0) })
     }
     return result
   }

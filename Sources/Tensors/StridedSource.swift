@@ -36,6 +36,27 @@ public struct StridedSource: ByteSource {
     }
   }
 
+  /// A matrix that is stored by columns is.
+  public var isTiled: Bool {
+    shape.count == 2 && shape.allSatisfy { $0 > 1 } && strides[0] < strides[1]
+  }
+
+  /// Gathers tile by tile, or in order what is not tiled.
+  public func forEachRun(
+    _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    guard isTiled else { return try forEachPiece(body) }
+    let view = view
+    let tiling = Tiling(
+      lines: shape[0], width: shape[1], elementSize: elementSize, order: order)
+    try tiling.forEachRun(in: TileRoom()) { tile, room in
+      try view.part([tile.lines, tile.elements]).copy(
+        to: room.start, strides: [room.pitch, 1], staging: room.staging)
+    } use: {
+      try body($0, $1)
+    }
+  }
+
   /// The axis along which blocks are cut, and the elements of one step of it.
   private var cut: (axis: Int, inner: Int) {
     var inner = 1

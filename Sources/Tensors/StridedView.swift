@@ -11,8 +11,8 @@ public struct StridedView: Sendable {
   /// The element of `base` at index zero.
   public internal(set) var offset: Int
 
-  /// How much is read at once, and how far apart elements may be to be read together.
-  private static let pieceSize = 1 << 20
+  /// Runs as near as this are read together: a call of the system takes as long as to copy the gap. Runs
+  /// as long as this are not copied on their way.
   private static let smallGap = 4096
 
   /// Creates a view; throws `tensor.strides` or `tensor.outside-storage` unless every element lies inside
@@ -58,11 +58,15 @@ public struct StridedView: Sendable {
   /// Copies every element to memory, where the axes have other strides (in elements).
   ///
   /// `target` must be aligned to the element size and is where index zero goes. The base is read in
-  /// pieces of at most 1 MiB.
-  public func copy(to target: UnsafeMutableRawPointer, strides targetStrides: [Int]) throws {
+  /// pieces of at most 256 KiB, or of the size of `staging`, which holds one element at least.
+  public func copy(
+    to target: UnsafeMutableRawPointer, strides targetStrides: [Int],
+    staging: UnsafeMutableRawBufferPointer? = nil
+  ) throws {
     guard !shape.contains(0) else { return }
     let axes = Axis.sorted(shape, strides, targetStrides)
-    try withScratch(max(Self.pieceSize, elementSize)) {
+    if let staging { return try visit(axes[...], offset, target, staging) }
+    try withScratch(max(TileRoom.stagingBytes, elementSize)) {
       try visit(axes[...], offset, target, $0)
     }
   }
@@ -80,7 +84,10 @@ public struct StridedView: Sendable {
     let rest = axes.dropFirst()
     let inner = Axis.span(rest)
     let capacity = staging.count / elementSize
-    guard inner <= capacity, isDense(rest) else {
+    let isLongRun =
+      rest.count == 1 && rest.allSatisfy { $0.source == 1 && $0.target == 1 }
+      && inner * elementSize >= Self.smallGap && !isClose(axis, inner)
+    guard inner <= capacity, isDense(rest), !isLongRun else {
       for index in 0..<axis.count {
         try visit(
           rest, position + index * axis.source,
@@ -118,7 +125,7 @@ public struct StridedView: Sendable {
 
   /// Whether reading over the gaps between steps costs less than reading each step.
   private func isClose(_ axis: Axis, _ inner: Int) -> Bool {
-    axis.source <= 8 * inner || axis.source * elementSize <= Self.smallGap
+    (axis.source - inner) * elementSize <= Self.smallGap
   }
 
   private func isDense(_ axes: ArraySlice<Axis>) -> Bool {

@@ -53,20 +53,47 @@ public struct Tensor: Sendable {
   /// Whether dtype, shape and every byte agree; reads both in pieces.
   public func isIdentical(to other: Tensor) throws -> Bool {
     guard dtype == other.dtype, shape == other.shape else { return false }
-    var offset = 0
+    // One of them in the order that it likes best.
+    let (first, second) = source.isTiled ? (source, other.source) : (other.source, source)
+    guard !second.isTiled else { return try first.isEqualInOrder(to: second) }
     var isIdentical = true
-    let size = max(1, min(byteCount, 1 << 18))
-    try withScratch(size) { buffer in
-      try source.forEachChunk(of: size) { piece in
-        guard isIdentical, let bytes = piece.baseAddress, let others = buffer.baseAddress else {
-          return
+    try withScratch(max(1, min(byteCount, 1 << 18))) { buffer in
+      try first.forEachRun(.any) { offset, run in
+        var done = 0
+        while isIdentical, done < run.count {
+          let piece = UnsafeRawBufferPointer(rebasing: run[done...].prefix(buffer.count))
+          let others = UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count])
+          try second.read(at: offset + done, into: others)
+          isIdentical = piece.isEqual(to: others)
+          done += piece.count
         }
-        try other.source.read(
-          at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count]))
-        isIdentical = memcmp(bytes, others, piece.count) == 0
-        offset += piece.count
       }
     }
     return isIdentical
+  }
+}
+
+extension ByteSource {
+  /// Whether all bytes agree with those of a source of the same length; reads both in pieces.
+  fileprivate func isEqualInOrder(to other: any ByteSource) throws -> Bool {
+    var offset = 0
+    var isEqual = true
+    try withScratch(max(1, min(count, 1 << 18))) { buffer in
+      try forEachChunk { piece in
+        guard isEqual else { return }
+        let others = UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count])
+        try other.read(at: offset, into: others)
+        isEqual = piece.isEqual(to: others)
+        offset += piece.count
+      }
+    }
+    return isEqual
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  fileprivate func isEqual(to other: UnsafeMutableRawBufferPointer) -> Bool {
+    guard let start = baseAddress, let others = other.baseAddress else { return true }
+    return memcmp(start, others, count) == 0
   }
 }

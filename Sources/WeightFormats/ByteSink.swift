@@ -8,6 +8,11 @@ public protocol ByteSink: AnyObject {
   /// Appends everything that a source holds; throws what either of them throws.
   func write(_ source: any ByteSource) throws
 
+  /// Appends everything that a source holds, and shows every run of it with its position in the source, in
+  /// any order.
+  func write(
+    _ source: any ByteSource, noting note: (Int, UnsafeRawBufferPointer) -> Void) throws
+
   /// Puts other bytes in the place of some that were written, at `offset` from the first of all.
   func replace(at offset: Int, with bytes: [UInt8]) throws
 }
@@ -18,6 +23,22 @@ extension ByteSink {
 
   /// Appends a source piece by piece.
   public func write(_ source: any ByteSource) throws { try source.forEachChunk { try write($0) } }
+
+  /// Appends a source piece by piece.
+  public func write(
+    _ source: any ByteSource, noting note: (Int, UnsafeRawBufferPointer) -> Void
+  ) throws { try writeInOrder(source, noting: note) }
+
+  func writeInOrder(
+    _ source: any ByteSource, noting note: (Int, UnsafeRawBufferPointer) -> Void
+  ) throws {
+    var offset = 0
+    try source.forEachChunk {
+      note(offset, $0)
+      try write($0)
+      offset += $0.count
+    }
+  }
 }
 
 /// Collects bytes in memory.

@@ -265,6 +265,10 @@ struct HDF5Writer {
     guard descriptor >= 0 else { throw systemError("h5.create", nil) }
     var isOpen = true
     defer { if isOpen { close(descriptor) } }
+    // libhdf5 emptied the file, and with it went the blocks that were reserved. Where there are too few now,
+    // writing finds that out.
+    let end = extents.map { $0.offset + UInt64($0.tensor.byteCount) }.max() ?? 0
+    _ = files_preallocate(descriptor, Int64(clamping: end))
     for extent in extents {
       guard let position = off_t(exactly: extent.offset) else {
         throw RecurrentError(.fault, "h5.layout", at: extent.place, found: "a negative offset")

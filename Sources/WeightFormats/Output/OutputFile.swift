@@ -147,6 +147,18 @@ public final class OutputFile: ByteSink {
     flushed += source.count
   }
 
+  /// Appends a source and shows what it consists of; tiled ones are not written in their order.
+  public func write(
+    _ source: any ByteSource, noting note: (Int, UnsafeRawBufferPointer) -> Void
+  ) throws {
+    guard source.isTiled, source.count >= Self.bufferSize else {
+      return try writeInOrder(source, noting: note)
+    }
+    try flush()
+    try appendRuns(of: source, to: descriptor, note) { failure("file.write", $0) }
+    flushed += source.count
+  }
+
   /// Overwrites bytes, in the buffer or in the file.
   public func replace(at offset: Int, with bytes: [UInt8]) throws {
     if offset >= flushed {
@@ -154,15 +166,8 @@ public final class OutputFile: ByteSink {
       return buffer.replaceSubrange(start..<start + bytes.count, with: bytes)
     }
     try flush()
-    try bytes.withUnsafeBytes { bytes in
-      var done = 0
-      while done < bytes.count {
-        let result = pwrite(
-          descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
-        if result < 0, errno == EINTR { continue }
-        guard result > 0 else { throw failure("file.write", result < 0 ? errno : EIO) }
-        done += result
-      }
+    try bytes.withUnsafeBytes {
+      try put($0, at: offset, of: descriptor) { failure("file.write", $0) }
     }
   }
 

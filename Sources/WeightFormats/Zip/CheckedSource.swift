@@ -1,4 +1,5 @@
 import CChecksum
+import CZlib
 import Tensors
 
 #if canImport(Darwin)
@@ -31,6 +32,34 @@ struct ZipChecksum {
   }
 }
 
+/// A CRC-32 of bytes that come in runs in any order.
+struct ZipRunsChecksum {
+  private let count: Int
+  /// What the runs before the last stretch make of the whole.
+  private var sum: UInt32 = 0
+  /// Runs that followed one another.
+  private var stretch = ZipChecksum()
+  private var end = 0
+
+  /// The checksum of `count` bytes.
+  init(count: Int) { self.count = count }
+
+  /// The checksum of all bytes, each of which was added once.
+  var value: UInt32 {
+    // A checksum is linear: each stretch counts as if zeros followed it.
+    sum ^ UInt32(truncatingIfNeeded: crc32_combine(uLong(stretch.value), 0, count - end))
+  }
+
+  mutating func add(_ run: UnsafeRawBufferPointer, at offset: Int) {
+    if offset != end {
+      sum = value
+      stretch = ZipChecksum()
+    }
+    stretch.add(run)
+    end = offset + run.count
+  }
+}
+
 /// Stored bytes of an archive whose CRC-32 is checked, once.
 ///
 /// Whoever reads them forwards in large pieces gets them while they are added up, and learns with the last
@@ -55,6 +84,8 @@ final class CheckedSource: ByteSource, @unchecked Sendable {
   }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    // Two threads that transpose a matrix need not wait for one another.
+    if lock.withLock({ isVerified }) { return try base.read(at: offset, into: buffer) }
     try lock.withLock {
       if !isVerified, offset == 0, buffer.count >= Self.largePiece {
         (checksum, position) = (ZipChecksum(), 0)

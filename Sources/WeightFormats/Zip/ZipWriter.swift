@@ -39,14 +39,13 @@ public struct ZipWriter {
     let size = parts.reduce(0) { $0 + $1.count }
     let start = offset
     try emit(localHeader(name, size: size, crc: 0, alignment: alignment))
-    var checksum = ZipChecksum()
+    var checksum = ZipRunsChecksum(count: size)
+    var end = 0
     for part in parts {
-      try part.forEachChunk {
-        checksum.add($0)
-        try sink.write($0)
-      }
-      offset += part.count
+      try sink.write(part) { checksum.add($1, at: end + $0) }
+      end += part.count
     }
+    offset += size
     try sink.replace(at: start + 14, with: little(Int(checksum.value), 4))
     directory += centralHeader(name, size: size, crc: checksum.value, start: start)
   }

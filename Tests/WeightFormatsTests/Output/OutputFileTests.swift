@@ -37,6 +37,41 @@ import WeightFormats
     } catch { return (error as? RecurrentError).map { "\($0.kind.rawValue) \($0.reason)" } }
   }
 
+  @Test("Transposed sources are written in whatever order, between others")
+  func tiledSources() throws {
+    try inDirectory { directory in
+      let (lines, width) = (151, 15_003)
+      let bytes = (0..<lines * width * 8).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
+      let tiled = try StridedSource(
+        MemorySource(bytes), elementSize: 8, shape: [lines, width], strides: [1, lines], offset: 0)
+      let output = try OutputFile(path: directory + "/out.bin", overwrite: false)
+      try output.write(Array("head".utf8))
+      try output.write(tiled)
+      try output.write(Array("middle".utf8))
+      var noted = 0
+      try output.write(tiled) { noted += $1.count }
+      try output.write(tiled.base) { noted += $1.count }
+      try output.write(Array("tail".utf8))
+      try output.publish()
+      #expect(noted == 2 * bytes.count)
+      let transposed = try tiled.readAll()
+      let expected =
+        Array("head".utf8) + transposed + Array("middle".utf8) + transposed + bytes
+        + Array("tail".utf8)
+      let found = [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory + "/out.bin")))
+      #expect(found == expected)
+      // As an archive it has the checksum of its bytes in order.
+      let sink = try OutputFile(path: directory + "/out.zip", overwrite: false)
+      var zip = ZipWriter(sink)
+      try zip.add("matrix", [MemorySource([1, 2, 3]), tiled])
+      try zip.finish()
+      try sink.publish()
+      let archive = try ZipArchive(InputFile(path: directory + "/out.zip"))
+      let entry = try #require(archive.entries.first)
+      #expect(try archive.source(of: entry).readAll() == [1, 2, 3] + transposed)
+    }
+  }
+
   @Test("Sources of any size are appended, and bytes replaced in the buffer and in the file")
   func sourcesAndReplacements() throws {
     try inDirectory { directory in

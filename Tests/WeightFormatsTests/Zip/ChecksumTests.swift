@@ -31,6 +31,20 @@ struct ChecksumTests {
     }
   }
 
+  @Test("Runs in any order")
+  func runs() {
+    let bytes = bytes(70_001)
+    let cuts = [0, 1, 17, 4096, 4097, 30_000, 70_001]
+    var runs = zip(cuts, cuts.dropFirst()).map { $0..<$1 }
+    for _ in 0..<20 {
+      var checksum = ZipRunsChecksum(count: bytes.count)
+      for run in runs { bytes[run].withUnsafeBytes { checksum.add($0, at: run.lowerBound) } }
+      #expect(checksum.value == crc(bytes), "\(runs)")
+      runs.shuffle()
+    }
+    #expect(ZipRunsChecksum(count: 0).value == 0)
+  }
+
   private func archive(_ content: [UInt8]) throws -> [UInt8] {
     let sink = MemorySink()
     var zip = ZipWriter(sink)
