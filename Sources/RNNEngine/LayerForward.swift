@@ -106,11 +106,19 @@ struct Stack<S: Scalar>: Sendable {
     return (output, traces)
   }
 
-  /// Whether two directions are better work for two threads than the rows of each, which may be too few to
-  /// share.
+  /// Whether two directions are better work for the threads than the rows of each, which may be too few to
+  /// share, and need the threads to wait for each other more often.
   func runsDirectionsBesideEachOther(_ layer: Int, _ schedule: Schedule) -> Bool {
-    configuration.directionCount > 1 && schedule.count(0) < 2 * threadCount
+    let threads = threadCount
+    return configuration.directionCount > 1 && threads > 1
+      && (schedule.count(0) < 2 * threads || threads == 2 && !hasLargeMatrices)
       && multiplications(layer, schedule) >= workThatPaysForAThread
+  }
+
+  /// Whether W_hh is beyond a second-level cache: more than half as much again as the smallest of today's.
+  var hasLargeMatrices: Bool {
+    configuration.cell.gateCount * configuration.hiddenSize * configuration.stateSize
+      * MemoryLayout<S>.stride > 3 << 19
   }
 
   /// Multiplications of one direction of a layer.

@@ -57,13 +57,16 @@ extension Stack {
     let matrix = configuration.cell.gateCount * configuration.hiddenSize * size
     // Two caches hold half each of a large matrix, which then goes faster through two threads for every
     // step of a single row.
-    if batch == 1, threads == 2, matrix * MemoryLayout<S>.stride > largeMatrix { return nil }
+    if batch == 1, threads == 2, hasLargeMatrices { return nil }
     guard schedule.rows * 2 * matrix >= workOfALayer else { return nil }
     let fewSteps = max((steps + 15) / 16, 12 / batch, workOfAChunk / (batch * 2 * matrix))
     let chunk = max(1, min(fewSteps, rowsPerChunk / batch))
     let chunks = (steps + chunk - 1) / chunk
-    // The first and the last chunks of layers have nothing beside them.
-    let pays = batch < 2 * threads ? chunks > 1 : configuration.layerCount >= threads && chunks >= 8
+    // The first and the last chunks of layers have nothing beside them. Few rows, shared among as many
+    // threads, go half as fast as they should: each thread reads the matrices for less work.
+    let (layers, isWide) = (min(threads, configuration.layerCount), batch >= 2 * threads)
+    let pays =
+      isWide ? layers == threads && chunks >= 8 : 2 * layers >= min(threads, batch) && chunks > 1
     return pays ? chunk : nil
   }
 }
@@ -71,8 +74,6 @@ extension Stack {
 // What a wavefront is worth, in multiplications: about 40 microseconds and six.
 private let workOfALayer = 3 << 19
 private let workOfAChunk = 1 << 18
-// In bytes, half as much again as the smallest of today's second-level caches.
-private let largeMatrix = 3 << 19
 
 @_specialize(where S == Float)
 @_specialize(where S == Double)

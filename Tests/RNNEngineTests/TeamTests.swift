@@ -45,8 +45,8 @@ import Testing
     }
   }
 
-  /// Both directions of a layer run at a time, forwards and backwards, where there are few rows.
-  @Test(arguments: Kind.allCases, [1, 3])
+  /// Both directions of a layer run at a time, forwards and backwards; with four threads and nine rows not.
+  @Test(arguments: Kind.allCases, [1, 3, 9])
   func directionsBesideEachOtherDoNotShowInTheBits(_ kind: Kind, _ rows: Int) throws {
     let before = threadCount
     defer { setThreadCount(before) }
@@ -147,6 +147,8 @@ import Testing
     #expect(try steps(2, Schedule(steps: 0, batch: 1)) == nil)
     #expect(try steps(2, Schedule(steps: 100, batch: 32)) == 6)
     #expect(try steps(4, Schedule(steps: 100, batch: 32)) == nil)
+    #expect(try steps(8, Schedule(steps: 100, batch: 4)) == 7)
+    #expect(try steps(8, Schedule(steps: 100, batch: 15)) == nil)
     #expect(try steps(2, Schedule(steps: 4, batch: 32)) == nil)
     #expect(try steps(2, Schedule(steps: 100, batch: 1000)) == 1)
     #expect(try steps(2, long, hidden: 320) == nil)
