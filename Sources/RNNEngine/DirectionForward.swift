@@ -1,6 +1,6 @@
 /// One direction of a layer on its way over the sequence, a chunk of steps at a time; directions touch
 /// different elements of the output and of the states.
-struct DirectionForward<S: Scalar> {
+final class DirectionForward<S: Scalar> {
   let inputSize: Int
   private let weights: ForwardWeights<S>
   private let sweep: Sweep
