@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes fixtures/golden/npz and fixtures/golden/pt with NumPy and PyTorch themselves.
+"""Writes fixtures/golden/npy, npz and pt with NumPy and PyTorch themselves.
 
 Each folder gets an expected.json that says, independently of any reader of ours, which tensors a file
 holds: name, dtype, shape and the bytes in row-major little-endian order, in hex.
@@ -77,6 +77,24 @@ def make_npz():
     (folder / "piped.npz").write_bytes(pipe.data)
     files["piped.npz"] = {"tensors": [numpy_entry("p", np.arange(5, dtype=np.int16)),
                                       numpy_entry("q", np.zeros((0,), np.float64))]}
+    (folder / "expected.json").write_text(json.dumps(files, indent=1) + "\n")
+
+
+def make_npy():
+    folder = ROOT / "npy"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    files = {}
+    cells = np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 7.5
+    for name, array, version in [
+        ("matrix.npy", cells[0], (1, 0)), ("fortran.npy", np.asfortranarray(cells), (1, 0)),
+        ("big.npy", np.asfortranarray(cells[1]).astype(">f8"), (2, 0)), ("special.npy", SPECIAL32, (3, 0)),
+        ("scalar.npy", np.array(-3, ">i2"), (1, 0)), ("empty.npy", np.zeros((3, 0, 2), np.float16), (1, 0)),
+        ("bool.npy", np.array([[True], [False]]), (1, 0)),
+    ]:
+        with open(folder / name, "wb") as file:
+            np.lib.format.write_array(file, array, version=version)
+        files[name] = {"tensors": [numpy_entry("array", array)]}
     (folder / "expected.json").write_text(json.dumps(files, indent=1) + "\n")
 
 
@@ -184,4 +202,5 @@ def make_pt():
 
 
 make_npz()
+make_npy()
 make_pt()

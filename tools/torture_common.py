@@ -1,7 +1,9 @@
 """What the parts of tools/torture share: running a tool fast, containers and their files, findings."""
+import contextlib
 import os
 import pathlib
 import signal
+import statistics
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -59,12 +61,13 @@ class Result:
 
 def run(arguments, errors, environment=None, limit=TIME_LIMIT, output="/dev/null"):
     """Runs a command with its standard error in the file `errors`; only in a process's main thread."""
-    actions = [(os.POSIX_SPAWN_OPEN, 1, output, os.O_WRONLY | os.O_CREAT, 0o600),
+    actions = [(os.POSIX_SPAWN_OPEN, 1, output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
                (os.POSIX_SPAWN_OPEN, 2, errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)]
     start = time.monotonic()
     pid = os.posix_spawn(arguments[0], arguments, environment or os.environ, file_actions=actions)
     def stop(*_):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended this moment
+            os.kill(pid, signal.SIGKILL)
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limit)
     _, wait, usage = os.wait4(pid, 0)
@@ -79,6 +82,7 @@ class Figures:
     """One row of the table: how many, how many wrong, and the first things that went wrong."""
     def __init__(self, name):
         self.name, self.count, self.wrong, self.notes, self.first = name, 0, 0, {}, []
+        self.samples = {}
 
     def fail(self, text):
         self.wrong += 1
@@ -91,6 +95,9 @@ class Figures:
     def most(self, key, value):
         self.notes[key] = max(self.notes.get(key, 0), value)
 
+    def sample(self, key, value):
+        self.samples.setdefault(key, []).append(value)
+
     def add(self, other):
         self.count += other.count
         self.wrong += other.wrong
@@ -100,9 +107,12 @@ class Figures:
                 self.most(key, value)
             else:
                 self.note(key, value)
+        for key, values in other.samples.items():
+            self.samples.setdefault(key, []).extend(values)
         return self
 
     def row(self):
         notes = ", ".join(f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v:,}"
                           for k, v in sorted(self.notes.items()))
+        notes += "".join(f", median {k} {statistics.median(v):.0f}" for k, v in sorted(self.samples.items()))
         return f"{self.name:<34} {self.count:>9,} {self.wrong:>7,}  {notes}"

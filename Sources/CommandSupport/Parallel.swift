@@ -1,3 +1,5 @@
+import Recurrent
+
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Musl)

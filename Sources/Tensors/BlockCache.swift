@@ -16,22 +16,15 @@ public final class BlockCache: @unchecked Sendable {
   /// Transposing reads runs of a block's rows, so larger blocks mean fewer and longer reads.
   public static let blockSize = 12 << 20
 
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  // Guarded by the mutex.
+  private let lock = Lock()
+  // Guarded by the lock.
   private var block: UnsafeMutableRawBufferPointer?
   private var start = 0
 
   /// Creates an empty cache.
-  public init() {
-    mutex.initialize(to: pthread_mutex_t())
-    pthread_mutex_init(mutex, nil)
-  }
+  public init() {}
 
-  deinit {
-    release()
-    pthread_mutex_destroy(mutex)
-    mutex.deallocate()
-  }
+  deinit { release() }
 
   /// Fills `buffer` with the bytes from `offset` on.
   ///
@@ -41,18 +34,18 @@ public final class BlockCache: @unchecked Sendable {
     at offset: Int, into buffer: UnsafeMutableRawBufferPointer, blockAt: (Int) -> Range<Int>,
     fill: (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    var done = 0
-    while done < buffer.count {
-      let position = offset + done
-      let current = try held(position) ?? compute(blockAt(position), fill)
-      let begin = position - start
-      let length = min(buffer.count - done, current.count - begin)
-      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + length])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: current[begin..<begin + length]))
-      done += length
-      if begin + length == current.count { release() }
+    try lock.withLock {
+      var done = 0
+      while done < buffer.count {
+        let position = offset + done
+        let current = try held(position) ?? compute(blockAt(position), fill)
+        let begin = position - start
+        let length = min(buffer.count - done, current.count - begin)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + length])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: current[begin..<begin + length]))
+        done += length
+        if begin + length == current.count { release() }
+      }
     }
   }
 

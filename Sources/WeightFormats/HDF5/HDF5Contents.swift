@@ -56,6 +56,21 @@ struct HDF5Dataset: Sendable {
   var dtypeAttribute: String?
   /// The elements as stored, in the file's byte order; `nil` when the type is no tensor's.
   var source: (any ByteSource)?
+
+  /// The elements as a tensor of a type that is known from elsewhere, or of their own; `nil` for values
+  /// that are no tensor's.
+  func tensor(of known: DType? = nil, at node: HDF5Node) throws -> Tensor? {
+    guard let shape, let source, let dtype = known ?? type.dtype(label: dtypeAttribute)
+    else { return nil }
+    do {
+      return try Tensor(
+        dtype: dtype, shape: shape,
+        source: type.isBigEndian
+          ? ByteSwappedSource(source, elementSize: dtype.byteCount) : source)
+    } catch let error as RecurrentError {
+      throw error.within(node.pathText)
+    }
+  }
 }
 
 /// The type of the elements, as far as tensors are concerned.

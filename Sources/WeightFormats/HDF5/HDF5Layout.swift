@@ -46,7 +46,7 @@ struct HDF5Layout {
           state.skipped.append("\(node.pathText): a soft link to nothing")
           continue
         }
-        guard let tensor = try tensor(of: dataset, at: node) else {
+        guard let tensor = try dataset.tensor(at: node) else {
           let shape = dataset.shape.map { "shape \($0)" } ?? "no value"
           state.skipped.append(
             "\(node.pathText)\(note): \(dataset.type.description), \(shape), not a tensor")
@@ -83,20 +83,6 @@ struct HDF5Layout {
       }
     }
     return state
-  }
-
-  private func tensor(of dataset: HDF5Dataset, at node: HDF5Node) throws -> Tensor? {
-    guard let dtype = dataset.type.dtype(label: dataset.dtypeAttribute),
-      let shape = dataset.shape, let source = dataset.source
-    else { return nil }
-    do {
-      return try Tensor(
-        dtype: dtype, shape: shape,
-        source: dataset.type.isBigEndian
-          ? ByteSwappedSource(source, elementSize: dtype.byteCount) : source)
-    } catch let error as RecurrentError {
-      throw error.within(node.pathText)
-    }
   }
 
   /// The dataset that a node is or, through soft links inside the file, stands for.

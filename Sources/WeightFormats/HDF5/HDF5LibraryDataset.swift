@@ -196,7 +196,7 @@ enum HDF5LibraryDataset {
 
 /// A dataset that libhdf5 must decode, read in blocks of whole rows of chunks.
 ///
-/// The last block is kept, so that reading forwards decodes every chunk once.
+/// Reading forwards decodes every chunk once.
 final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
   let count: Int
   private let file: HDF5LibraryFile
@@ -205,9 +205,7 @@ final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
   private let shape: [Int]
   private let rowBytes: Int
   private let blockRows: Int
-  // Guarded by the library's lock.
-  private var block: [UInt8] = []
-  private var blockStart = 0
+  private let cache = BlockCache()
 
   /// Opens the dataset at `place`; its shape has been checked to fit in memory sizes.
   init(
@@ -231,27 +229,20 @@ final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
   deinit { HDF5Library.close { H5Dclose(id) } }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    let blockBytes = rowBytes * blockRows
     try HDF5Library.locked {
-      var done = 0
-      while done < buffer.count {
-        let position = offset + done
-        if !(blockStart..<blockStart + block.count).contains(position) {
-          try load(firstRow: position / rowBytes / blockRows * blockRows)
-        }
-        let begin = position - blockStart
-        let length = min(buffer.count - done, block.count - begin)
-        block.withUnsafeBytes { source in
-          UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + length])
-            .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[begin..<begin + length]))
-        }
-        done += length
+      try cache.read(at: offset, into: buffer) { position in
+        let start = position / blockBytes * blockBytes
+        return start..<min(start + blockBytes, count)
+      } fill: { range, block in
+        try load(firstRow: range.lowerBound / rowBytes, rows: range.count / rowBytes, into: block)
       }
     }
   }
 
-  private func load(firstRow: Int) throws {
-    block = []
-    let rows = min(blockRows, (shape.first ?? 1) - firstRow)
+  private func load(
+    firstRow: Int, rows: Int, into block: UnsafeMutableRawBufferPointer
+  ) throws {
     // The type of the file is the type in memory, so that libhdf5 converts nothing.
     let type = try HDF5Library.check(H5Dget_type(id), "read a type", at: place)
     defer { H5Tclose(type) }
@@ -268,15 +259,12 @@ final class HDF5ChunkedSource: ByteSource, @unchecked Sendable {
       memorySpace = try HDF5Library.check(
         H5Screate_simple(Int32(size.count), size, nil), "describe rows", at: place)
     }
-    var bytes = [UInt8](repeating: 0, count: rows * rowBytes)
     let wholeSpace = hid_t(0)
     try HDF5Library.check(
       H5Dread(
         id, type, shape.isEmpty ? wholeSpace : memorySpace,
-        shape.isEmpty ? wholeSpace : fileSpace, chdf5_default(), &bytes),
+        shape.isEmpty ? wholeSpace : fileSpace, chdf5_default(), block.baseAddress),
       "decode a dataset", at: place)
     try file.checkUnchanged()
-    block = bytes
-    blockStart = firstRow * rowBytes
   }
 }

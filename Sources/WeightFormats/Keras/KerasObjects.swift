@@ -103,18 +103,7 @@ enum KerasObjects {
 
   /// The elements of a dataset; opaque pairs of bytes are bfloat16, which is all that Keras stores so.
   static func tensor(of dataset: HDF5Dataset, at node: HDF5Node) throws -> Tensor? {
-    let isBrainFloat = dataset.type == .opaque(size: 2)
-    guard let shape = dataset.shape, let source = dataset.source,
-      let dtype = isBrainFloat ? .bf16 : dataset.type.dtype(label: dataset.dtypeAttribute)
-    else { return nil }
-    do {
-      return try Tensor(
-        dtype: dtype, shape: shape,
-        source: dataset.type.isBigEndian
-          ? ByteSwappedSource(source, elementSize: dtype.byteCount) : source)
-    } catch let error as RecurrentError {
-      throw error.within(node.pathText)
-    }
+    try dataset.tensor(of: dataset.type == .opaque(size: 2) ? .bf16 : nil, at: node)
   }
 
   /// Old files say otherwise what is now `layers`, and some from Windows have backslashes in names.

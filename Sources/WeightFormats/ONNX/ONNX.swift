@@ -23,8 +23,11 @@ public enum ONNX {
     var fields = ProtobufReader(ProtobufBytes(source, allowance: 100_000))
     var hasVersion = false
     while true {
-      // Truncation inside the graph is for the reader to report.
-      guard let field = try? fields.next() else { return false }
+      let atGraph = fields.nextKey == 0x3A
+      guard let field = try? fields.next() else {
+        // That its graph is cut off is for the reader to report.
+        return hasVersion && atGraph
+      }
       switch field.value {
       case .varint(let value):
         guard field.number == 1 || field.number == 5, value < 1 << 32 else { return false }

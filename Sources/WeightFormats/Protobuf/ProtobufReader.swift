@@ -49,6 +49,9 @@ struct ProtobufReader {
     end = range.upperBound
   }
 
+  /// The first byte of the next field's key, or `nil` where there is none.
+  var nextKey: UInt8? { position < end ? try? bytes.byte(at: position) : nil }
+
   /// The next field, or `nil` at the end of the message.
   ///
   /// Throws `protobuf.truncated`, `protobuf.varint`, `protobuf.key` or `protobuf.wire-type`.
@@ -106,7 +109,9 @@ struct ProtobufReader {
   }
 
   private static func truncated(_ offset: Int, _ left: Int, _ expected: String) -> RecurrentError {
-    error("protobuf.truncated", offset, "\(left) bytes left in the message", expected)
+    var result = error("protobuf.truncated", offset, "\(left) bytes left in the message", expected)
+    result.hint = "The file is cut off, or a length in it is damaged."
+    return result
   }
 
   private static func error(

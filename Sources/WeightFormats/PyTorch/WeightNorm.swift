@@ -72,7 +72,7 @@ private final class FoldedSource: ByteSource, @unchecked Sendable {
   private let length: Tensor
   private let inner: Int
   private let groups: Int
-  private let lock = ZipLock()
+  private let lock = Lock()
   private var scales: [Double]?
   // What is kept in memory: one number per row.
   private static let maximumGroups = 1 << 22

@@ -30,7 +30,7 @@ final class ShardSource: ByteSource, @unchecked Sendable {
   private let base: any ByteSource
   private let checksum: UInt32
   private let name: Name
-  private let lock = ZipLock()
+  private let lock = Lock()
   private var isVerified = false
 
   init(_ base: any ByteSource, checksum: UInt32, name: Name) {

@@ -31,27 +31,6 @@ struct ZipChecksum {
   }
 }
 
-/// A lock that exists on every platform without Foundation.
-final class ZipLock: @unchecked Sendable {
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-
-  init() {
-    mutex.initialize(to: pthread_mutex_t())
-    pthread_mutex_init(mutex, nil)
-  }
-
-  deinit {
-    pthread_mutex_destroy(mutex)
-    mutex.deallocate()
-  }
-
-  func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    return try body()
-  }
-}
-
 /// Stored bytes of an archive whose CRC-32 is checked, once.
 ///
 /// Whoever reads them forwards in large pieces gets them while they are added up, and learns with the last
@@ -61,7 +40,7 @@ final class CheckedSource: ByteSource, @unchecked Sendable {
   let count: Int
   private let base: any ByteSource
   private let entry: ZipArchive.Entry
-  private let lock = ZipLock()
+  private let lock = Lock()
   // Guarded by the lock.
   private var isVerified = false
   private var checksum = ZipChecksum()

@@ -10,7 +10,7 @@ final class InflatedSource: ByteSource, @unchecked Sendable {
   let count: Int
   private let base: any ByteSource
   private let entry: ZipArchive.Entry
-  private let lock = ZipLock()
+  private let lock = Lock()
   private var beginning: [UInt8]?
   private var stream: ZipInflater?
 

@@ -14,6 +14,18 @@ struct NPZTests {
     }
   }
 
+  @Test func singleArraysOfNumPyAreRead() throws {
+    let files = try Golden.decode([String: Golden.Expectation].self, "npy/expected.json")
+    #expect(files.count == 7)
+    for (file, expected) in files {
+      let source = MemorySource(try Golden.bytes("npy/" + file))
+      #expect(WeightFormat.npy.recognizes(source), "\(file)")
+      var state = StateDict()
+      try state.append("array", NPY.read(source))
+      try Golden.check(state, expected, file)
+    }
+  }
+
   @Test func everythingRoundTrips() throws {
     var state = try sampleState(without: [.bf16])
     state.metadata["cell"] = "lstm"

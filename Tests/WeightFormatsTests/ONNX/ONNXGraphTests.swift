@@ -199,4 +199,12 @@ import Testing
     #expect(ONNX.recognizes(MemorySource([0x08, 0x08, 0x3A, 0x00])))
     #expect(ONNX.recognizes(MemorySource([0x3A, 0x00, 0x08, 0x08, 0x3A, 0x00])))
   }
+
+  @Test func aModelCutInsideItsGraphIsCutOff() {
+    let cut = MemorySource([0x08, 0x08, 0x3A, 0x05, 0x00])
+    #expect(ONNX.recognizes(cut))
+    let error = #expect(throws: RecurrentError.self) { try ONNX.read(cut, path: nil) }
+    #expect(error?.reason == "protobuf.truncated")
+    #expect(error?.hint?.contains("cut off") == true)
+  }
 }

@@ -2,8 +2,8 @@ import Tensors
 
 /// The elements of a chunked dataset, decoded on demand in blocks of whole rows of chunks.
 ///
-/// The last block is kept, so that reading forwards decodes every chunk once, and the last chunk, for
-/// datasets whose chunks are larger than a block.
+/// Reading forwards decodes every chunk once. The last chunk is kept for datasets whose chunks are larger
+/// than a block.
 final class HDF5DecodedSource: ByteSource, @unchecked Sendable {
   let count: Int
   private let source: any ByteSource
@@ -15,10 +15,8 @@ final class HDF5DecodedSource: ByteSource, @unchecked Sendable {
   private let fill: [UInt8]
   private let rowElements: Int
   private let blockElements: Int
-  private let lock = ZipLock()
-  // Guarded by the lock.
-  private var block: [UInt8] = []
-  private var blockStart = 0
+  private let cache = BlockCache()
+  // Guarded by the cache, which fills one block at a time.
   private var decoded: (index: Int, bytes: [UInt8])?
 
   /// `chunks` are in the order of the grid and lie inside `source`; the shape fits in memory sizes.
@@ -46,41 +44,28 @@ final class HDF5DecodedSource: ByteSource, @unchecked Sendable {
   }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try lock.withLock {
-      var done = 0
-      while done < buffer.count {
-        let position = offset + done
-        if !(blockStart..<blockStart + block.count).contains(position) {
-          try load(position / grid.elementSize / blockElements * blockElements)
-        }
-        let begin = position - blockStart
-        let length = min(buffer.count - done, block.count - begin)
-        block.withUnsafeBytes { source in
-          UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + length])
-            .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[begin..<begin + length]))
-        }
-        done += length
-      }
+    let blockBytes = blockElements * grid.elementSize
+    try cache.read(at: offset, into: buffer) { position in
+      let start = position / blockBytes * blockBytes
+      return start..<min(start + blockBytes, count)
+    } fill: { range, block in
+      try load(
+        range.lowerBound / grid.elementSize..<range.upperBound / grid.elementSize, into: block)
     }
   }
 
-  private func load(_ first: Int) throws {
-    block = []
-    let size = grid.elementSize
-    let end = min(first + blockElements, count / size)
-    var bytes = [UInt8](repeating: 0, count: (end - first) * size)
-    if !fill.isEmpty { for index in bytes.indices { bytes[index] = fill[index % size] } }
+  /// Decodes the elements of a range into a block of zeros.
+  private func load(_ range: Range<Int>, into block: UnsafeMutableRawBufferPointer) throws {
+    if !fill.isEmpty { for index in block.indices { block[index] = fill[index % fill.count] } }
     let chunksPerRow = grid.counts.dropFirst().reduce(1, *)
-    let firstChunk = first / rowElements / grid.chunkShape[0] * chunksPerRow
-    let lastRow = (end - 1) / rowElements / grid.chunkShape[0]
+    let firstChunk = range.lowerBound / rowElements / grid.chunkShape[0] * chunksPerRow
+    let lastRow = (range.upperBound - 1) / rowElements / grid.chunkShape[0]
     var position = lowerBound(firstChunk)
     while position < chunks.count, chunks[position].index / chunksPerRow <= lastRow {
-      try copy(chunks[position], into: &bytes, first: first, end: end)
+      try copy(chunks[position], of: range, into: block)
       position += 1
     }
     if let file = source as? InputFile { try file.checkUnchanged() }
-    block = bytes
-    blockStart = first * size
   }
 
   private func lowerBound(_ index: Int) -> Int {
@@ -92,32 +77,32 @@ final class HDF5DecodedSource: ByteSource, @unchecked Sendable {
     return low
   }
 
-  /// Copies what a chunk has of the elements from `first` to `end`.
+  /// Copies what a chunk has of a range of the elements.
   private func copy(
-    _ chunk: HDF5Chunk, into bytes: inout [UInt8], first: Int, end: Int
+    _ chunk: HDF5Chunk, of range: Range<Int>, into block: UnsafeMutableRawBufferPointer
   ) throws {
     let size = grid.elementSize
     let origin = zip(grid.coordinates(of: chunk.index), grid.chunkShape).map { $0 * $1 }
     let extents = zip(grid.chunkShape, zip(grid.shape, origin)).map { min($0, $1.0 - $1.1) }
     let lowest = Self.position(origin, in: grid.shape)
     let highest = Self.position(zip(origin, extents).map { $0 + $1 - 1 }, in: grid.shape)
-    guard lowest < end, highest >= first else { return }
+    guard lowest < range.upperBound, highest >= range.lowerBound else { return }
     let content = try decode(chunk)
     let last = extents.count - 1
     var index = [Int](repeating: 0, count: extents.count)
     while true {
       let target = Self.position(zip(origin, index).map { $0 + $1 }, in: grid.shape)
-      let (from, to) = (max(target, first), min(target + extents[last], end))
+      let (from, to) = (
+        max(target, range.lowerBound), min(target + extents[last], range.upperBound)
+      )
       if from < to {
         let start = (Self.position(index, in: grid.chunkShape) + from - target) * size
-        bytes.withUnsafeMutableBytes { bytes in
-          content.withUnsafeBytes { content in
-            UnsafeMutableRawBufferPointer(
-              rebasing: bytes[(from - first) * size..<(to - first) * size]
-            ).copyMemory(
+        let done = (from - range.lowerBound) * size
+        content.withUnsafeBytes { content in
+          UnsafeMutableRawBufferPointer(rebasing: block[done..<done + (to - from) * size])
+            .copyMemory(
               from: UnsafeRawBufferPointer(
                 rebasing: content[start..<start + (to - from) * size]))
-          }
         }
       }
       var axis = last - 1

@@ -26,7 +26,7 @@ public enum HDF5Worker {
   private static let setting = Setting()
 
   private final class Setting: @unchecked Sendable {
-    let lock = ZipLock()
+    let lock = Lock()
     var executable: String?
   }
 

@@ -12,7 +12,7 @@ import Tensors
 final class HDF5WorkerClient: @unchecked Sendable {
   private let file: InputFile
   private let socket: Int32
-  private let lock = ZipLock()
+  private let lock = Lock()
   // Guarded by the lock.
   private var process: pid_t
   private var death: RecurrentError?

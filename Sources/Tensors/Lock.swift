@@ -7,11 +7,13 @@
 #endif
 
 /// A lock that exists on every platform without Foundation.
-public final class Lock: @unchecked Sendable {
+///
+/// The standard library's `Mutex` needs a newer macOS than the package does.
+package final class Lock: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
 
   /// Creates an open lock.
-  public init() {
+  package init() {
     mutex.initialize(to: pthread_mutex_t())
     pthread_mutex_init(mutex, nil)
   }
@@ -22,7 +24,7 @@ public final class Lock: @unchecked Sendable {
   }
 
   /// Runs `body` while no other thread is inside.
-  public func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
+  package func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return try body()
