@@ -53,7 +53,9 @@ typedef struct {
   void (*help)(const ck_piece *piece);
   _Atomic int entered;
   ck_piece piece;
-  int is_slow;  // a helper let the sweep wait, so that it goes on alone
+  int is_slow;  // a helper let the sweep wait or did not make it faster, so that it goes on alone
+  long pieces;  // since the helper came
+  double start, shared;  // when a trial began, and how long that of the helper took
   _Alignas(64) _Atomic int joined;
   _Alignas(64) _Atomic long posted;  // the number of the latest piece; negative at the end
   _Alignas(64) _Atomic long done;

@@ -34,15 +34,17 @@ static void *fresh(size_t bytes) {
   return block;
 }
 
-// glibc gives memory back to the operating system early until a program has freed one large block; the
-// arrays of a training step would be new pages at every step.
-static void keep_the_heap(void) {
 #if defined(__GLIBC__)
-  static int done;
-  if (done) return;
-  done = 1;
+static void free_a_large_block(void) {
   void *volatile block = malloc(((size_t)32 << 20) - (64 << 10));
   free(block);
+}
+#endif
+
+void ck_keep_the_heap(void) {
+#if defined(__GLIBC__)
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, free_a_large_block);
 #endif
 }
 
@@ -61,8 +63,8 @@ void *ck_take(size_t wanted) {
   const size_t bytes = rounded(wanted ? wanted : 1);
   if (bytes < SMALLEST) return fresh(bytes);
   void *block = 0;
+  ck_keep_the_heap();
   pthread_mutex_lock(&lock);
-  keep_the_heap();
   for (int i = 0; i < count && !block; i++)
     if (kept[i].bytes == bytes) {
       block = kept[i].block;

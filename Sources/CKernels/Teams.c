@@ -4,11 +4,12 @@
 #define _GNU_SOURCE
 #endif
 #include <sched.h>
+#include <time.h>
 
 #include "Layouts.h"
 #include "Pause.h"
 
-enum { SPINS = 4000, PATIENCE = 4000 };
+enum { SPINS = 4000, PATIENCE = 4000, FIRST = 4, TRIAL = 6, UNSURE = 160000 };
 
 static void help(ck_team *team) {
   // One helper, however many come.
@@ -41,8 +42,42 @@ static void share(void *context, int index, int count) {
 
 void ck_team_run(ck_team *team) { ck_parallel(2, share, team); }
 
+static double seconds(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+// Whether the next piece is one to share. How fast two processors hear of each other differs from machine
+// to machine more than anything else here, so that a sweep of small products tries both ways and keeps to
+// the faster one.
+static int is_to_share(ck_team *team, long multiplications) {
+  if (multiplications >= UNSURE) return 1;
+  const long piece = team->pieces++;
+  if (piece == FIRST) team->start = seconds();
+  if (piece == FIRST + TRIAL) {
+    const double now = seconds();
+    team->shared = now - team->start;
+    team->start = now;
+  }
+  if (piece == FIRST + 2 * TRIAL) team->is_slow = seconds() - team->start <= team->shared;
+  return piece < FIRST + TRIAL || piece >= FIRST + 2 * TRIAL;
+}
+
+// Sends the helper away, who has nothing to do at the moment.
+static void dismiss(ck_team *team) {
+  team->piece.parts = 0;
+  long posted = atomic_load_explicit(&team->posted, memory_order_relaxed);
+  atomic_store_explicit(&team->posted, posted + 1, memory_order_release);
+}
+
 int ck_team_post(ck_team *team, const ck_piece *piece) {
   if (team->is_slow || !atomic_load_explicit(&team->joined, memory_order_relaxed)) return 0;
+  if (!is_to_share(team, piece->k * piece->n)) return 0;
+  if (team->is_slow) {
+    dismiss(team);
+    return 0;
+  }
   team->piece = *piece;
   long posted = atomic_load_explicit(&team->posted, memory_order_relaxed);
   atomic_store_explicit(&team->posted, posted + 1, memory_order_release);
@@ -58,9 +93,5 @@ void ck_team_wait(ck_team *team) {
       sched_yield();
     }
   }
-  if (team->is_slow) {
-    // Sends the helper away.
-    team->piece.parts = 0;
-    atomic_store_explicit(&team->posted, posted + 1, memory_order_release);
-  }
+  if (team->is_slow) dismiss(team);
 }

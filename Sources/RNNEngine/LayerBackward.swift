@@ -37,196 +37,35 @@ extension Stack {
     let rows = schedule.rows
     guard rows > 0 else { return [] }
     var dInput = [S].unfilled(rows * inputSize)
-    for direction in 0..<configuration.directionCount {
-      let sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
-      let dTrace = gradientRoom(sweep, &tape.traces[direction])
-      try backwardSweep(
-        sweep, layer, direction, tape, initial, dOutput, trace: tape.traces[direction],
-        dTrace: dTrace, dInput: &dInput, &dStates, &gradients, isFirst: isFirst)
+    func direction(_ direction: Int) throws -> DirectionBackward<S> {
+      try DirectionBackward(
+        self, schedule, layer: layer, direction: direction, trace: &tape.traces[direction])
+    }
+    func run(
+      _ directions: [DirectionBackward<S>], output: UnsafePointer<S>,
+      initialState: UnsafePointer<S>, initialCells: UnsafePointer<S>, dOutput: UnsafePointer<S>,
+      dState: UnsafeMutablePointer<S>, dCells: UnsafeMutablePointer<S>
+    ) {
+      inParallel(directions.count, grain: 1) { range in
+        for direction in directions[range] {
+          direction.run(
+            output: output, initialState: initialState, initialCells: initialCells,
+            dOutput: dOutput, dState: dState, dCells: dCells)
+        }
+      }
+    }
+    // As many at a time as run beside each other: what is not in use has no room.
+    let count = configuration.directionCount
+    let width = runsDirectionsBesideEachOther(layer, schedule) ? count : 1
+    for first in stride(from: 0, to: count, by: width) {
+      let directions = try (first..<first + width).map(direction)
+      run(
+        directions, output: tape.output, initialState: initial.h, initialCells: initial.c,
+        dOutput: dOutput, dState: &dStates.h, dCells: &dStates.c)
+      for direction in directions {
+        direction.addGradients(tape, initial, dInput: &dInput, &gradients, isFirst: isFirst)
+      }
     }
     return dInput
-  }
-
-  @inline(never)
-  private func backwardSweep(
-    _ sweep: Sweep, _ layer: Int, _ direction: Int, _ tape: LayerTape<S>, _ initial: States<S>,
-    _ dOutput: [S], trace: Room<S>?, dTrace: Room<S>, dInput: inout [S],
-    _ dStates: inout States<S>, _ gradients: inout Parameters<S>, isFirst: Bool
-  ) throws {
-    let (schedule, rows) = (sweep.schedule, sweep.schedule.rows)
-    let (width, hidden) = (sweep.traceWidth, sweep.hiddenSize)
-    let inputSize = configuration.layerInputSize(layer)
-    let kernels = kernels(for: S.self)
-    let weights = try weights.backward(
-      LayerParameters(
-        parameters: parameters, configuration: configuration, layer: layer, direction: direction))
-    let dProjected = Room<S>(count: sweep.hasProjection ? rows * sweep.stateSize : 0)
-    let scratch = Room<S>(count: schedule.count(0) * hidden)
-    func run(
-      output: UnsafePointer<S>, initialState: UnsafePointer<S>, initialCells: UnsafePointer<S>,
-      dOutput: UnsafePointer<S>, dState: UnsafeMutablePointer<S>, dCells: UnsafeMutablePointer<S>
-    ) {
-      kernels.sweepBackward(
-        sweep,
-        BackwardBuffers(
-          trace: (trace ?? dTrace).elements, output: output, initialState: initialState,
-          initialCells: initialCells, dOutput: dOutput, hidden: weights.hidden,
-          projection: weights.projection, dTrace: dTrace.elements, dState: dState, dCells: dCells,
-          dProjected: dProjected.elements, scratch: scratch.elements))
-    }
-    run(
-      output: tape.output, initialState: initial.h, initialCells: initial.c, dOutput: dOutput,
-      dState: &dStates.h, dCells: &dStates.c)
-
-    // Only the recurrence is sequential: every gradient of a weight is one product over all rows.
-    let names = ParameterNames(layer: layer, direction: direction)
-    let inputBlock = Block(rows: rows, columns: sweep.inputWidth, stride: width)
-    kernels.addInputGradient(
-      dTrace.elements, inputBlock, weight: weights.input, inputSize: inputSize, into: &dInput,
-      isFirst: direction == 0)
-    gradients.update(names.inputWeight) { gradient in
-      gradient.withUnsafeMutableBufferPointer {
-        guard let base = $0.baseAddress else { return }
-        for run in sweep.layout.inputRuns {
-          kernels.addWeightGradient(
-            dTrace.elements, sweep.block(run.block, gates: run.gates.count), input: tape.input,
-            Block(rows: rows, columns: inputSize),
-            into: base + run.gates.lowerBound * hidden * inputSize, isFirst: isFirst)
-        }
-      }
-    }
-    gradients.update(names.hiddenWeight) { gradient in
-      gradient.withUnsafeMutableBufferPointer {
-        guard let base = $0.baseAddress else { return }
-        for phase in sweep.layout.phases {
-          let into = base + phase.gates.lowerBound * hidden * sweep.stateSize
-          guard let operand = phase.operand, let trace else {
-            sweep.addStateGradient(
-              kernels, dTrace.elements, phase, output: tape.output, initial: initial.h,
-              into: into, isFirst: isFirst)
-            continue
-          }
-          kernels.addWeightGradient(
-            dTrace.elements, sweep.block(phase.block, gates: phase.gates.count),
-            input: trace.elements,
-            Block(
-              offset: operand * hidden, rows: rows, columns: sweep.stateSize, stride: width),
-            into: into, isFirst: isFirst)
-        }
-      }
-    }
-    if configuration.bias {
-      gradients.update(names.inputBias) { gradient in
-        gradient.withUnsafeMutableBufferPointer {
-          guard let base = $0.baseAddress else { return }
-          for run in sweep.layout.inputRuns {
-            kernels.addBiasGradient(
-              dTrace.elements, sweep.block(run.block, gates: run.gates.count),
-              into: base + run.gates.lowerBound * hidden)
-          }
-        }
-      }
-      // Where both biases stand in the same sums, so do their gradients.
-      let common = sweep.layout.addsBiases ? gradients[names.inputBias]?.elements : nil
-      gradients.update(names.hiddenBias) { gradient in
-        gradient.withUnsafeMutableBufferPointer {
-          guard let base = $0.baseAddress else { return }
-          if let common { return base.update(from: common, count: $0.count) }
-          for phase in sweep.layout.phases {
-            kernels.addBiasGradient(
-              dTrace.elements, sweep.block(phase.block, gates: phase.gates.count),
-              into: base + phase.gates.lowerBound * hidden)
-          }
-        }
-      }
-    }
-    if sweep.hasProjection {
-      gradients.update(names.projection) {
-        kernels.addWeightGradient(
-          dProjected.elements, Block(rows: rows, columns: sweep.stateSize),
-          input: dTrace.elements,
-          Block(offset: LSTMStep.memory * hidden, rows: rows, columns: hidden, stride: width),
-          into: &$0, isFirst: isFirst)
-      }
-    }
-  }
-
-  /// Where the gradient of a trace goes: the trace itself, if nobody else will read it.
-  ///
-  /// A step reads the blocks that it overwrites and those of earlier steps. A cell that multiplies a
-  /// block of its trace needs that block afterwards.
-  @inline(never)
-  private func gradientRoom(_ sweep: Sweep, _ trace: inout Room<S>?) -> Room<S> {
-    if sweep.layout.phases.allSatisfy({ $0.operand == nil }), isKnownUniquelyReferenced(&trace),
-      let trace
-    {
-      return trace
-    }
-    return Room(count: sweep.schedule.rows * sweep.traceWidth)
-  }
-}
-
-extension Sweep {
-  /// The gradient of a phase's rows of W_hh that were multiplied by the state before each step.
-  fileprivate func addStateGradient<S: Scalar>(
-    _ kernels: any RecurrentKernels<S>, _ dTrace: UnsafePointer<S>, _ phase: RecurrentPhase,
-    output: UnsafePointer<S>, initial: UnsafePointer<S>, into gradient: UnsafeMutablePointer<S>,
-    isFirst: Bool
-  ) {
-    let batch = schedule.count(0)
-    guard schedule.rows == schedule.steps * batch, schedule.rows > 256 else {
-      let previous = statesBeforeSteps(output: output, initial: initial)
-      kernels.addWeightGradient(
-        dTrace, block(phase.block, gates: phase.gates.count), input: previous.elements,
-        Block(rows: schedule.rows, columns: stateSize), into: gradient, isFirst: isFirst)
-      return
-    }
-    // Dense: the output itself, moved by one step; and the initial state, which is before the first step
-    // of the sweep. The last row first.
-    func add(
-      _ rows: Range<Int>, _ input: UnsafePointer<S>, offset: Int, stride: Int, isFirst: Bool = false
-    ) {
-      var block = block(phase.block, gates: phase.gates.count, rows: rows.count)
-      block.offset += rows.lowerBound * traceWidth
-      kernels.addWeightGradient(
-        dTrace, block, input: input,
-        Block(offset: offset, rows: rows.count, columns: stateSize, stride: stride), into: gradient,
-        isFirst: isFirst)
-    }
-    let (all, rest) = (schedule.rows, schedule.rows - batch)
-    if reversed {
-      add(rest..<all, initial, offset: stateOffset, stride: stateSize, isFirst: isFirst)
-      add(0..<rest, output, offset: outputOffset + batch * outputStride, stride: outputStride)
-    } else {
-      add(batch..<all, output, offset: outputOffset, stride: outputStride, isFirst: isFirst)
-      add(0..<batch, initial, offset: stateOffset, stride: stateSize)
-    }
-  }
-
-  /// The state before each row's step (rows, S).
-  private func statesBeforeSteps<S: Scalar>(
-    output: UnsafePointer<S>, initial: UnsafePointer<S>
-  ) -> Room<S> {
-    let result = Room<S>(count: schedule.rows * stateSize)
-    var place = result.elements
-    for step in 0..<schedule.steps {
-      let (before, continuing) = schedule.predecessor(of: step, reversed: reversed)
-      for row in before..<before + continuing {
-        place.update(from: output + (row * outputStride + outputOffset), count: stateSize)
-        place += stateSize
-      }
-      let starting = schedule.count(step) - continuing
-      place.update(
-        from: initial + (stateOffset + continuing * stateSize), count: starting * stateSize)
-      place += starting * stateSize
-    }
-    return result
-  }
-
-  /// Some neighbouring blocks of the gradient of the trace.
-  fileprivate func block(_ first: Int, gates: Int, rows: Int? = nil) -> Block {
-    Block(
-      offset: first * hiddenSize, rows: rows ?? schedule.rows, columns: gates * hiddenSize,
-      stride: traceWidth)
   }
 }

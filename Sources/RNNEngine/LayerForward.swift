@@ -31,9 +31,13 @@ struct Stack<S: Scalar>: Sendable {
   ) throws -> [S] {
     var current = rows
     let initial = states
+    let masks = try masks(dropout, schedule)
+    let wavefront = try wavefront(
+      rows, schedule, initial, &states, masks: masks, keepsTraces: keep != nil)
     for layer in 0..<configuration.layerCount {
-      let (output, traces) = try forwardLayer(
-        layer, current, schedule, initial, &states, keepsTraces: keep != nil)
+      let (output, traces) =
+        try wavefront?[layer]
+        ?? forwardLayer(layer, current, schedule, initial, &states, keepsTraces: keep != nil)
       var passed = output
       if configuration.addsInput(of: layer) {
         add(current, to: &passed)
@@ -43,17 +47,21 @@ struct Stack<S: Scalar>: Sendable {
         let result = layerNorm.forward(passed)
         (passed, norm) = (result.output, result.tape)
       }
-      var mask: [S]?
-      if let dropout, configuration.dropout > 0, layer + 1 < configuration.layerCount {
-        mask = try dropout.scales(count: output.count, probability: configuration.dropout)
-      }
+      let mask = layer < masks.count ? masks[layer] : nil
       keep?(LayerTape(input: current, output: output, traces: traces, norm: norm, mask: mask))
-      if let mask {
-        multiply(&passed, by: mask)
-      }
+      if let mask { multiply(&passed, by: mask) }
       current = passed
     }
     return current
+  }
+
+  /// What is drawn for the output of every layer but the last, if anything is.
+  private func masks(_ dropout: DropoutMasks?, _ schedule: Schedule) throws -> [[S]] {
+    guard let dropout, configuration.dropout > 0 else { return [] }
+    return try (1..<configuration.layerCount).map { _ in
+      try dropout.scales(
+        count: schedule.rows * configuration.outputSize, probability: configuration.dropout)
+    }
   }
 
   func layerNorm(after layer: Int) throws -> LayerNorm<S>? {
@@ -67,111 +75,65 @@ struct Stack<S: Scalar>: Sendable {
     _ layer: Int, _ input: [S], _ schedule: Schedule, _ initial: States<S>,
     _ states: inout States<S>, keepsTraces: Bool
   ) throws -> (output: [S], traces: [Room<S>?]) {
-    // A projection adds to its output.
-    let outputCount = schedule.rows * configuration.outputSize
-    var output =
-      configuration.projSize > 0 ? [S](repeating: 0, count: outputCount) : .unfilled(outputCount)
+    var output = outputRoom(schedule)
     var traces: [Room<S>?] = []
     guard schedule.rows > 0 else {
       return (output, Array(repeating: nil, count: configuration.directionCount))
     }
-    let directions = try (0..<configuration.directionCount).map { direction in
-      try DirectionForward(
-        weights: weights.forward(
-          LayerParameters(
-            parameters: parameters, configuration: configuration, layer: layer,
-            direction: direction)),
-        sweep: Sweep(configuration, schedule, layer: layer, direction: direction),
-        schedule: schedule, inputSize: configuration.layerInputSize(layer),
-        keepsTraces: keepsTraces)
+    let directions = try (0..<configuration.directionCount).map {
+      try DirectionForward(self, schedule, layer: layer, direction: $0, keepsTraces: keepsTraces)
     }
-    // Many rows are shared among threads inside each direction.
-    let isWide = schedule.count(0) >= 2 * threadCount
-    let isLong = directions[0].work >= workThatPaysForAThread
+    let isBeside = runsDirectionsBesideEachOther(layer, schedule)
     func run(
       input: UnsafePointer<S>, initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
       output: UnsafeMutablePointer<S>
     ) {
-      inParallel(directions.count, grain: isWide || !isLong ? directions.count : 1) { range in
-        for index in range {
-          directions[index].run(input: input, initial: initial, cells: cells, output: output)
+      inParallel(directions.count, grain: isBeside ? 1 : directions.count) { range in
+        for direction in directions[range] {
+          for index in 0..<direction.chunkCount {
+            direction.run(
+              index, input: input + direction.rows(index).lowerBound * direction.inputSize,
+              initial: initial, cells: cells, output: output)
+          }
         }
       }
     }
     run(input: input, initial: initial.h, cells: &states.c, output: &output)
     for direction in directions {
-      let sweep = direction.sweep
-      schedule.forEachLastStep(reversed: sweep.reversed) { batchRow, row in
-        let place = row * sweep.outputStride + sweep.outputOffset
-        let state = sweep.stateOffset + batchRow * sweep.stateSize
-        for i in 0..<sweep.stateSize { states.h[state + i] = output[place + i] }
-      }
-      traces.append(direction.keepsTrace ? direction.trace : nil)
+      direction.copyFinalState(from: output, to: &states)
+      traces.append(direction.keptTrace)
     }
     return (output, traces)
   }
-}
 
-/// One direction of a layer on its way over the sequence; directions touch different elements of the
-/// output and of the states.
-private struct DirectionForward<S: Scalar> {
-  let weights: ForwardWeights<S>
-  let sweep: Sweep
-  let schedule: Schedule
-  let inputSize: Int
-  let keepsTrace: Bool
-  let trace: Room<S>
-  private let scratch: Room<S>
-  private let chunk: Int
-
-  init(
-    weights: ForwardWeights<S>, sweep: Sweep, schedule: Schedule, inputSize: Int,
-    keepsTraces: Bool
-  ) {
-    self.weights = weights
-    self.sweep = sweep
-    self.schedule = schedule
-    self.inputSize = inputSize
-    keepsTrace = keepsTraces && sweep.layout.keepsTrace
-    chunk = max(1, rowsPerChunk / schedule.count(0))
-    let rows = keepsTrace ? schedule.rows : min(chunk, schedule.steps) * schedule.count(0)
-    trace = Room<S>(count: rows * sweep.traceWidth)
-    let scratchCount = sweep.hasProjection ? schedule.count(0) * sweep.hiddenSize : 0
-    scratch = Room<S>(count: scratchCount)
-    scratch.elements.initialize(repeating: 0, count: scratchCount)
+  /// Whether two directions are better work for the threads than the rows of each, which may be too few to
+  /// share, and need the threads to wait for each other more often.
+  func runsDirectionsBesideEachOther(_ layer: Int, _ schedule: Schedule) -> Bool {
+    let threads = threadCount
+    return configuration.directionCount > 1 && threads > 1
+      && (schedule.count(0) < 2 * threads || threads == 2 && !hasLargeMatrices)
+      && multiplications(layer, schedule) >= workThatPaysForAThread
   }
 
-  /// Multiplications of the whole direction.
-  var work: Int { schedule.rows * sweep.inputWidth * (inputSize + sweep.stateSize) }
+  /// Whether W_hh is beyond a second-level cache: more than half as much again as the smallest of today's.
+  var hasLargeMatrices: Bool {
+    configuration.cell.gateCount * configuration.hiddenSize * configuration.stateSize
+      * MemoryLayout<S>.stride > 3 << 19
+  }
 
-  func run(
-    input: UnsafePointer<S>, initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
-    output: UnsafeMutablePointer<S>
-  ) {
-    let kernels = kernels(for: S.self)
-    for start in stride(from: 0, to: schedule.steps, by: chunk) {
-      let end = min(start + chunk, schedule.steps)
-      let steps =
-        sweep.reversed ? schedule.steps - end..<schedule.steps - start : start..<end
-      let rows = schedule.rows(of: steps)
-      let part = trace.elements + (keepsTrace ? rows.lowerBound * sweep.traceWidth : 0)
-      kernels.project(
-        input, Block(offset: rows.lowerBound * inputSize, rows: rows.count, columns: inputSize),
-        weight: weights.input, bias: weights.bias, width: sweep.inputWidth, into: part,
-        stride: sweep.traceWidth)
-      kernels.sweepForward(
-        sweep, steps: steps,
-        ForwardBuffers(
-          trace: part, hidden: weights.hidden, projection: weights.projection,
-          initialState: initial, cells: cells, output: output, scratch: scratch.elements))
-    }
+  /// Multiplications of one direction of a layer.
+  private func multiplications(_ layer: Int, _ schedule: Schedule) -> Int {
+    schedule.rows * configuration.cell.gateCount * configuration.hiddenSize
+      * (configuration.layerInputSize(layer) + configuration.stateSize)
+  }
+
+  /// A layer's output before it is known.
+  func outputRoom(_ schedule: Schedule) -> [S] {
+    let count = schedule.rows * configuration.outputSize
+    // A projection adds to its output.
+    return configuration.projSize > 0 ? [S](repeating: 0, count: count) : .unfilled(count)
   }
 }
-
-// So many rows of projections stay in the second-level cache until the sweep has used them.
-private let rowsPerChunk = 192
-// About ten microseconds, several times what it takes to wake a thread.
-private let workThatPaysForAThread = 1 << 20
 
 @_specialize(where S == Float)
 @_specialize(where S == Double)
@@ -184,3 +146,6 @@ func add<S: Scalar>(_ terms: [S], to sums: inout [S]) {
 func multiply<S: Scalar>(_ products: inout [S], by factors: [S]) {
   for index in products.indices { products[index] *= factors[index] }
 }
+
+// About ten microseconds, several times what it takes to wake a thread.
+private let workThatPaysForAThread = 1 << 20

@@ -30,14 +30,25 @@ public final class ModelStream<S: Scalar> {
   /// c of all layers (L, N, H).
   private let cells: Room<S>
   private let input, trace, scratch: Room<S>
-  /// How many steps were made: kernels read large matrices forwards and backwards in turns.
-  private var stepCount = 0
+  /// Whether the number of steps made is odd: kernels read large matrices forwards and backwards in turns.
+  private var isOdd = false
 
-  private struct Layer {
+  /// All that a step needs, so that none of it is copied for a step.
+  private final class Layer {
     let sweep: Sweep
     let weights: ForwardWeights<S>
-    let inputSize: Int
+    let input: Block
     let addsInput: Bool
+    /// Of even steps and of odd ones, whose states before and after are each other's.
+    let even, odd: ForwardBuffers<S>
+
+    init(
+      _ sweep: Sweep, _ weights: ForwardWeights<S>, input: Block, addsInput: Bool,
+      _ buffers: (_ isOdd: Bool) -> ForwardBuffers<S>
+    ) {
+      (self.sweep, self.weights, self.input, self.addsInput) = (sweep, weights, input, addsInput)
+      (even, odd) = (buffers(false), buffers(true))
+    }
   }
 
   /// Prepares a stream of `batch` rows that starts from zeros.
@@ -60,16 +71,10 @@ public final class ModelStream<S: Scalar> {
     self.batch = batch
     let stack = try model.rnn.checkedStack()
     let schedule = Schedule(steps: 1, batch: batch)
-    layers = try (0..<configuration.layerCount).map { layer in
-      Layer(
-        sweep: Sweep(configuration, schedule, layer: layer, direction: 0),
-        weights: try stack.weights.forward(
-          LayerParameters(
-            parameters: stack.parameters, configuration: configuration, layer: layer,
-            direction: 0)),
-        inputSize: configuration.layerInputSize(layer),
-        addsInput: configuration.addsInput(of: layer))
+    let sweeps = (0..<configuration.layerCount).map {
+      Sweep(configuration, schedule, layer: $0, direction: 0)
     }
+    let inputSizes = (0..<configuration.layerCount).map(configuration.layerInputSize)
     norms = try (0..<configuration.layerCount).map { try stack.layerNorm(after: $0) }
     kernels = RNNEngine.kernels(for: S.self).undivided
     let (size, hidden) = (configuration.stateSize, configuration.hiddenSize)
@@ -80,12 +85,32 @@ public final class ModelStream<S: Scalar> {
       room.elements.update(repeating: 0, count: room.count)
       return room
     }
-    states = room(configuration.layerCount * size)
-    nextStates = room(configuration.layerCount * size)
-    cells = room(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
-    input = room(max(size, layers.map(\.inputSize).max() ?? 0))
-    trace = room(layers.map(\.sweep.traceWidth).max() ?? 0)
-    scratch = room(hidden)
+    let (states, nextStates) = (
+      room(configuration.layerCount * size), room(configuration.layerCount * size)
+    )
+    let cells = room(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
+    input = room(max(size, inputSizes.max() ?? 0))
+    let (trace, scratch) = (room(sweeps.map(\.traceWidth).max() ?? 0), room(hidden))
+    layers = try sweeps.indices.map { layer in
+      let (sweep, parameters) = (
+        sweeps[layer],
+        LayerParameters(
+          parameters: stack.parameters, configuration: configuration, layer: layer, direction: 0)
+      )
+      let weights = try stack.weights.forward(parameters)
+      return Layer(
+        sweep, weights, input: Block(rows: batch, columns: inputSizes[layer]),
+        addsInput: configuration.addsInput(of: layer)
+      ) { isOdd in
+        ForwardBuffers(
+          trace: trace.elements, hidden: weights.hidden, projection: weights.projection,
+          initialState: (isOdd ? nextStates : states).elements, cells: cells.elements,
+          output: (isOdd ? states : nextStates).elements + sweep.stateOffset,
+          scratch: scratch.elements, backwards: isOdd)
+      }
+    }
+    (self.states, self.nextStates, self.cells) = (states, nextStates, cells)
+    (self.trace, self.scratch) = (trace, scratch)
     output = zeros(size)
     logits = zeros(model.head?.outputSize ?? 0)
   }
@@ -94,10 +119,10 @@ public final class ModelStream<S: Scalar> {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func step(_ x: [S]) throws {
-    guard x.count == batch * layers[0].inputSize else {
+    guard x.count == batch * layers[0].input.columns else {
       throw RecurrentError(
         .malformed, "engine.input-size", at: "x", found: "\(x.count) numbers",
-        expected: "\(batch) × \(layers[0].inputSize)")
+        expected: "\(batch) × \(layers[0].input.columns)")
     }
     input.elements.update(from: x, count: x.count)
     run()
@@ -171,18 +196,15 @@ public final class ModelStream<S: Scalar> {
   }
 
   private func run() {
+    let isOdd = isOdd
     for index in layers.indices {
-      let (layer, sweep, weights) = (layers[index], layers[index].sweep, layers[index].weights)
-      let count = batch * sweep.stateSize
+      let layer = layers[index]
+      let count = batch * layer.sweep.stateSize
       let next = nextStates.elements + index * count
-      if sweep.hasProjection { next.update(repeating: 0, count: count) }
+      if layer.sweep.hasProjection { next.update(repeating: 0, count: count) }
       kernels.step(
-        sweep, input.elements, Block(rows: batch, columns: layer.inputSize), weights: weights,
-        ForwardBuffers(
-          trace: trace.elements, hidden: weights.hidden, projection: weights.projection,
-          initialState: states.elements, cells: cells.elements,
-          output: nextStates.elements + sweep.stateOffset, scratch: scratch.elements,
-          backwards: stepCount & 1 == 1))
+        layer.sweep, input.elements, layer.input, weights: layer.weights,
+        isOdd ? layer.odd : layer.even)
       let passed = input.elements
       if layer.addsInput {
         for i in 0..<count { passed[i] = next[i] + passed[i] }
@@ -195,7 +217,7 @@ public final class ModelStream<S: Scalar> {
       }
     }
     swap(&states, &nextStates)
-    stepCount &+= 1
+    self.isOdd.toggle()
     let count = output.count
     output.withUnsafeMutableBufferPointer {
       $0.baseAddress?.update(from: input.elements, count: count)

@@ -141,12 +141,23 @@ const ck_kernels *ck_find(long element_size, const char *name);
 void *ck_take(size_t bytes);
 void ck_give(void *block, size_t bytes);
 
+// glibc gives memory back to the operating system early until a program has freed one large block; the
+// arrays of a training step, or of a long sequence, would be new pages every time. Afterwards they are not.
+void ck_keep_the_heap(void);
+
 // One share of a job: index of count.
 typedef void (*ck_job)(void *context, int index, int count);
 
 // Does a job in `count` shares, the caller's among them, and returns when all are done. The job must
 // make do with fewer shares than asked, down to one.
 void ck_parallel(int count, ck_job job, void *context);
+
+// One cell of a grid.
+typedef void (*ck_cell_job)(void *context, int row, int column);
+
+// Does all cells of a grid on at most so many threads: those of a row one after the other, and none before
+// the one above it is done.
+void ck_wavefront(int rows, int columns, int threads, ck_cell_job job, void *context);
 
 // How many shares a job should have at most: RECURRENT_THREADS, or the processors that this process may
 // run on, until it is set.

@@ -20,6 +20,7 @@ final class Room<S: Scalar>: @unchecked Sendable {
 extension Array where Element: Scalar {
   /// An array for a kernel to fill, every element of it.
   static func unfilled(_ count: Int) -> [Element] {
-    [Element](unsafeUninitializedCapacity: count) { $1 = count }
+    if count > 16384 { ck_keep_the_heap() }
+    return [Element](unsafeUninitializedCapacity: count) { $1 = count }
   }
 }

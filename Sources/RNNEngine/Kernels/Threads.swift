@@ -39,6 +39,27 @@ func inParallel(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
   }
 }
 
+/// Does all cells of a grid, those of a row one after the other, and each after the one above it; the rows
+/// beside each other on at most `threadCount` threads.
+@inline(__always)
+func inWavefront(rows: Int, columns: Int, _ body: (_ row: Int, _ column: Int) -> Void) {
+  withoutActuallyEscaping(body) { body in
+    var grid = Grid(body: body)
+    withUnsafeMutablePointer(to: &grid) { grid in
+      ck_wavefront(
+        Int32(rows), Int32(columns), Int32(clamping: threadCount),
+        { context, row, column in
+          guard let context else { return }
+          context.assumingMemoryBound(to: Grid.self).pointee.body(Int(row), Int(column))
+        }, grid)
+    }
+  }
+}
+
+private struct Grid {
+  let body: (Int, Int) -> Void
+}
+
 private struct Share {
   let count: Int
   let body: (Range<Int>) -> Void
