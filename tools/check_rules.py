@@ -62,6 +62,7 @@ LISTED = {
 RECURSIVE = {
     ("Appending.swift", "append"): "overloads", ("OutputFile.swift", "write"): "overloads",
     ("ByteSource.swift", "copy"): "a window's base, as read",
+    ("ByteSource.swift", "forEachRun"): "a window's base, as read",
     ("ByteSink.swift", "write"): "overloads", ("HDF5ChunkIndex.swift", "add"): "overloads",
     ("HDF5WorkerWire.swift", "text"): "overloads", ("HDF5WorkerWire.swift", "encode"): "overloads",
     ("KerasConfiguration.swift", "setting"): "overloads", ("KerasLegacy.swift", "add"): "overloads",

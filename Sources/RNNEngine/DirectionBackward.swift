@@ -1,6 +1,6 @@
 /// One direction of a layer on its way back; until the gradients add up, directions touch different
 /// elements of everything.
-final class DirectionBackward<S: Scalar> {
+struct DirectionBackward<S: Scalar> {
   private let layer, direction, inputSize: Int
   private let hasBias: Bool
   private let weights: BackwardWeights<S>

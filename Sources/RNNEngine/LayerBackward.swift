@@ -42,29 +42,31 @@ extension Stack {
         self, schedule, layer: layer, direction: direction, trace: &tape.traces[direction])
     }
     func run(
-      _ directions: [DirectionBackward<S>], output: UnsafePointer<S>,
+      _ first: DirectionBackward<S>, _ second: DirectionBackward<S>?, output: UnsafePointer<S>,
       initialState: UnsafePointer<S>, initialCells: UnsafePointer<S>, dOutput: UnsafePointer<S>,
       dState: UnsafeMutablePointer<S>, dCells: UnsafeMutablePointer<S>
     ) {
-      inParallel(directions.count, grain: 1) { range in
-        for direction in directions[range] {
-          direction.run(
-            output: output, initialState: initialState, initialCells: initialCells,
-            dOutput: dOutput, dState: dState, dCells: dCells)
-        }
+      func run(_ direction: DirectionBackward<S>) {
+        direction.run(
+          output: output, initialState: initialState, initialCells: initialCells,
+          dOutput: dOutput, dState: dState, dCells: dCells)
+      }
+      guard let second else { return run(first) }
+      inParallel(2, grain: 1) { range in
+        if range.contains(0) { run(first) }
+        if range.contains(1) { run(second) }
       }
     }
     // As many at a time as run beside each other: what is not in use has no room.
-    let count = configuration.directionCount
-    let width = runsDirectionsBesideEachOther(layer, schedule) ? count : 1
-    for first in stride(from: 0, to: count, by: width) {
-      let directions = try (first..<first + width).map(direction)
+    let isBeside = runsDirectionsBesideEachOther(layer, schedule)
+    for index in stride(from: 0, to: configuration.directionCount, by: isBeside ? 2 : 1) {
+      let first = try direction(index)
+      let second = isBeside ? try direction(index + 1) : nil
       run(
-        directions, output: tape.output, initialState: initial.h, initialCells: initial.c,
+        first, second, output: tape.output, initialState: initial.h, initialCells: initial.c,
         dOutput: dOutput, dState: &dStates.h, dCells: &dStates.c)
-      for direction in directions {
-        direction.addGradients(tape, initial, dInput: &dInput, &gradients, isFirst: isFirst)
-      }
+      first.addGradients(tape, initial, dInput: &dInput, &gradients, isFirst: isFirst)
+      second?.addGradients(tape, initial, dInput: &dInput, &gradients, isFirst: isFirst)
     }
     return dInput
   }
