@@ -9,8 +9,6 @@ import Recurrent
 #endif
 
 /// The results of `work` for 0..<count in order, of which at most `jobs` run at the same time.
-///
-/// With threads of our own: the library of queues takes longer to load than a small file to convert.
 public func inParallel<Result: Sendable>(
   _ count: Int, jobs: Int, _ work: @Sendable (Int) -> Result
 ) -> [Result] {
@@ -29,31 +27,6 @@ public func inParallel<Result: Sendable>(
 
 /// The processors that are online.
 public func processorCount() -> Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
-
-private final class WorkerThread: Sendable {
-  let body: @Sendable () -> Void
-
-  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-
-  /// Runs the body on another thread; the caller joins it and keeps this object until then.
-  func start() -> pthread_t? {
-    let context = Unmanaged.passUnretained(self).toOpaque()
-    #if canImport(Darwin)
-      var thread: pthread_t?
-      let status = pthread_create(&thread, nil, { run($0) }, context)
-    #else
-      var thread = pthread_t()
-      let status = pthread_create(&thread, nil, { run($0) }, context)
-    #endif
-    return status == 0 ? thread : nil
-  }
-}
-
-private func run(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let context else { return nil }
-  Unmanaged<WorkerThread>.fromOpaque(context).takeUnretainedValue().body()
-  return nil
-}
 
 private final class Board<Result: Sendable>: @unchecked Sendable {
   private let lock = Lock()
