@@ -29,6 +29,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEXT = ROOT / "README.md"
 problems = []
 count = 0
+# Who starts this in the background may have told it to ignore Ctrl-C, and programs inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def check(what, holds, detail=""):
