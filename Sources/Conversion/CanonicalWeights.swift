@@ -75,15 +75,11 @@ public struct CanonicalWeights: Sendable {
     return state
   }
 
-  /// A block, or the sum of several, as the placement stores it, but as a matrix of its own.
+  /// A block, or the sum of several, as the placement stores it, rows or columns first, but as a matrix of
+  /// its own.
   func matrix(_ placement: Placement) throws -> Tensor {
-    try matrix(placement, inOrderOf: Placement(slots: [], offset: 0, rowStride: 1, columnStride: 1))
-  }
-
-  /// The same, or its transpose if that is how `order` stores it.
-  func matrix(_ placement: Placement, inOrderOf order: Placement) throws -> Tensor {
     let size = placement.slots[0].size(in: architecture)
-    let isTransposed = order.rowStride < order.columnStride
+    let isTransposed = placement.rowStride < placement.columnStride
     let alone = Placement(
       slots: placement.slots, offset: 0, rowStride: isTransposed ? 1 : size.columns,
       columnStride: isTransposed ? size.rows : 1, addend: placement.addend)

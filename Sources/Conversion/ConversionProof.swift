@@ -150,8 +150,8 @@ extension Network {
       for placement in stored.placements {
         missing.subtract(placement.slots)
         // In the order of this file, the one of the two that was written last.
-        let expected = try original.weights.matrix(placement, inOrderOf: placement)
-        let found = try weights.matrix(placement, inOrderOf: placement)
+        let expected = try original.weights.matrix(placement)
+        let found = try weights.matrix(placement)
         let rounded = try expected.rounded(to: found.dtype).observed {
           onRead(stored.name, $0.count)
         }

@@ -55,10 +55,9 @@ public struct Tensor: Sendable {
     guard dtype == other.dtype, shape == other.shape else { return false }
     // One of them in the order that it likes best.
     let (first, second) = source.isTiled ? (source, other.source) : (other.source, source)
-    guard !second.isTiled else { return try first.isEqualInOrder(to: second) }
     var isIdentical = true
     try withScratch(max(1, min(byteCount, 1 << 18))) { buffer in
-      try first.forEachRun(.any) { offset, run in
+      func compare(_ offset: Int, _ run: UnsafeRawBufferPointer) throws {
         var done = 0
         while isIdentical, done < run.count {
           let piece = UnsafeRawBufferPointer(rebasing: run[done...].prefix(buffer.count))
@@ -68,26 +67,13 @@ public struct Tensor: Sendable {
           done += piece.count
         }
       }
-    }
-    return isIdentical
-  }
-}
-
-extension ByteSource {
-  /// Whether all bytes agree with those of a source of the same length; reads both in pieces.
-  fileprivate func isEqualInOrder(to other: any ByteSource) throws -> Bool {
-    var offset = 0
-    var isEqual = true
-    try withScratch(max(1, min(count, 1 << 18))) { buffer in
-      try forEachChunk { piece in
-        guard isEqual else { return }
-        let others = UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count])
-        try other.read(at: offset, into: others)
-        isEqual = piece.isEqual(to: others)
-        offset += piece.count
+      if second.isTiled {
+        try first.forEachPiece(compare)
+      } else {
+        try first.forEachRun(.any, compare)
       }
     }
-    return isEqual
+    return isIdentical
   }
 }
 

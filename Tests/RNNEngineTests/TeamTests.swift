@@ -28,13 +28,20 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func aHelperDoesNotShowInTheBits(_ kind: Kind) throws {
+    let (rnn, x) = (try network(kind, hidden: 262, layers: 1), input(300, 1))
+    // More than once, as a helper may come late.
+    try expectSameBits(kind, rnn, x, threads: [2, 3, 2, 2])
+  }
+
+  /// Outputs and gradients on so many threads are those on one.
+  private func expectSameBits(
+    _ kind: Kind, _ rnn: RNN<Float>, _ x: NDArray<Float>, threads counts: [Int]
+  ) throws {
     let before = threadCount
     defer { setThreadCount(before) }
-    let (rnn, x) = (try network(kind, hidden: 262, layers: 1), input(300, 1))
     setThreadCount(1)
     let (alone, aloneGradients) = try passes(rnn, x)
-    // More than once, as a helper may come late.
-    for threads in [2, 3, 2, 2] {
+    for threads in counts {
       setThreadCount(threads)
       let (helped, gradients) = try passes(rnn, x)
       #expect(helped == alone)
@@ -48,25 +55,12 @@ import Testing
   /// Both directions of a layer run at a time, forwards and backwards; with four threads and nine rows not.
   @Test(arguments: Kind.allCases, [1, 3, 9])
   func directionsBesideEachOtherDoNotShowInTheBits(_ kind: Kind, _ rows: Int) throws {
-    let before = threadCount
-    defer { setThreadCount(before) }
     var random = SplitMix64(state: 33)
     let rnn: RNN<Float> = try random.network(
       kind.configuration(inputSize: 90, hiddenSize: 70, layerCount: 2, bidirectional: true),
       scale: 0.1)
     // Enough steps that every cell has work for two threads.
-    let x = input(130, rows)
-    setThreadCount(1)
-    let (alone, aloneGradients) = try passes(rnn, x)
-    for threads in [2, 4] {
-      setThreadCount(threads)
-      let (together, gradients) = try passes(rnn, x)
-      #expect(together == alone)
-      #expect(gradients.x == aloneGradients.x && gradients.h0 == aloneGradients.h0)
-      for (name, array) in gradients.parameters.entries {
-        #expect(array == aloneGradients.parameters[name], "\(kind) \(name)")
-      }
-    }
+    try expectSameBits(kind, rnn, input(130, rows), threads: [2, 4])
   }
 
   /// A layer reads a chunk of steps while the next one reads the chunk before.
