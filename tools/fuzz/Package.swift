@@ -14,9 +14,18 @@ let package = Package(
   products: parsers.map { .executable(name: "Fuzz\($0)", targets: ["Fuzz\($0)"]) } + [
     .executable(name: "Sweep", targets: ["Sweep"])
   ],
-  dependencies: [.package(name: "Recurrent", path: "../..")],
   targets: [
-    .target(name: "Attack", dependencies: [.product(name: "Recurrent", package: "Recurrent")]),
+    // The readers alone, by links to their folders: libFuzzer looks at every branch of a program after
+    // every input, and the whole library has four times as many.
+    .target(name: "CHDF5", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+    .systemLibrary(
+      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .target(name: "CChecksum", dependencies: ["CZlib"]),
+    .target(name: "CElements"),
+    .target(name: "Tensors", dependencies: ["CElements"]),
+    .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+
+    .target(name: "Attack", dependencies: ["WeightFormats"]),
     .executableTarget(name: "Sweep", dependencies: ["Attack"]),
   ] + parsers.map { .executableTarget(name: "Fuzz\($0)", dependencies: ["Attack"]) },
   swiftLanguageModes: [.v6]

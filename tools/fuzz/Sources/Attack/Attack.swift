@@ -1,5 +1,6 @@
 import Glibc
-import Recurrent
+import Tensors
+import WeightFormats
 
 /// Bytes in a file without a name that readers can open, used again for every input.
 public final class Bait {
@@ -7,18 +8,13 @@ public final class Bait {
   /// The path that opens the bytes.
   public let path: String
 
-  /// Creates an empty file in memory; `name` gives it a real name beside the given data instead.
-  public init(named name: String? = nil) {
-    if let name {
-      path = name
-      descriptor = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode_t(0o600))
-    } else {
-      let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
-      let unique = "\(folder)/rnn-bait-\(getpid())"
-      descriptor = open(unique, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(0o600))
-      unlink(unique)
-      path = "/proc/self/fd/\(descriptor)"
-    }
+  /// Creates an empty file in memory.
+  public init() {
+    let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    let unique = "\(folder)/rnn-bait-\(getpid())"
+    descriptor = open(unique, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(0o600))
+    unlink(unique)
+    path = "/proc/self/fd/\(descriptor)"
     precondition(descriptor >= 0, "no bait")
   }
 
@@ -52,10 +48,10 @@ public enum Outcome: Equatable {
   case accepted(UInt64)
 }
 
-/// Reads a file and all its elements, as a conversion does; traps on errors of any other kind.
-public func outcome(of path: String, as format: WeightFormat?) -> Outcome {
+/// Reads a file and all its elements, as a conversion does; traps on errors that no file may cause.
+public func outcome(of path: String) -> Outcome {
   do {
-    let file = try WeightFile(path: path, format: format)
+    let file = try WeightFile(path: path)
     var digest = Digest()
     for entry in file.state.entries {
       digest.add(entry.name.string)
@@ -69,14 +65,36 @@ public func outcome(of path: String, as format: WeightFormat?) -> Outcome {
       digest.add(pair.value)
     }
     return .accepted(digest.value)
-  } catch let error as RecurrentError {
-    // A message must be printable, and a fault of ours is a finding.
-    precondition(error.kind != .fault, "\(error)")
-    precondition(!error.description.isEmpty)
-    return .refused(error.reason)
   } catch {
-    fatalError("\(error)")
+    return .refused(reason(error))
   }
+}
+
+/// The reason of a refusal; a fault of ours is a finding, and so is a message that cannot be printed.
+private func reason(_ error: any Error, isPrinted: Bool = true) -> String {
+  guard let error = error as? RecurrentError else { fatalError("\(error)") }
+  precondition(error.kind != .fault, "\(error)")
+  precondition(!isPrinted || !error.description.isEmpty)
+  return error.reason
+}
+
+/// Hands the fuzzer's bytes to a reader, and reads all elements that it finds.
+public func attack(
+  _ start: UnsafePointer<UInt8>?, _ count: Int, read: (MemorySource) throws -> StateDict
+) -> CInt {
+  let source = MemorySource(Array(UnsafeBufferPointer(start: start, count: count)))
+  do {
+    // Views multiply: a megabyte shows as much as all of them.
+    var left = 1 << 20
+    for entry in try read(source).entries where entry.tensor.byteCount <= left {
+      left -= entry.tensor.byteCount
+      _ = try entry.tensor.bytes()
+    }
+  } catch {
+    // Messages take longer to make than many inputs to refuse.
+    _ = reason(error, isPrinted: count % 4 == 0)
+  }
+  return 0
 }
 
 private struct Digest {
@@ -88,23 +106,4 @@ private struct Digest {
   }
 
   mutating func add(_ text: String) { add(Array(text.utf8)) }
-}
-
-nonisolated(unsafe) private var bait: Bait?
-
-/// Hands the fuzzer's bytes to the reader of a container.
-public func attack(_ start: UnsafePointer<UInt8>?, _ count: Int, as container: String) -> CInt {
-  let file = bait ?? Bait(named: container == "tf" ? tensorFlowIndex() : nil)
-  bait = file
-  file.fill(UnsafeRawBufferPointer(start: start, count: count))
-  _ = outcome(of: file.path, as: try? WeightFormat.named(container))
-  return 0
-}
-
-/// An index has its elements in another file, here of zeros.
-private func tensorFlowIndex() -> String {
-  let stem = "/dev/shm/rnn-bait-\(getpid())"
-  let data = Bait(named: stem + ".data-00000-of-00001")
-  data.cut(to: 8192)
-  return stem + ".index"
 }

@@ -1,4 +1,5 @@
-import Recurrent
+import Tensors
+import WeightFormats
 
 /// One input of libFuzzer: what parses must come back from its own text.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,7 +1,8 @@
 import Attack
+@testable import WeightFormats
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  attack(start, count, as: "keras-weights")
+  attack(start, count) { try KerasHDF5.objects.read(HDF5.contents(of: $0)) }
 }

@@ -1,7 +1,13 @@
 import Attack
+import Tensors
+import WeightFormats
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  attack(start, count, as: "npy")
+  attack(start, count) {
+    var state = StateDict()
+    try state.append("array", NPY.read($0))
+    return state
+  }
 }

@@ -1,7 +1,8 @@
 import Attack
+@testable import WeightFormats
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  attack(start, count, as: "onnx")
+  attack(start, count) { try ONNX.read($0, path: nil) }
 }

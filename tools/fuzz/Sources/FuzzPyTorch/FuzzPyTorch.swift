@@ -1,7 +1,8 @@
 import Attack
+import WeightFormats
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  attack(start, count, as: "pt")
+  attack(start, count) { try PyTorchFile.read($0) }
 }

@@ -1,4 +1,5 @@
-import Recurrent
+import Tensors
+import WeightFormats
 
 /// One input of libFuzzer: every entry that the directory promises is read.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,6 +1,7 @@
 import Attack
 import Glibc
-import Recurrent
+import Tensors
+import WeightFormats
 
 /// Every prefix and every flipped bit of files, each read in this process: `Sweep (prefixes|bits) FILE...`
 ///
@@ -19,11 +20,11 @@ import Recurrent
       // Beside the original, so that files of several parts find the others.
       let bait = Bait()
       bytes.withUnsafeBytes { bait.fill($0) }
-      let whole = outcome(of: bait.path, as: nil)
+      let whole = outcome(of: bait.path)
       guard case .accepted = whole else { continue }
       func judge(_ place: String, _ allowed: Outcome?) {
         count += 1
-        let found = outcome(of: bait.path, as: nil)
+        let found = outcome(of: bait.path)
         if case .refused = found {
           refused += 1
         } else if found != allowed {
