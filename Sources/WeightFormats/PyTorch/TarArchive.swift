@@ -72,7 +72,7 @@ struct TarArchive {
     let sum = header.enumerated().reduce(0) {
       $0 + ((148..<156).contains($1.offset) ? 0x20 : Int($1.element))
     }
-    guard octal(header[148..<156]) == sum else {
+    guard isRight(octal(header[148..<156]), for: sum) else {
       throw malformed("a wrong checksum", "\(sum)", at: position)
     }
     guard let size = octal(header[124..<136]) else {

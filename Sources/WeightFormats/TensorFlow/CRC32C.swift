@@ -45,7 +45,7 @@ final class ShardSource: ByteSource, @unchecked Sendable {
       guard !isVerified else { return }
       var sum = CRC32C()
       try base.forEachChunk { sum.add($0) }
-      guard sum.masked == checksum else {
+      guard isRight(checksum, for: sum.masked) else {
         throw Self.mismatch(name)
       }
       isVerified = true

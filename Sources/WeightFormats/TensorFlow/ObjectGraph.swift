@@ -53,7 +53,7 @@ struct ObjectGraph {
     var sum = CRC32C()
     withUnsafeBytes(of: UInt32(truncatingIfNeeded: length).littleEndian) { sum.add($0) }
     rest.withUnsafeBytes { sum.add($0) }
-    guard sum.masked == checksum else {
+    guard isRight(checksum, for: sum.masked) else {
       throw ShardSource.mismatch(Name(Self.key))
     }
     var nodes: [Node] = []

@@ -76,7 +76,7 @@ enum SortedTable {
     var sum = CRC32C()
     bytes[..<(place.size + 1)].withUnsafeBytes { sum.add($0) }
     let stored = UInt32(littleEndianBytes: bytes[(place.size + 1)...])
-    guard sum.masked == stored else {
+    guard isRight(stored, for: sum.masked) else {
       throw RecurrentError(
         .malformed, "tf.crc", at: "index block at byte \(place.offset)",
         found: "bytes whose CRC-32C is not the stored one", expected: "an undamaged index",

@@ -112,7 +112,7 @@ final class CheckedSource: ByteSource, @unchecked Sendable {
 
   private func conclude() throws {
     defer { position = 0 }
-    guard checksum.value == entry.crc else {
+    guard isRight(entry.crc, for: checksum.value) else {
       throw ZipChecksum.mismatch(entry, found: checksum.value)
     }
     isVerified = true
