@@ -219,7 +219,9 @@ def sweep(job):
         for at in range(first, min(last, len(data) * (8 if kind == "bits" else 1)), step):
             title = f"{container} {kind} {at} of {seed.name}"
             if kind == "prefixes":
-                yield Trial(title, seed, {seed.name: data[:at]}, must_refuse=True)
+                # A JSON text without its last line feed is whole, and must mean what it meant.
+                whole = seed.suffix == ".json" and not data[at:].strip()
+                yield Trial(title, seed, {seed.name: data[:at]}, unmutated=unmutated, must_refuse=not whole)
             else:
                 copy = bytearray(data)
                 copy[at // 8] ^= 1 << at % 8
