@@ -283,7 +283,7 @@ def library_failures(folder):
 
 
 # Refusals of a file or its network as a whole; all others name the tensor, entry, key or byte.
-WHOLE = {"h5.keras", "keras.gru-reset-before", "pt.key", "pt.legacy", "pt.root", "pt.torchscript", "weights.unrecognized"}
+WHOLE = {"h5.keras", "pt.key", "pt.legacy", "pt.root", "pt.torchscript", "weights.unrecognized"}
 
 
 def messages(folder):

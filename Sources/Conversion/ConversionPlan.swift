@@ -211,8 +211,12 @@ public struct ConversionPlan: Sendable {
     guard architecture.cell == .gru, architecture.gruReset == .before,
       format.expectedConvention == Convention.torch.name
     else { return }
+    let recurrent = network.recognition.tensors.first { tensor in
+      tensor.placements.contains { $0.slots.contains { $0.role == .weightHH } }
+    }
     throw RecurrentError(
       .malformed, "\(network.recognition.convention.name).gru-reset-before",
+      at: recurrent.map { "tensor \"\($0.name)\"" },
       found: "a GRU that applies its reset gate before the recurrent product",
       expected: "one that applies it after, as PyTorch's does",
       hint: "No weights of nn.GRU compute the same; keep it in .h5 for this toolkit,"
