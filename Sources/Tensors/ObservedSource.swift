@@ -45,6 +45,7 @@ extension StateDict {
   ) throws -> StateDict {
     var result = StateDict()
     result.metadata = metadata
+    result.structure = structure
     result.ties = ties
     result.skipped = skipped
     for (position, entry) in entries.enumerated() {

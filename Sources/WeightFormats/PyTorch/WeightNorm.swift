@@ -28,6 +28,7 @@ extension StateDict {
     if pairs.isEmpty { return self }
     var result = StateDict()
     result.metadata = metadata
+    result.structure = structure
     result.skipped = skipped
     result.ties = ties.filter {
       let both = [$0.key, $0.value]
