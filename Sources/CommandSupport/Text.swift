@@ -59,6 +59,24 @@ extension JSON {
   /// A shape as an array of numbers.
   public static func shape(_ shape: [Int]) -> JSON { .array(shape.map { .number($0) }) }
 
+  /// Two modules and how their connection is known.
+  public static func connection(_ connection: Connection) -> JSON {
+    .object([
+      .init(key: "from", value: .string(connection.from)),
+      .init(key: "to", value: .string(connection.to)),
+      .init(key: "reads", value: .string(connection.reads.rawValue)),
+      .init(key: "evidence", value: .string(connection.evidence.rawValue)),
+    ])
+  }
+
+  /// What was assumed, as a word for programs and a line for people.
+  public static func assumption(_ assumption: Assumption) -> JSON {
+    .object([
+      .init(key: "code", value: .string(assumption.code)),
+      .init(key: "text", value: .string(assumption.summary)),
+    ])
+  }
+
   /// An object of the architecture's fields.
   public static func architecture(_ architecture: Architecture) -> JSON {
     .object([
@@ -77,6 +95,13 @@ extension JSON {
       .init(
         key: "classes",
         value: architecture.head.map { .number($0.classCount) } ?? .null),
+      .init(
+        key: "head_reads", value: architecture.head.map { .string($0.reads.rawValue) } ?? .null),
+      .init(
+        key: "output_activation",
+        value: architecture.head?.activation.map { .string($0) } ?? .null),
+      .init(
+        key: "embedding", value: architecture.embedding.map { .number($0.tokenCount) } ?? .null),
     ])
   }
 }

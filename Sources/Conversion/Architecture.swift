@@ -1,7 +1,7 @@
 import RNNEngine
 import Tensors
 
-/// What network a file holds: everything that its tensors must agree with.
+/// What network a file holds, or one module of it: everything that its tensors must agree with.
 public struct Architecture: Sendable, Equatable {
   /// The recurrent cell.
   public var cell: Cell
@@ -9,7 +9,7 @@ public struct Architecture: Sendable, Equatable {
   public var inputSize: Int
   /// H, the features of the hidden state.
   public var hiddenSize: Int
-  /// L, the stacked layers.
+  /// L, the stacked layers; 0 for an embedding or a linear layer alone.
   public var layerCount: Int
   /// Whether each layer also runs backwards in time.
   public var bidirectional: Bool
@@ -25,6 +25,10 @@ public struct Architecture: Sendable, Equatable {
   public var embedding: Embedding?
   /// The linear layer after the last recurrent layer.
   public var head: Head?
+  /// The probability of dropout between layers, in training; weights do not depend on it.
+  public var dropout = 0.0
+  /// Whether the states of the first step are tensors of the network and not zeros.
+  public var storesInitialState = false
 
   /// A table of D-wide vectors before the first recurrent layer, as `nn.Embedding`.
   public struct Embedding: Sendable, Equatable {
@@ -46,11 +50,19 @@ public struct Architecture: Sendable, Equatable {
     public var classCount: Int
     /// Whether it has a bias.
     public var bias: Bool
+    /// Which results of the recurrent layers it reads.
+    public var reads: Structure.Reads
+    /// The function that the logits pass through (`softmax`); `nil` for none.
+    public var activation: String?
 
     /// Describes a head with C = `classCount`.
-    public init(classCount: Int, bias: Bool) {
+    public init(
+      classCount: Int, bias: Bool, reads: Structure.Reads = .sequence, activation: String? = nil
+    ) {
       self.classCount = classCount
       self.bias = bias
+      self.reads = reads
+      self.activation = activation
     }
   }
 
@@ -90,12 +102,18 @@ public struct Architecture: Sendable, Equatable {
     RecurrentConfiguration(
       cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, layerCount: layerCount,
       bias: bias, batchFirst: batchFirst, bidirectional: bidirectional, projSize: projSize,
-      gruReset: gruReset)
+      gruReset: gruReset, dropout: dropout)
   }
 
   /// One line for people: `rnn_tanh, 2 layers, bidirectional, input 65, hidden 48, head 65`.
   public var summary: String {
     var parts: [String] = []
+    if layerCount == 0 {
+      if let embedding { return "embedding \(embedding.tokenCount), \(inputSize) features" }
+      if let head {
+        return "linear \(inputSize) -> \(head.classCount)" + (head.bias ? "" : ", no bias")
+      }
+    }
     if let embedding { parts.append("embedding \(embedding.tokenCount)") }
     parts += [cell.rawValue, layerCount == 1 ? "1 layer" : "\(layerCount) layers"]
     if bidirectional { parts.append("bidirectional") }
@@ -103,7 +121,12 @@ public struct Architecture: Sendable, Equatable {
     if projSize > 0 { parts.append("projection \(projSize)") }
     if cell == .gru, gruReset == .before { parts.append("reset before") }
     if !bias { parts.append("no bias") }
-    if let head { parts.append("linear head \(head.classCount)") }
+    if storesInitialState { parts.append("stored initial state") }
+    if let head {
+      parts.append("linear head \(head.classCount)")
+      if head.reads != .sequence { parts.append("reads \(head.reads.rawValue)") }
+      if let activation = head.activation { parts.append(activation) }
+    }
     return parts.joined(separator: ", ")
   }
 }

@@ -9,8 +9,10 @@ import Tensors
 public struct CanonicalWeights: Sendable {
   /// The network.
   public let architecture: Architecture
-  /// The element type of all parameters.
+  /// The element type of the parameters; of the recurrent ones where modules differ.
   public let dtype: DType
+  /// The element types of single slots, where modules differ.
+  private let dtypes: [Slot: DType]
   /// Where the elements of each slot lie; what the file has no place for is zero and has none.
   private let blocks: [Slot: RearrangedSource.Term]
   /// Slots that the file does not store apart (the second bias of a one-bias convention).
@@ -37,7 +39,7 @@ public struct CanonicalWeights: Sendable {
     self.architecture = architecture
     var blocks: [Slot: RearrangedSource.Term] = [:]
     var merged: Set<Slot> = []
-    var dtype = DType.f32
+    var dtypes: [Slot: DType] = [:]
     for stored in tensors {
       let place = "tensor \"\(stored.name)\""
       guard let tensor = state[stored.name] else {
@@ -45,8 +47,9 @@ public struct CanonicalWeights: Sendable {
           .malformed, "weights.missing", at: place, found: "no such tensor",
           expected: "shape \(stored.shape)")
       }
-      dtype = tensor.dtype
+      let dtype = tensor.dtype
       for placement in stored.placements {
+        for slot in placement.slots { dtypes[slot] = dtype }
         let size = placement.slots[0].size(in: architecture)
         do {
           let view = try StridedView(
@@ -60,7 +63,11 @@ public struct CanonicalWeights: Sendable {
         merged.formUnion(placement.slots.dropFirst())
       }
     }
-    self.dtype = dtype
+    let recurrent = tensors.first { stored in
+      if case .recurrent? = stored.placements.first?.slots.first?.part { true } else { false }
+    }
+    dtype = (recurrent ?? tensors.first).flatMap { state[$0.name]?.dtype } ?? .f32
+    self.dtypes = dtypes
     self.blocks = blocks
     self.merged = merged
   }
@@ -116,7 +123,16 @@ public struct CanonicalWeights: Sendable {
     return isZero
   }
 
+  /// The element type of a stored tensor: that of the parameters in it.
+  func dtype(of stored: StoredTensor) -> DType {
+    stored.placements.lazy.flatMap(\.slots).compactMap { dtypes[$0] }.first ?? dtype
+  }
+
+  /// Whether modules of different element types were read.
+  public var mixesTypes: Bool { Set(dtypes.values).count > 1 }
+
   private func tensor(_ stored: StoredTensor, _ sums: SumRule) throws -> Tensor {
+    let dtype = dtype(of: stored)
     let pieces = stored.placements.map { placement in
       let slots = sums == .first ? placement.slots.prefix(1) : placement.slots[...]
       return RearrangedSource.Piece(

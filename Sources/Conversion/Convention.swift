@@ -2,24 +2,47 @@ import RNNEngine
 import Tensors
 import WeightFormats
 
-/// What the tensors of a file mean: for an architecture, a table of stored tensors and of where in
-/// each of them every gate of every canonical parameter lies.
+/// What the tensors of a file mean: tables of name templates, one for each kind of module and spelling.
 ///
-/// Decoding, encoding, recognition and the printed plan are all derived from the table. A new
-/// convention is one file in `Conventions/` and one word in ``all``.
+/// Decoding, encoding, recognition and the printed plan are all derived from the tables. A new
+/// convention is one file in `Conventions/` and one word in ``all``; a user's own is read from a names
+/// file (``init(contentsOf:)``).
 public struct Convention: Sendable {
   /// The name on the command line.
   public let name: String
   /// One line about its origin, for help texts.
   public let summary: String
-  /// The architectures that the names and shapes suggest, with the prefixes found; not yet checked.
-  let candidates: @Sendable (StateDict) throws -> [Candidate]
-  /// The table of an architecture; throws `.malformed` where the convention has no words for it.
-  let table: @Sendable (Architecture, Naming) throws -> [StoredTensor]
-  /// What the convention's own container needs beside the tensors (a graph, a configuration), as
-  /// metadata under keys that begin with the convention's name and a dot.
-  var structure: @Sendable (Architecture, Naming) throws -> [(key: String, value: String)] = {
-    _, _ in []
+  /// The tables, the likeliest first: recurrent layers and cells, then embeddings and linear layers.
+  public let layouts: [ModuleLayout]
+  /// What stands for `{part}` where a file does not say it.
+  var customaryPart: @Sendable (_ architecture: Architecture, _ naming: Naming, Int, Int) -> String
+  /// Throws `convention.inexpressible` for networks that the convention has no words for.
+  var refuse: @Sendable (Architecture) throws -> Void = { _ in }
+  /// What the framework's own words say about a module that was found: the hook for what no table holds.
+  var refine: @Sendable (_ found: inout Candidate, StateDict) -> Void = { _, _ in }
+  /// The parts in a file, where names alone do not show them.
+  var parts: (@Sendable (StateDict) -> [String])?
+  /// Where the modules of one part-based layer lie: components that only name the cell within its layer.
+  var innerComponents: Set<String> = []
+  /// What the names and shapes of a file settle by themselves in this convention.
+  var settles: Set<Candidate.Fact> = []
+  /// The modules of a names file, whose names are fixed; `nil` for every other convention.
+  var fixed: FixedModules?
+  /// Whether the names say which linear layer is the head, because the convention is one document's class.
+  var statesHead = false
+
+  /// Describes a convention by its tables.
+  ///
+  /// `{part}` is a layer's and direction's place where names do not number them; by default the module's name,
+  /// then the layer's number if there are several, then `forward.` or `backward.` if there are two directions.
+  public init(name: String, summary: String, layouts: [ModuleLayout]) {
+    self.name = name
+    self.summary = summary
+    self.layouts = layouts
+    customaryPart = { architecture, naming, layer, direction in
+      naming.recurrent + (architecture.layerCount > 1 ? "\(layer)." : "")
+        + (architecture.bidirectional ? ["forward.", "backward."][direction] : "")
+    }
   }
 
   /// All conventions, in the order in which recognition tries them.
@@ -39,22 +62,70 @@ public struct Convention: Sendable {
     return convention
   }
 
-  /// The stored tensors of an architecture, in the order in which the convention writes them.
+  /// The stored tensors of a network, in the order in which the convention writes them; of a module alone
+  /// where the architecture is one.
+  ///
+  /// Throws `convention.inexpressible` where the convention has no words for it.
   public func storedTensors(of architecture: Architecture, naming: Naming = .init()) throws
     -> [StoredTensor]
   {
-    try table(architecture, naming)
+    try refuse(architecture)
+    var result: [StoredTensor] = []
+    if architecture.embedding != nil {
+      let prefix = part(of: .embedding, architecture, naming)
+      result += try layout(.embedding, naming).denseTensors(
+        of: architecture, part: .embedding, prefix: prefix)
+    }
+    if architecture.layerCount > 0 {
+      result += try recurrentLayout(architecture, naming).recurrentTensors(
+        of: architecture, name: naming.recurrent
+      ) { layer, direction in
+        layer < naming.layers.count && direction < naming.layers[layer].count
+          ? naming.layers[layer][direction]
+          : customaryPart(architecture, naming, layer, direction)
+      }
+    }
+    if architecture.head != nil {
+      let prefix = part(of: .head, architecture, naming)
+      result += try layout(.linear, naming).denseTensors(
+        of: architecture, part: .head, prefix: prefix)
+    }
+    return result
   }
 
-  /// The metadata that the convention's own container needs beside the tensors; empty for most.
-  public func structureMetadata(of architecture: Architecture, naming: Naming = .init()) throws
-    -> [(key: String, value: String)]
+  private func part(of part: Slot.Part, _ architecture: Architecture, _ naming: Naming) -> String {
+    part == .embedding ? naming.embedding : naming.head
+  }
+
+  private func layout(_ kind: Structure.Kind, _ naming: Naming) throws -> ModuleLayout {
+    let own = layouts.filter { $0.kind == kind }
+    let spelling = kind == .embedding ? naming.embeddingSpelling : naming.headSpelling
+    guard let layout = own.first(where: { $0.spelling == spelling }) ?? own.first else {
+      throw Self.inexpressible(
+        name, kind == .embedding ? "an embedding" : "a linear head",
+        hint: "The convention has no such layer; keep the torch convention.")
+    }
+    return layout
+  }
+
+  private func recurrentLayout(_ architecture: Architecture, _ naming: Naming) throws
+    -> ModuleLayout
   {
-    try structure(architecture, naming)
+    let own = layouts.filter { $0.kind == .recurrent || $0.kind == .cell }
+    let fitting = own.filter { $0.holds(architecture) }
+    guard let layout = fitting.first(where: { $0.spelling == naming.spelling }) ?? fitting.first
+    else {
+      throw Self.inexpressible(
+        name, "cell \(architecture.cell.rawValue)",
+        hint: "The convention has no such cell; keep the torch convention.")
+    }
+    guard layout.kind != .cell || (architecture.layerCount == 1 && !architecture.bidirectional)
+    else {
+      throw Self.inexpressible(
+        name, "stacked layers in a cell", hint: "Keep the torch convention.")
+    }
+    return layout
   }
-
-  /// Whether a metadata key describes structure in this convention and is worthless in any other.
-  func ownsMetadata(_ key: String) -> Bool { key.hasPrefix(name + ".") }
 
   /// The error of an architecture that a convention cannot hold.
   static func inexpressible(_ convention: String, _ what: String, hint: String)
@@ -77,53 +148,9 @@ extension WeightFormat {
       expected: ([own] + otherConventions).joined(separator: " or "),
       hint: "Leave out --as, or choose a neutral container: .h5, .safetensors or .npz.")
   }
-}
 
-/// The prefixes of names in files that hold more than one module.
-public struct Naming: Sendable, Equatable {
-  /// Before every recurrent key, dot included; empty for a bare `nn.RNN`.
-  public var recurrent: String
-  /// Before `weight` and `bias` of the head, dot included.
-  public var head: String
-  /// Before `weight` of the embedding, dot included.
-  public var embedding: String
-  /// Before the names of each layer and direction, for conventions whose names do not follow from a
-  /// number; empty for the convention's customary names.
-  public var layers: [[String]]
-  /// Which of a convention's spellings the file uses, where versions or classes of its framework
-  /// differ; empty for the one that is written.
-  var spelling = ""
-
-  /// Names prefixes; PyTorch models usually have `embedding.`, `rnn.` and `classifier.`.
-  public init(
-    recurrent: String = "", head: String = "classifier.", embedding: String = "embedding.",
-    layers: [[String]] = []
-  ) {
-    self.recurrent = recurrent
-    self.head = head
-    self.embedding = embedding
-    self.layers = layers
+  /// Whether the container holds one connected network and not any list of modules.
+  public var holdsOneNetwork: Bool {
+    ["onnx", "keras", "keras-weights", "keras-h5"].contains(name)
   }
-
-  /// The names that PyTorch users would give the modules of a converted network.
-  public static func customary(for architecture: Architecture) -> Naming {
-    architecture.head == nil && architecture.embedding == nil ? Naming() : Naming(recurrent: "rnn.")
-  }
-}
-
-/// A recurrent module that names, shapes and structure metadata suggest.
-struct Candidate: Sendable {
-  /// What the file itself says, so that nothing has to be assumed.
-  enum Fact: Sendable {
-    case cell, gruReset, batchFirst
-  }
-
-  var architecture: Architecture
-  var naming: Naming
-  var known: Set<Fact> = []
-  /// Why the module cannot be used although it is there (an activation, a merge mode): listing shows
-  /// it, choosing it throws it.
-  var refusal: RecurrentError?
-  /// What a reader of the plan should know, one line each.
-  var remarks: [String] = []
 }

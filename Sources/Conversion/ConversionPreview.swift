@@ -29,15 +29,18 @@ public struct ConversionPreview: Sendable {
   /// Plans a conversion of a file to every container and every other convention; writes nothing.
   ///
   /// Throws what reading the file throws.
-  public static func all(of file: WeightFile) throws -> [ConversionPreview] {
+  public static func all(
+    of file: WeightFile, reading: ReadOptions = .init()
+  ) throws -> [ConversionPreview] {
     var options = ConversionOptions()
+    options.reading = reading
     var previews: [ConversionPreview] = []
     var own: Convention?
     for format in WeightFormat.all where format.isWritable {
       options.outputFormat = format
       options.convention = nil
       let preview = try Self.preview(file, .container(format), options) {
-        own = own ?? $0.network?.recognition.convention
+        own = own ?? $0.modules.first?.module.convention
       }
       previews.append(preview)
     }
@@ -61,13 +64,11 @@ public struct ConversionPreview: Sendable {
       if !plan.droppedMetadata.isEmpty {
         losses.append("metadata " + plan.droppedMetadata.joined(separator: ", "))
       }
-      if let network = plan.network, let convention = plan.convention, plan.changesConvention {
-        let tensors = try convention.storedTensors(
-          of: network.architecture, naming: .customary(for: network.architecture))
-        if try network.weights.rounds(writing: tensors) {
-          losses.append("pairs of biases become their sums, rounded once")
-        }
-      }
+      let modules = plan.modules.filter { $0.fate == .leftBehind }.map(\.module.name)
+      if !modules.isEmpty { losses.append("modules " + modules.joined(separator: ", ")) }
+      let skipped = Set(file.state.skipped)
+      losses += plan.leftBehind.filter { !skipped.contains($0) && !$0.hasPrefix("metadata ") }
+      if plan.roundsSums { losses.append("pairs of biases become their sums, rounded once") }
       return ConversionPreview(target: target, losses: losses, refusal: nil)
     } catch let error as RecurrentError {
       return ConversionPreview(target: target, losses: [], refusal: error)

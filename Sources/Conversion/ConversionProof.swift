@@ -2,16 +2,18 @@ import RNNEngine
 import Tensors
 import WeightFormats
 
-/// What was proven about a written file before it got its name.
+/// What was proven about a written file before it got its name: this and nothing else.
 public enum ConversionProof: Sendable {
-  /// The file, read back, has the input's names, types, shapes and bytes.
+  /// The file, read back, has the input's tensors: names, types, shapes and bytes.
   case identical(tensors: Int, bytes: Int)
   /// The file, read back, has exactly the planned bytes; element types were changed as asked.
   case asPlanned(tensors: Int, bytes: Int)
-  /// Both files ran on the same inputs, forward and backward, with these relative deviations.
+  /// The modules of both files ran on the same inputs, forward and backward, with these relative deviations.
+  case sameModules([String], forward: Double, gradients: Double)
+  /// The whole network of both files did, and there is nothing else in either.
   case sameNetwork(forward: Double, gradients: Double)
   /// Every parameter of the written file, found through the output's convention, has the bytes of the
-  /// input's parameter, found through the input's; the network is too large to run.
+  /// input's parameter, found through the input's; the modules are too large to run.
   case sameParameters(count: Int, limit: Int)
   /// Nothing was proven, as asked.
   case none
@@ -20,19 +22,30 @@ public enum ConversionProof: Sendable {
   public var summary: String {
     switch self {
     case .identical(let tensors, let bytes):
-      "proven identical: \(tensors) tensors, \(bytes) bytes read back and compared"
+      "proven identical: \(tensors) tensors, bit for bit (\(bytes) bytes read back and compared)"
     case .asPlanned(let tensors, let bytes):
       "proven as planned: \(tensors) tensors, \(bytes) bytes read back and compared"
+    case .sameModules(let names, let forward, let gradients):
+      "proven: \(Self.list(names)) \(names.count == 1 ? "computes" : "compute") the same in both files: "
+        + agreement(forward, gradients)
     case .sameNetwork(let forward, let gradients):
-      forward == 0 && gradients == 0
-        ? "proven the same network: outputs and gradients of both files are equal, bit for bit"
-        : "proven the same network: outputs agree to \(rounded(forward)), gradients to"
-          + " \(rounded(gradients))"
+      "proven the same network: " + agreement(forward, gradients)
     case .sameParameters(let count, let limit):
-      "proven the same network: \(count) parameters carried back and compared, byte for byte"
+      "proven: \(count) parameters carried back and compared, byte for byte"
         + " (more than \(limit) are not run)"
     case .none: "not verified, as asked"
     }
+  }
+
+  private static func list(_ names: [String]) -> String {
+    let shown = names.prefix(6).map { $0.isEmpty ? "the module" : $0 }
+    return shown.joined(separator: ", ") + (names.count > 6 ? " and \(names.count - 6) more" : "")
+  }
+
+  private func agreement(_ forward: Double, _ gradients: Double) -> String {
+    forward == 0 && gradients == 0
+      ? "outputs and gradients are equal, bit for bit"
+      : "outputs agree to \(rounded(forward)), gradients to \(rounded(gradients))"
   }
 
   private func rounded(_ value: Double) -> String {
@@ -59,8 +72,8 @@ extension ConversionPlan {
     ) { written in
       guard options.verifies else { return }
       counter?.begin(.comparing, output)
-      if changesConvention, let network {
-        proof = try compare(written, with: network, planned, counter)
+      if changesConvention {
+        proof = try compare(written, with: planned, counter)
       } else {
         try written.checkReadBack(of: planned)
         proof =
@@ -72,67 +85,113 @@ extension ConversionPlan {
     return proof
   }
 
+  /// One piece of the proof: what was in the input, and what the written file has of it.
+  private struct Pair {
+    let name: String
+    let original: Network
+    let converted: Network
+  }
+
   private func compare(
-    _ written: StateDict, with network: Network, _ planned: StateDict, _ counter: PhaseCounter?
+    _ written: StateDict, with planned: StateDict, _ counter: PhaseCounter?
   ) throws -> ConversionProof {
     // Of a file with other tensors or shapes there is nothing to recognise.
     try written.checkReadBack(of: planned, except: Set(planned.names))
-    // Tensors carried along may be modules of PyTorch too; other conventions have only one to find.
-    let prefix =
-      [Convention.torch.name, Convention.onnx.name].contains(convention?.name)
-      ? Naming.customary(for: network.architecture).recurrent : nil
-    // What is carried along was compared already; a matrix that fits could look like a head here.
-    let carried = Set(network.recognition.foreign)
-    var own = StateDict()
-    own.metadata = written.metadata
-    for entry in written.entries where !carried.contains(entry.name) {
-      try own.append(entry.name, entry.tensor)
-    }
-    let converted = try Network(
-      own,
-      options: ReadOptions(
-        convention: convention, module: prefix, cell: network.architecture.cell,
-        gruReset: network.architecture.gruReset))
-    var architecture = network.architecture
-    // The target may have no place for this; it does not touch the weights.
-    architecture.batchFirst = converted.architecture.batchFirst
-    architecture.embedding?.paddingIndex = converted.architecture.embedding?.paddingIndex
-    guard converted.architecture == architecture else {
-      throw Network.fault("the network", converted.architecture.summary)
-    }
-    let parameters = Slot.all(in: architecture).reduce(0) { sum, slot in
-      let size = slot.size(in: architecture)
-      return sum + size.rows * size.columns
-    }
-    guard parameters > options.largestRun else {
+    let pairs = try outputFormat.holdsOneNetwork ? [networkPair(written)] : modulePairs(written)
+    let count = pairs.reduce(0) { $0 + $1.original.parameterCount }
+    guard pairs.contains(where: { $0.original.parameterCount > options.largestRun }) else {
       try written.checkReadBack(of: planned)
-      return try run(converted, network)
+      return try run(pairs)
     }
     // Each byte is compared once: with the parameter that it is, or with what was planned.
-    let matched = Set(
-      converted.recognition.tensors.filter { converted.weights.isMade(of: $0, network.weights) }
-        .map(\.name))
-    try written.checkReadBack(of: planned, except: matched)
-    try converted.checkParameters(are: network) { name, bytes in
-      guard matched.contains(name) else { return }
-      counter?.note(name, bytes)
+    var matched: Set<Name> = []
+    for pair in pairs {
+      matched.formUnion(
+        pair.converted.recognition.tensors.filter {
+          pair.converted.weights.isMade(of: $0, pair.original.weights)
+        }.map(\.name))
     }
-    return .sameParameters(count: parameters, limit: options.largestRun)
+    let parts = matched
+    try written.checkReadBack(of: planned, except: parts)
+    for pair in pairs {
+      try pair.converted.checkParameters(are: pair.original) { name, bytes in
+        guard parts.contains(name) else { return }
+        counter?.note(name, bytes)
+      }
+    }
+    return .sameParameters(count: count, limit: options.largestRun)
   }
 
-  private func run(_ converted: Network, _ network: Network) throws -> ConversionProof {
-    let probe = try Probe(network, converted)
-    let exact =
-      try losses.isEmpty && !network.weights.rounds(writing: converted.recognition.tensors)
-    guard probe.passes(for: converted.weights.dtype, exact: exact) else {
-      throw RecurrentError(
-        .malformed, "proof.deviation",
-        found:
-          "outputs deviate by \(probe.forward), gradients by \(probe.gradients)",
-        expected: exact ? "no deviation" : "what one rounding of the weights explains",
-        hint: "The conversion loses too much; choose a wider --dtype.")
+  private func networkPair(_ written: StateDict) throws -> Pair {
+    guard let network, let convention else { throw Network.fault("the network", "nothing") }
+    var reading = ReadOptions(
+      convention: convention, cell: network.architecture.cell,
+      gruReset: network.architecture.cell == .gru ? network.architecture.gruReset : nil)
+    if written.structure?.statesConnections != true {
+      // Weights without a model: the neighbours are where they were put.
+      func neighbour(_ kind: Structure.Kind) -> ReadOptions.Neighbour {
+        (try? ModuleList(written, options: reading))?.modules.first { $0.kind == kind }
+          .map { .named($0.name) } ?? .none
+      }
+      reading.head = network.architecture.head == nil ? ReadOptions.Neighbour.none : neighbour(.linear)
+      reading.embedding =
+        network.architecture.embedding == nil ? ReadOptions.Neighbour.none : neighbour(.embedding)
     }
-    return .sameNetwork(forward: probe.forward, gradients: probe.gradients)
+    let converted = try Network(written, options: reading)
+    var expected = network.architecture
+    var found = converted.architecture
+    // What the container cannot say does not touch the weights.
+    if written.structure?.statesConnections != true {
+      found.head?.reads = expected.head?.reads ?? .sequence
+      found.head?.activation = expected.head?.activation
+    }
+    (expected.batchFirst, found.batchFirst) = (false, false)
+    (expected.dropout, found.dropout) = (0, 0)
+    expected.embedding?.paddingIndex = nil
+    found.embedding?.paddingIndex = nil
+    guard found == expected else { throw Network.fault("the network", converted.architecture.summary) }
+    return Pair(name: network.recognition.recurrent.name, original: network, converted: converted)
+  }
+
+  private func modulePairs(_ written: StateDict) throws -> [Pair] {
+    try rewritten.map { module in
+      let original = try Network(module: module.module, module.weights)
+      let tensors = module.tensors
+      let weights = try CanonicalWeights(
+        written, architecture: module.module.architecture, tensors: tensors)
+      return Pair(
+        name: module.module.name, original: original,
+        converted: try Network(module: module.module, weights, tensors: tensors))
+    }
+  }
+
+  private func run(_ pairs: [Pair]) throws -> ConversionProof {
+    var (forward, gradients) = (0.0, 0.0)
+    for pair in pairs {
+      let exact =
+        try losses.isEmpty
+        && !pair.original.weights.rounds(writing: pair.converted.recognition.tensors)
+      guard pair.original.architecture.layerCount > 0 else {
+        try pair.converted.checkParameters(are: pair.original)
+        continue
+      }
+      let probe = try Probe(pair.original, pair.converted)
+      guard probe.passes(for: pair.converted.weights.dtype, exact: exact) else {
+        throw RecurrentError(
+          .malformed, "proof.deviation", at: pair.name.isEmpty ? nil : "module \"\(pair.name)\"",
+          found:
+            "outputs deviate by \(probe.forward), gradients by \(probe.gradients)",
+          expected: exact ? "no deviation" : "what one rounding of the weights explains",
+          hint: "The conversion loses too much; choose a wider --dtype.")
+      }
+      forward = max(forward, probe.forward)
+      gradients = max(gradients, probe.gradients)
+    }
+    if isWholeNetwork { return .sameNetwork(forward: forward, gradients: gradients) }
+    let names =
+      outputFormat.holdsOneNetwork
+      ? network?.recognition.modules.map(\.name) ?? [] : pairs.map(\.name)
+    return .sameModules(names, forward: forward, gradients: gradients)
   }
 }
 

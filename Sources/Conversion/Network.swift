@@ -8,10 +8,35 @@ public struct Network: Sendable {
   /// Its parameters.
   public let weights: CanonicalWeights
 
+  /// The states of the first step, (L·directions, 1 or N, H), where the file stores them.
+  public let initialState: (h: Tensor?, c: Tensor?)
+
   /// Recognises and reads a network.
   public init(_ state: StateDict, options: ReadOptions = .init()) throws {
-    recognition = try Recognition(state, options: options)
+    try self.init(state, Recognition(state, options: options))
+  }
+
+  /// Reads a network that was recognised.
+  init(_ state: StateDict, _ recognition: Recognition) throws {
+    self.recognition = recognition
     weights = try CanonicalWeights(state, recognition)
+    let names = recognition.recurrent.initialState
+    initialState = (names.h.flatMap { state[$0] }, names.c.flatMap { state[$0] })
+  }
+
+  /// One module alone, with parameters that may lie elsewhere than where it was found.
+  init(module: Module, _ weights: CanonicalWeights, tensors: [StoredTensor]? = nil) throws {
+    recognition = Recognition(alone: module, tensors: tensors ?? module.tensors)
+    self.weights = weights
+    initialState = (nil, nil)
+  }
+
+  /// The number of parameters.
+  public var parameterCount: Int {
+    Slot.all(in: architecture).reduce(0) { sum, slot in
+      let size = slot.size(in: architecture)
+      return sum + size.rows * size.columns
+    }
   }
 
   /// The network's architecture.
@@ -42,7 +67,9 @@ public struct Network: Sendable {
     var configuration = architecture.configuration
     configuration.batchFirst = batchFirst ?? architecture.batchFirst
     let rnn = try RNN(configuration, parameters: parameters)
-    return try SequenceModel(rnn: rnn, head: head, embedding: embedding)
+    return try SequenceModel(
+      rnn: rnn, head: head, embedding: embedding,
+      headReads: architecture.head?.reads ?? .sequence)
   }
 
   /// Canonical parameters or gradients as tensors under the names of this network's file.

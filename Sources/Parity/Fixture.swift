@@ -109,27 +109,49 @@ public struct Fixture: Sendable {
   /// The network with other parameters under the same keys.
   func network(of weights: StateDict) throws -> Network {
     var state = weights
-    state.metadata["batch_first"] = configuration.batchFirst ? "true" : "false"
+    let names = configuration.modules
     switch configuration.head {
-    case true?: state.metadata["head"] = "linear"
+    case true? where names.head == nil: state.metadata["head"] = "linear"
     case false?: state.metadata["head"] = "none"
-    case nil: break
+    default: break
     }
+    var options = ReadOptions(
+      convention: configuration.convention ?? .torch, module: names.recurrent,
+      cell: configuration.cell, gruReset: configuration.gruReset,
+      head: configuration.head == false ? ReadOptions.Neighbour.none : names.head.map { .named($0) },
+      headReads: configuration.headReads, embedding: names.embedding.map { .named($0) },
+      batchFirst: configuration.batchFirst)
     do {
-      let network = try Network(
-        state,
-        options: ReadOptions(
-          convention: configuration.convention ?? .torch, cell: configuration.cell,
-          gruReset: configuration.gruReset))
+      if options.embedding == nil { options.embedding = try table(in: state, options) }
+      let network = try Network(state, options: options)
       guard let stray = network.recognition.foreign.first else { return network }
       throw RecurrentError(
         .malformed, "fixture.extra", at: "tensor \"\(stray)\"",
         found: "a parameter that \(network.architecture.summary) does not have",
         expected: "the network's parameters only",
         hint: inputs["x"]?.dtype.isFloatingPoint == false
-          ? "An embedding is found by its name, such as embedding, embed or emb, and its D." : nil)
+          ? "config key \"modules\" names the embedding: {\"embedding\": \"…\"}." : nil)
     } catch let error as RecurrentError {
       throw error.within("weights/")
     }
+  }
+
+  /// The embedding of a fixture whose input is token ids: the only table that fits, whatever its name.
+  private func table(
+    in state: StateDict, _ options: ReadOptions
+  ) throws -> ReadOptions.Neighbour? {
+    guard inputs["x"]?.dtype.isFloatingPoint == false,
+      let recurrent = try? Recognition(state, options: options), recurrent.embedding == nil
+    else { return nil }
+    let own = Set(recurrent.tensors.map(\.name))
+    let tables = state.entries.filter { entry in
+      let text = entry.name.string
+      return !own.contains(entry.name) && text.hasSuffix(".weight")
+        && entry.tensor.shape.count == 2
+        && entry.tensor.shape[1] == recurrent.architecture.inputSize
+        && state[Name(text.dropLast("weight".count) + "bias")] == nil
+    }
+    guard tables.count == 1 else { return nil }
+    return .named(String(tables[0].name.string.dropLast(".weight".count)))
   }
 }

@@ -19,6 +19,20 @@ public struct FixtureConfiguration: Sendable {
   public var batchFirst = false
   /// Whether a linear head follows; `nil` to recognise one.
   public var head: Bool?
+  /// Which of the recurrent results the head reads.
+  public var headReads: Structure.Reads?
+  /// The names of the modules among the weights, where they are not to be found out.
+  public var modules = ModuleNames()
+
+  /// The names of a fixture's modules.
+  public struct ModuleNames: Sendable, Equatable {
+    /// The recurrent module.
+    public var recurrent: String?
+    /// The embedding before it.
+    public var embedding: String?
+    /// The linear layer behind it.
+    public var head: String?
+  }
   /// The token id whose vector is not trained, of an embedding; negative counts from the end.
   public var paddingIndex: Int?
   /// The probability of dropout between layers.
@@ -95,6 +109,12 @@ public struct FixtureConfiguration: Sendable {
         case "none": head = false
         case let other: throw Self.error("head", "\"\(other)\"", "linear or none")
         }
+      case "head_reads":
+        guard let reads = Structure.Reads(rawValue: try Self.text(member)) else {
+          throw Self.error("head_reads", member.value.serialized(), "sequence, last or final")
+        }
+        headReads = reads
+      case "modules": modules = try Self.moduleNames(member.value)
       case "padding_idx": paddingIndex = try Self.integer(member)
       case "dropout": dropout = try Self.number("dropout", member.value)
       case "training": isTraining = try Self.flag(member)
@@ -110,6 +130,23 @@ public struct FixtureConfiguration: Sendable {
     guard !isTraining || dropout == 0 || seed != nil else {
       throw Self.error("seed", "nothing", "the seed of the dropout masks, because training is true")
     }
+  }
+
+  private static func moduleNames(_ json: JSON) throws -> ModuleNames {
+    guard case .object(let members) = json else {
+      throw error("modules", json.serialized(), "an object")
+    }
+    var names = ModuleNames()
+    for member in members {
+      let name = try text(member)
+      switch member.key {
+      case "recurrent": names.recurrent = name
+      case "embedding": names.embedding = name
+      case "head": names.head = name
+      default: throw error("modules.\(member.key)", "an unknown key", "recurrent, embedding, head")
+      }
+    }
+    return names
   }
 
   static func error(_ key: String, _ found: String, _ expected: String) -> RecurrentError {

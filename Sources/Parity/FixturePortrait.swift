@@ -68,6 +68,10 @@ extension FixtureRun {
       deltas = try model.rnn.stateGradients(
         x, h0: h0, c0: c0, gradOutput: output, gradHN: hN, gradCN: cN)
     case .loss(let loss)?:
+      guard model.headReads == .sequence else {
+        throw RecurrentError(
+          .unsupported, "parity.portrait", found: "a head that reads one step")
+      }
       let output = try model.rnn(x, h0: h0, c0: c0).output
       let logits = try model.head?(output)
       let (_, slope) = try loss.evaluate(

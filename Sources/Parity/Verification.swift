@@ -169,7 +169,7 @@ extension FixtureConfiguration {
       rnn: rnn, head: model.head,
       embedding: model.embedding.map {
         try Embedding(weight: $0.weight, paddingIndex: paddingIndex)
-      })
+      }, headReads: model.headReads)
   }
 
   /// The seed of the dropout masks, if the network is in training mode and has any.

@@ -50,9 +50,8 @@ extension FixtureRun {
       return product(result.output, upstream.output) + product(result.hN, upstream.hN)
         + product(result.cN, upstream.cN)
     case .loss(let loss)?:
-      return try loss.evaluate(
-        logits: logits ?? result.output, targets: targets(),
-        batchFirst: fixture.configuration.batchFirst, lengths: lengths
+      return try model.evaluate(
+        loss, logits ?? result.output, targets(), lengths: lengths
       ).value
     }
   }

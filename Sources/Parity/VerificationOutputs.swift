@@ -15,10 +15,10 @@ extension FixtureRun {
   func forward() throws -> Forward {
     guard let masks = dropoutMasks() else {
       let result = try model.rnn(x, h0: h0, c0: c0, lengths: lengths)
-      return (result, try model.head?(result.output))
+      return (result, try model.logits(result.output, result.hN, lengths: lengths))
     }
     let (result, _) = try model.rnn.record(x, h0: h0, c0: c0, lengths: lengths, dropout: masks)
-    return (result, try model.head?(result.output))
+    return (result, try model.logits(result.output, result.hN, lengths: lengths))
   }
 
   private func check(
@@ -41,7 +41,7 @@ extension FixtureRun {
       // A head that reads only the last step has logits without a time axis.
       let wanted =
         entry.tensor.shape.count == logits.shape.count ? logits : try lastStep(of: logits)
-      if entry.tensor.shape.count < logits.shape.count { axis = nil }
+      if entry.tensor.shape.count < forward.recurrent.output.shape.count { axis = nil }
       computed = entry.name == "logits" ? wanted : probabilities(of: wanted)
     case "loss":
       guard let loss else { return missing("the configuration names no loss") }

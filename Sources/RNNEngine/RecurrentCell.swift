@@ -146,7 +146,7 @@ public struct RecurrentCell<S: Scalar>: Sendable {
 private let suffix = "_l0"
 
 extension Parameters {
-  fileprivate func renamed(_ name: (String) -> String) -> Parameters {
+  package func renamed(_ name: (String) -> String) -> Parameters {
     var result = Parameters()
     for entry in entries { result.append(name(entry.name), entry.array) }
     return result

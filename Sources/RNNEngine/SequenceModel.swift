@@ -7,8 +7,10 @@ public struct SequenceModel<S: Scalar>: Sendable {
   public var rnn: RNN<S>
   /// The table that turns token ids into input vectors.
   public var embedding: Embedding<S>?
-  /// The linear layer, mapping every time step's output to logits.
+  /// The linear layer, mapping what it reads to logits.
   public var head: Linear<S>?
+  /// Which of the recurrent network's results the head reads; every step's output by default.
+  public var headReads = Structure.Reads.sequence
 
   /// What the model returns.
   public struct Output: Sendable, Equatable {
@@ -18,7 +20,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
     public var hN: NDArray<S>
     /// An LSTM's final cell states.
     public var cN: NDArray<S>?
-    /// The head's output at every time step, if there is a head.
+    /// The head's output, if there is a head: of every time step, or (N, C) where it reads one.
     public var logits: NDArray<S>?
   }
 
@@ -54,7 +56,10 @@ public struct SequenceModel<S: Scalar>: Sendable {
 
   /// Creates a model; throws unless the network reads what the embedding writes, and the head what
   /// the network writes.
-  public init(rnn: RNN<S>, head: Linear<S>? = nil, embedding: Embedding<S>? = nil) throws {
+  public init(
+    rnn: RNN<S>, head: Linear<S>? = nil, embedding: Embedding<S>? = nil,
+    headReads: Structure.Reads = .sequence
+  ) throws {
     let width = rnn.configuration.outputSize
     if let head, head.inputSize != width {
       throw RecurrentError(
@@ -70,6 +75,15 @@ public struct SequenceModel<S: Scalar>: Sendable {
     self.rnn = rnn
     self.head = head
     self.embedding = embedding
+    self.headReads = headReads
+  }
+
+  /// The logits of a result of the recurrent network; `nil` without a head.
+  package func logits(
+    _ output: NDArray<S>, _ hN: NDArray<S>, lengths: [Int]?
+  ) throws -> NDArray<S>? {
+    try head?(
+      HeadInput.forward(output, hN, rnn.configuration, headReads, lengths: lengths))
   }
 
   /// Runs the model; shapes as for `RNN`.
@@ -80,7 +94,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
   ) throws -> Output {
     let result = try rnn(x, h0: h0, c0: c0, lengths: lengths)
     return Output(
-      output: result.output, hN: result.hN, cN: result.cN, logits: try head?(result.output))
+      output: result.output, hN: result.hN, cN: result.cN,
+      logits: try logits(result.output, result.hN, lengths: lengths))
   }
 
   /// The vectors of token ids (T,N), (N,T) if batch-first, or (T): their shape and (D).
@@ -146,24 +161,47 @@ public struct SequenceModel<S: Scalar>: Sendable {
       recomputing
       ? try rnn.recordWithCheckpoints(x, h0: h0, c0: c0, lengths: lengths)
       : try rnn.record(x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
-    let logits = try head?(result.output)
-    // A 2-D array has no batch axis to come first.
-    let (value, gradLogits) = try loss.evaluate(
-      logits: logits ?? result.output, targets: targets,
-      batchFirst: rnn.configuration.batchFirst, lengths: lengths)
-    var gradOutput = gradLogits
+    let reads = head == nil ? Structure.Reads.sequence : headReads
+    let logits = try logits(result.output, result.hN, lengths: lengths)
+    let (value, gradLogits) = try evaluate(
+      loss, logits ?? result.output, targets, lengths: lengths)
+    var gradOutput: NDArray<S>? = gradLogits
+    var gradHN: NDArray<S>?
     var headGradients = Parameters<S>()
     if let head {
-      let gradients = try head.backward(result.output, gradOutput: gradLogits)
-      gradOutput = gradients.x
+      let input = HeadInput.forward(
+        result.output, result.hN, rnn.configuration, reads, lengths: lengths)
+      let gradients = try head.backward(input, gradOutput: gradLogits)
+      (gradOutput, gradHN) = HeadInput.backward(
+        gradients.x, output: result.output.shape, hN: result.hN.shape, rnn.configuration, reads,
+        lengths: lengths)
       headGradients.append("weight", gradients.weight)
       if let bias = gradients.bias { headGradients.append("bias", bias) }
     }
-    let gradients = try rnn.backward(tape, gradOutput: gradOutput)
+    let gradients = try rnn.backward(tape, gradOutput: gradOutput, gradHN: gradHN)
     return Gradients(
       loss: value, recurrent: gradients.parameters, head: headGradients, x: gradients.x,
       h0: gradients.h0, c0: gradients.c0,
       forward: Output(output: result.output, hN: result.hN, cN: result.cN, logits: logits))
+  }
+
+  /// A loss on logits of every step, or of one prediction a row, which has no time axis.
+  package func evaluate(
+    _ loss: Loss, _ logits: NDArray<S>, _ targets: Targets<S>, lengths: [Int]?
+  ) throws -> (value: S, gradLogits: NDArray<S>) {
+    guard head != nil, headReads != .sequence else {
+      // A 2-D array has no batch axis to come first.
+      return try loss.evaluate(
+        logits: logits, targets: targets, batchFirst: rnn.configuration.batchFirst,
+        lengths: lengths)
+    }
+    // One prediction a row is the last step of a sequence of one.
+    var only = loss
+    only.steps = .last
+    var (value, gradient) = try only.evaluate(
+      logits: NDArray(trusted: [1] + logits.shape, logits.elements), targets: targets)
+    gradient.shape = logits.shape
+    return (value, gradient)
   }
 
   /// The weights: recurrent ones, the head's, the embedding's; the latter two may be empty.
@@ -185,7 +223,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
     let newEmbedding =
       embedding == nil && groups[2].names.isEmpty
       ? nil : try Embedding(parameters: groups[2], paddingIndex: embedding?.paddingIndex)
-    self = try SequenceModel(rnn: recurrent, head: newHead, embedding: newEmbedding)
+    self = try SequenceModel(
+      rnn: recurrent, head: newHead, embedding: newEmbedding, headReads: headReads)
   }
 }
 

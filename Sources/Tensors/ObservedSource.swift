@@ -46,6 +46,7 @@ extension StateDict {
     var result = StateDict()
     result.metadata = metadata
     result.structure = structure
+    result.keepsOrder = keepsOrder
     result.ties = ties
     result.skipped = skipped
     for (position, entry) in entries.enumerated() {

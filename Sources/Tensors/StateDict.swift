@@ -14,6 +14,8 @@ public struct StateDict: Sendable {
   public var metadata = Metadata()
   /// Names that share their storage with an earlier name (tied weights): later name to first name.
   public var ties: [Name: Name] = [:]
+  /// Whether the entries stand in the order that their author gave them; containers that sort names forget it.
+  public var keepsOrder = true
   /// What the file states beyond names and shapes; `nil` where it is a list of tensors and nothing more.
   public var structure: Structure?
   /// Things in the file that are not tensors, one line each ("epoch = 12"), for `rnn-inspect`.

@@ -18,6 +18,8 @@ public struct Structure: Sendable, Equatable {
   public var remarks: [String]
   /// The framework's own text (a configuration), for a copy into the same kind of container.
   public var original: String?
+  /// The convention of the tensors' names (`onnx`), where it is not PyTorch's.
+  public var convention: String?
 
   /// Describes a file; by default one that states nothing.
   public init(
@@ -85,6 +87,8 @@ extension Structure {
     public var refusal: RecurrentError?
     /// What a reader should know, one line each.
     public var remarks: [String]
+    /// The names that the author gave the layers of a stack, where each has one of its own.
+    public var layerNames: [String] = []
 
     /// Describes a module.
     public init(

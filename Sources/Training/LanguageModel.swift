@@ -62,7 +62,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
           hint: "Name another file of the same model, such as its checkpoint, with --vocabulary.")
       }
       let cell = state.metadata["cell"] ?? described.metadata["cell"]
-      var options = ReadOptions()
+      var options = ReadOptions(batchFirst: false)
       options.cell = cell.flatMap(Cell.init)
       try self.init(
         Network(state, options: options).model(batchFirst: false),
@@ -92,30 +92,20 @@ public struct LanguageModel<S: Scalar>: Sendable {
   }
 
   /// The weights in a convention, with the vocabulary among the metadata.
-  public func stateDict(as convention: Convention = .torch) throws -> StateDict {
-    let naming = Naming.customary(for: architecture)
-    var state = try CanonicalWeights(
-      StateDict(canonical: network.parameterGroups), architecture: architecture,
-      tensors: Network.parameterTensors(of: architecture)
-    ).encoded(as: convention.storedTensors(of: architecture, naming: naming))
-    for (key, value) in try convention.structureMetadata(of: architecture, naming: naming) {
-      state.metadata[key] = value
-    }
-    state.metadata["format"] = "rnn-state-dict"
-    state.metadata["format_version"] = "1"
-    state.metadata["cell"] = architecture.cell.rawValue
-    if architecture.cell == .gru { state.metadata["gru_reset"] = architecture.gruReset.rawValue }
-    state.metadata["batch_first"] = "false"
-    state.metadata["head"] = "linear"
-    state.metadata[Vocabulary.metadataKey] = vocabulary.metadata
+  public func stateDict(
+    as convention: Convention = .torch, in format: WeightFormat = .hdf5
+  ) throws -> StateDict {
+    var state = try StateDict(
+      network: network.parameterGroups, architecture, as: convention, in: format)
+    if format.carriesMetadata { state.metadata[Vocabulary.metadataKey] = vocabulary.metadata }
     return state
   }
 
   /// Writes the model to any container, read back and compared before the file appears.
   public func write(to path: String, overwrite: Bool = false) throws {
     let format = try WeightFormat.forWriting(path: path)
-    var state = try stateDict(as: format.expectedConvention.map(Convention.named) ?? .torch)
-    if !format.carriesMetadata { state.metadata = Metadata() }
+    let state = try stateDict(
+      as: format.expectedConvention.map(Convention.named) ?? .torch, in: format)
     try format.write(state, to: path, overwrite: overwrite) { written in
       try written.checkReadBack(of: state)
     }

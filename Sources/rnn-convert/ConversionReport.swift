@@ -14,16 +14,38 @@ struct ConversionReport {
       let words = [format.name] + [convention].compactMap { $0 }
       return "\(escapedForTerminal(path)) (\(words.joined(separator: ", ")))"
     }
-    let source = plan.network?.recognition.convention.name
-    var text = side(input, plan.input.format, source) + " -> "
+    var text = side(input, plan.input.format, plan.modules.first?.module.convention.name) + " -> "
     text += side(output, plan.outputFormat, plan.convention?.name) + "\n"
-    if let network = plan.network { text += "  " + network.architecture.summary + "\n" }
-    return text
+    return text + table(plan.modules.map(row))
   }
 
+  /// One line per module: its name, what it is, what became of it.
+  private func row(_ fate: ConversionPlan.ModuleFate) -> [String] {
+    let name = fate.module.name.isEmpty ? "(no name)" : escapedForTerminal(fate.module.name)
+    let isRenamed = fate.fate == .converted && fate.outputName != fate.module.name
+    return [
+      name, (fate.module.kind == .cell ? "cell, " : "") + fate.module.architecture.summary,
+      fate.fate.rawValue
+        + (isRenamed && !fate.outputName.isEmpty ? " as \(escapedForTerminal(fate.outputName))" : ""),
+    ]
+  }
+
+  /// One line per connection that is known, per assumption, and per kind of thing that is not in the output.
   private var notes: String {
-    ConversionLoss.report(plan.losses).map { "  " + $0 + "\n" }.joined()
-      + plan.notes.map { "  note: \(escapedForTerminal($0))\n" }.joined()
+    var lines = plan.assumptions.map(\.summary)
+    let stated = plan.connections.filter { $0.evidence != .assumed }
+    lines += stated.map { "connected: \($0.summary)" }
+    if !plan.carried.isEmpty {
+      lines.append(
+        "carried along unchanged: \(counted(plan.carried.count, "tensor")) of no module: "
+          + plan.carried.prefix(3).map(\.string).joined(separator: ", ")
+          + (plan.carried.count > 3 ? ", …" : ""))
+    }
+    lines += plan.leftBehind.map { "left behind: \($0)" }
+    if plan.roundsSums { lines.append("rounded: pairs of biases become their sums") }
+    lines += ConversionLoss.report(plan.losses).map { "rounded: \($0)" }
+    lines += plan.notes.map { "note: \($0)" }
+    return lines.map { "  \(escapedForTerminal($0, limit: 1000))\n" }.joined()
   }
 
   /// A few lines: what became what, what was assumed or lost, what was proven.
@@ -54,7 +76,7 @@ struct ConversionReport {
       .init(key: "to", value: .string(plan.outputFormat.name)),
       .init(
         key: "read_as",
-        value: plan.network.map { .string($0.recognition.convention.name) } ?? .null),
+        value: plan.modules.first.map { .string($0.module.convention.name) } ?? .null),
       .init(key: "as", value: plan.convention.map { .string($0.name) } ?? .null),
       .init(
         key: "architecture",
@@ -73,6 +95,15 @@ struct ConversionReport {
           })),
       .init(
         key: "notes", value: .strings(ConversionLoss.report(plan.losses) + plan.notes)),
+      .init(key: "modules", value: .array(plan.modules.map(module))),
+      .init(key: "connections", value: .array(plan.connections.map { .connection($0) })),
+      .init(key: "assumptions", value: .array(plan.assumptions.map { .assumption($0) })),
+      .init(key: "carried", value: .strings(plan.carried.map(\.string))),
+      .init(
+        key: "left_behind",
+        value: .strings(
+          plan.modules.filter { $0.fate == .leftBehind }.map { "module \($0.module.name)" }
+            + plan.leftBehind)),
       .init(key: "losses", value: .array(plan.losses.map(loss))),
       .init(key: "written", value: .bool(proof != nil)),
     ]
@@ -83,12 +114,28 @@ struct ConversionReport {
       members.append(.init(key: "proof", value: .string("same_network")))
       members.append(.init(key: "forward_deviation", value: .number(forward)))
       members.append(.init(key: "gradient_deviation", value: .number(gradients)))
+    case .sameModules(let names, let forward, let gradients)?:
+      members.append(.init(key: "proof", value: .string("same_modules")))
+      members.append(.init(key: "proven_modules", value: .strings(names)))
+      members.append(.init(key: "forward_deviation", value: .number(forward)))
+      members.append(.init(key: "gradient_deviation", value: .number(gradients)))
     case .sameParameters(let count, _)?:
       members.append(.init(key: "proof", value: .string("same_parameters")))
       members.append(.init(key: "parameters", value: .number(count)))
     case ConversionProof.none?, nil: members.append(.init(key: "proof", value: .string("none")))
     }
     return members
+  }
+
+  private func module(_ fate: ConversionPlan.ModuleFate) -> JSON {
+    .object([
+      .init(key: "name", value: .string(fate.module.name)),
+      .init(key: "kind", value: .string(fate.module.kind.rawValue)),
+      .init(key: "convention", value: .string(fate.module.convention.name)),
+      .init(key: "architecture", value: .architecture(fate.module.architecture)),
+      .init(key: "fate", value: .string(fate.fate.rawValue)),
+      .init(key: "output_name", value: .string(fate.outputName)),
+    ])
   }
 
   private func loss(_ entry: (name: Name, loss: ConversionLoss)) -> JSON {

@@ -42,31 +42,17 @@ struct RNNConvert: Tool {
   @Flag(help: "Convert several files or directory trees into a directory.") var batch = false
   @Option(help: "Files of a batch to convert at the same time (default: one per core).")
   var jobs: Int?
-  @Option(
-    help: "The input's container, instead of recognising it.",
-    completion: .list(WeightFormat.all.map(\.name)))
-  var from: String?
+  @OptionGroup var reading: ReadingOptions
   @Option(
     help: "The output's container, instead of choosing it by extension.",
     completion: .list(WeightFormat.all.map(\.name)))
   var to: String?
   @Option(
-    help: "The input's convention, instead of recognising it.",
-    completion: .list(Convention.all.map(\.name)))
-  var readAs: String?
-  @Option(
     name: .customLong("as"), help: "The output's convention.",
     completion: .list(Convention.all.map(\.name)))
   var convention: String?
-  @Option(help: "The prefix of the recurrent module, when there are several.") var module: String?
-  @Option(
-    help: "The cell, where shapes leave it open: rnn_tanh or rnn_relu.",
-    completion: .list(Cell.allCases.map(\.rawValue)))
-  var cell: String?
-  @Option(
-    help: "Where a GRU applies its reset gate: after (PyTorch) or before the product.",
-    completion: .list(["after", "before"]))
-  var gruReset: String?
+  @Flag(help: "Make every assumption, everything left behind and every rounding an error.")
+  var strict = false
   @Option(
     help: "Convert floating-point tensors to f64, f32, f16 or bf16.",
     completion: .list(["f64", "f32", "f16", "bf16"]))
@@ -123,14 +109,12 @@ struct RNNConvert: Tool {
 
   private func options() throws -> ConversionOptions {
     var options = ConversionOptions()
-    options.inputFormat = try from.map(WeightFormat.named)
+    options.inputFormat = try reading.from.map(WeightFormat.named)
     options.outputFormat = try to.map(WeightFormat.named)
-    options.reading.convention = try readAs.map(Convention.named)
+    options.reading = try reading.options()
     options.convention = try convention.map(Convention.named)
-    options.reading.module = module
-    options.reading.cell = try cell.map(Cell.argument)
+    options.isStrict = strict
     options.dtype = try dtype.map(DType.argument)
-    options.reading.gruReset = try gruReset.map(GRUReset.argument)
     options.verifies = !noVerify
     options.overwrites = force
     return options

@@ -13,36 +13,38 @@ struct Inspection {
   }
 
   let weights: WeightFile
-  let modules: [Recognition.Module]
+  /// Everything that the file holds; `nil` when its metadata contradict the tensors.
+  let list: ModuleList?
   /// The network, when there is exactly one and it can be used.
   let network: Recognition?
   /// Why there is no network.
   let obstacle: RecurrentError?
   let previews: [ConversionPreview]
   let rows: [Row]
+  /// What a names file could say, where shapes look like modules under other names.
+  let draft: NamesDraft
 
-  init(_ weights: WeightFile, statistics: Bool, _ bar: ProgressBar) throws {
+  var modules: [Module] { list?.modules ?? [] }
+
+  init(_ weights: WeightFile, reading: ReadOptions, statistics: Bool, _ bar: ProgressBar) throws {
     self.weights = weights
     let state = weights.state
-    var modules: [Recognition.Module] = []
+    var list: ModuleList?
     var network: Recognition?
     var obstacle: RecurrentError?
     do {
-      modules = try Recognition.modules(in: state)
-      network = try Recognition(state)
+      list = try ModuleList(state, options: reading)
+      network = try Recognition(state, options: reading)
     } catch let error as RecurrentError {
       // Tensors that are no network are still worth listing; only say why they are none.
       obstacle = error
     }
-    self.modules = modules
+    self.list = list
     self.network = network
     self.obstacle = obstacle
-    previews = try ConversionPreview.all(of: weights)
-    var own: Set<Name> = []
-    for module in modules {
-      guard case .success(let recognition) = module.network else { continue }
-      own.formUnion(recognition.tensors.map(\.name))
-    }
+    draft = NamesDraft(state, among: list?.others ?? state.names)
+    previews = try ConversionPreview.all(of: weights, reading: reading)
+    let own = Set((list?.modules ?? []).flatMap(\.tensorNames))
     var numbers: [TensorStatistics] = []
     var histograms: [Histogram] = []
     if statistics {
@@ -77,13 +79,7 @@ extension Inspection {
   var text: String {
     let state = weights.state
     var text = escapedForTerminal(weights.file.path) + "\n" + table(facts)
-    for module in modules {
-      guard case .success(let recognition) = module.network else { continue }
-      let owner = modules.count > 1 ? "\(module.prefix): " : ""
-      for note in recognition.assumptions + recognition.remarks {
-        text += "  note: \(escapedForTerminal(owner + note))\n"
-      }
-    }
+    for line in remarks { text += "  \(escapedForTerminal(line, limit: 1000))\n" }
     text += "\n" + table(rows.map(columns))
     if !state.metadata.isEmpty {
       text += "\n  metadata\n"
@@ -111,33 +107,67 @@ extension Inspection {
     return text
   }
 
+  /// What was assumed and what a reader should know, one line each.
+  private var remarks: [String] {
+    var lines: [String] = network?.assumptions ?? []
+    if network == nil {
+      for module in modules {
+        let owner = modules.count > 1 && !module.name.isEmpty ? "\(module.name): " : ""
+        lines += module.assumptions.map { owner + $0.summary }
+      }
+    }
+    for module in modules { lines += module.remarks.map { "note: \($0)" } }
+    lines += (list?.structure?.remarks ?? []).map { "note: \($0)" }
+    for obstacle in list?.structure?.obstacles ?? [] {
+      lines.append(
+        "note: \(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)")
+    }
+    var seen: Set<String> = []
+    return lines.filter { seen.insert($0).inserted }
+  }
+
   var facts: [[String]] {
     let state = weights.state
     var facts = [["container", weights.format.summary]]
+    let conventions = modules.map(\.convention.name).reduce(into: [String]()) {
+      if !$0.contains($1) { $0.append($1) }
+    }
+    if !conventions.isEmpty {
+      facts.append(["convention", conventions.joined(separator: ", ")])
+    }
     if let network {
-      facts.append(["convention", network.convention.name])
       facts.append(["network", network.architecture.summary])
-      if !network.foreign.isEmpty {
+    } else if let obstacle {
+      let what = (list?.recurrent.count ?? 0) > 1 ? "" : "not recognised: "
+      facts.append(["network", what + obstacle.description])
+      if let hint = obstacle.hint { facts.append(["hint", hint]) }
+    }
+    if !modules.isEmpty {
+      facts.append(["modules", "\(modules.count)"])
+      for module in modules {
+        let name = module.name.isEmpty ? "(no name)" : escapedForTerminal(module.name)
+        let what =
+          module.refusal.map { "cannot be used: \($0.description)" } ?? module.architecture.summary
         facts.append([
-          "parameters",
-          "\(grouped(parameterCount)) of the network;"
-            + " \(counted(network.foreign.count, "tensor")) not part of it",
+          "  \(name)", (module.kind == .cell ? "cell, " : "") + escapedForTerminal(what, limit: 1000),
         ])
       }
-    } else if modules.count > 1 {
-      facts.append(["modules", "\(modules.count); --module PREFIX chooses one to convert"])
-      for module in modules {
-        let name = module.prefix.isEmpty ? "(no prefix)" : escapedForTerminal(module.prefix)
-        let what =
-          switch module.network {
-          case .success(let recognition): recognition.architecture.summary
-          case .failure(let error): "cannot be used: \(error.description)"
-          }
-        facts.append(["  \(name)", "\(module.convention.name): \(what)"])
+    }
+    for connection in list?.connections ?? [] {
+      facts.append(["connection", connection.summary])
+    }
+    if list?.recurrent.isEmpty != false, draft.entries.contains(where: { $0.cell != nil }) {
+      for entry in draft.entries.prefix(8) {
+        facts.append(["looks like", "\(escapedForTerminal(entry.name)): \(entry.summary)"])
       }
-    } else if let obstacle {
-      facts.append(["network", "not recognised: \(obstacle.description)"])
-      if let hint = obstacle.hint { facts.append(["hint", hint]) }
+      facts.append(["", "rnn-inspect --json drafts a names file (--names) in \"names_draft\""])
+    }
+    if let list, !list.others.isEmpty, !modules.isEmpty {
+      facts.append([
+        "parameters",
+        "\(grouped(parameterCount)) of the modules;"
+          + " \(counted(list.others.count, "tensor")) of no module",
+      ])
     }
     let elements = state.entries.reduce(0) { $0 + $1.tensor.elementCount }
     facts.append([
@@ -179,7 +209,7 @@ extension Inspection {
     }
     var remarks: [String] = []
     if let tie = row.tie { remarks.append("shares storage with \(tie)") }
-    if row.isForeign { remarks.append("not part of the network") }
+    if row.isForeign { remarks.append("of no module") }
     cells.append(escapedForTerminal(remarks.joined(separator: ", ")))
     return cells
   }
@@ -201,6 +231,20 @@ extension Inspection {
       .init(key: "not_recognized", value: obstacle?.json ?? .null),
       .init(key: "modules", value: .array(modules.map(module))),
       .init(
+        key: "connections", value: .array((list?.connections ?? []).map { .connection($0) })),
+      .init(
+        key: "obstacles",
+        value: .array(
+          (list?.structure?.obstacles ?? []).map { obstacle in
+            .object([
+              .init(key: "module", value: .string(obstacle.module)),
+              .init(key: "side", value: .string(obstacle.side.rawValue)),
+              .init(key: "operations", value: .strings(obstacle.operations)),
+              .init(key: "branch", value: .bool(obstacle.isBranch)),
+            ])
+          })),
+      .init(key: "names_draft", value: draft.json),
+      .init(
         key: "parameters",
         value: .number(state.entries.reduce(0) { $0 + $1.tensor.elementCount })),
       .init(key: "network_parameters", value: .number(parameterCount)),
@@ -215,18 +259,21 @@ extension Inspection {
     ])
   }
 
-  private func module(_ module: Recognition.Module) -> JSON {
+  private func module(_ module: Module) -> JSON {
     var members: [JSON.Member] = [
-      .init(key: "prefix", value: .string(module.prefix)),
+      .init(key: "prefix", value: .string(module.name)),
+      .init(key: "name", value: .string(module.name)),
+      .init(key: "kind", value: .string(module.kind.rawValue)),
       .init(key: "convention", value: .string(module.convention.name)),
     ]
-    switch module.network {
-    case .success(let recognition):
+    if let refusal = module.refusal {
+      members.append(.init(key: "refusal", value: refusal.json))
+    } else {
+      members.append(.init(key: "architecture", value: .architecture(module.architecture)))
       members.append(
-        .init(key: "architecture", value: .architecture(recognition.architecture)))
-      members.append(.init(key: "assumptions", value: .strings(recognition.assumptions)))
-      members.append(.init(key: "remarks", value: .strings(recognition.remarks)))
-    case .failure(let error): members.append(.init(key: "refusal", value: error.json))
+        .init(key: "assumptions", value: .strings(module.assumptions.map(\.summary))))
+      members.append(.init(key: "remarks", value: .strings(module.remarks)))
+      members.append(.init(key: "tensors", value: .strings(module.tensorNames.map(\.string))))
     }
     return .object(members)
   }

@@ -28,6 +28,7 @@ struct RNNInspect: Tool {
       """, version: toolVersion)
 
   @Argument(help: "The weight file to read.", completion: .file()) var file: String
+  @OptionGroup var reading: ReadingOptions
   @Flag(help: "Read every tensor and print minimum, maximum, mean, norm and NaN count.")
   var stats = false
   @Option(help: "Compare with another weight file instead.", completion: .file())
@@ -50,10 +51,12 @@ struct RNNInspect: Tool {
     let bar = ProgressBar(isWanted: !json)
     defer { bar.clear() }
     if let diff { return try compare(with: diff, bar) }
-    let weights = try WeightFile(path: file)
+    let weights = try reading.open(file)
+    let options = try reading.options()
     let inspection: Inspection
     do {
-      inspection = try Inspection(weights, statistics: stats || html != nil, bar)
+      inspection = try Inspection(
+        weights, reading: options, statistics: stats || html != nil, bar)
       if let html { try TextFile.write(PageReport.html(inspection), to: html) }
     } catch let error as RecurrentError {
       throw error.inFile(file)

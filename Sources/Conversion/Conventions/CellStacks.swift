@@ -13,13 +13,14 @@ struct FoundCell {
   /// Which spelling of the convention its names have.
   var spelling = ""
   var gruReset = GRUReset.after
-  var refusal: RecurrentError?
 }
 
 /// Puts the cells of a file together into layers and directions, judging by names and sizes.
 struct CellStacks {
   /// Components at the end of a prefix that only name the cell within its layer ("cell").
   var innerComponents: Set<String> = []
+  /// What stands between the components of a name.
+  var separator: Character = "."
   /// The widths of the linear layers in the file, which tell two layers from two directions.
   var linearWidths: Set<Int> = []
 
@@ -46,9 +47,9 @@ struct CellStacks {
   }
 
   private func placed(_ found: FoundCell) -> (Placed, key: String) {
-    var components = found.prefix.split(separator: ".").map(String.init)
+    var components = found.prefix.split(separator: separator).map(String.init)
     while let last = components.last, innerComponents.contains(last) { components.removeLast() }
-    let path = components.isEmpty ? "" : components.joined(separator: ".") + "."
+    let path = components.joined(separator: String(separator))
     var direction: Int?
     var residue = ""
     for index in components.indices.reversed() where direction == nil {
@@ -66,7 +67,7 @@ struct CellStacks {
       components[components.count - 1] = rest
     }
     let key = [
-      components.joined(separator: "."), base, found.cell.rawValue, "\(found.hiddenSize)",
+      components.joined(separator: String(separator)), base, found.cell.rawValue, "\(found.hiddenSize)",
       "\(found.bias)", "\(found.projSize)", found.spelling, "\(direction == nil)",
     ].joined(separator: "|")
     return (Placed(found: found, path: path, number: number, direction: direction), key)
@@ -106,25 +107,46 @@ struct CellStacks {
 
   private func candidate(_ layers: [[Placed]]) -> Candidate {
     let first = layers[0][0]
+    let shared = sharedPath(layers.joined().map(\.path))
     var candidate = Candidate(
+      kind: .recurrent, name: moduleName(roots.contains(shared) ? first.path : shared),
       architecture: Architecture(
         cell: first.found.cell, inputSize: first.found.inputSize,
         hiddenSize: first.found.hiddenSize, layerCount: layers.count,
         bidirectional: layers[0].count == 2, bias: first.found.bias,
         projSize: first.found.projSize, gruReset: first.found.gruReset),
-      naming: Naming(recurrent: first.path, layers: layers.map { $0.map(\.found.prefix) }))
+      naming: Naming(
+        recurrent: first.path.isEmpty ? "" : first.path + ".",
+        layers: layers.map { $0.map(\.found.prefix) }))
     candidate.naming.spelling = first.found.spelling
-    candidate.refusal = layers.lazy.flatMap { $0 }.compactMap(\.found.refusal).first
     if layers.count * layers[0].count > 1 {
-      let names = layers.map { layer in
-        layer.map { $0.path.isEmpty ? "\"\"" : String($0.path.dropLast()) }.joined(separator: " + ")
-      }
-      candidate.remarks.append(
-        "cells put together by name and size, one layer each"
-          + (layers[0].count == 2 ? ", forward + backward: " : ": ") + names.joined(separator: ", ")
-      )
+      candidate.assumptions = [
+        .stack(
+          module: candidate.name, layers: layers.joined().map(\.path),
+          isBidirectional: layers[0].count == 2)
+      ]
     }
     return candidate
+  }
+
+  /// The components that all cells of a stack share.
+  private func sharedPath(_ paths: [String]) -> String {
+    let split = paths.map { $0.split(separator: separator) }
+    guard let first = split.first else { return "" }
+    let count = first.indices.prefix { index in
+      split.allSatisfy { index < $0.count && $0[index] == first[index] }
+    }.count
+    return first.prefix(count).joined(separator: String(separator))
+  }
+
+  /// Paths that are the framework's and no module's name.
+  private var roots: Set<String> { separator == "/" ? ["", "layers"] : ["", "params"] }
+
+  /// A path as the name of a module: without what the framework puts around every path.
+  private func moduleName(_ path: String) -> String {
+    var components = path.split(separator: separator).map(String.init)
+    if components.count > 1, roots.contains(components[0]) { components.removeFirst() }
+    return components.joined(separator: ".")
   }
 
   /// The direction that a component names, and the rest of it.
@@ -145,7 +167,8 @@ struct CellStacks {
   private static func number(_ component: String) -> (Int, rest: String)? {
     let digits = component.reversed().prefix { $0.isASCII && $0.isNumber }.count
     guard digits > 0, let value = Int(component.suffix(digits)) else { return nil }
-    return (value, String(component.dropLast(digits)))
+    let rest = component.dropLast(digits)
+    return (value, String(rest.last == "_" ? rest.dropLast() : rest))
   }
 }
 
@@ -160,88 +183,5 @@ extension String {
       start = index(after: start)
     }
     return nil
-  }
-}
-
-/// How a framework names its linear layers and embeddings.
-struct DenseNames {
-  /// The last component of a linear layer's matrix, usual spelling first.
-  var weights: [String]
-  /// Whether matrices are (inputs, outputs).
-  var transposed: Bool
-  /// The last component of an embedding's table; `nil` where it is the matrix's, and only the name of
-  /// the module tells.
-  var embeddings: [String]?
-
-  fileprivate static let heads = [
-    "classifier", "head", "fc", "linear", "decoder", "output", "out", "proj", "dense",
-  ]
-  fileprivate static let tables = ["embedding", "embeddings", "embed", "emb", "wte"]
-
-  /// The part of a name before its last component, if that is one of some words.
-  static func prefix(_ name: Name, _ words: [String]) -> String? {
-    let text = name.string
-    for word in words where text == word || text.hasSuffix("." + word) {
-      return String(text.dropLast(word.count))
-    }
-    return nil
-  }
-
-  fileprivate static func isNamed(_ prefix: String, _ words: [String]) -> Bool {
-    guard let last = prefix.dropLast().split(separator: ".").last else { return false }
-    let word = last.lowercased().reversed().drop { $0.isNumber || $0 == "_" }.reversed()
-    return words.contains(String(word))
-  }
-}
-
-/// The linear layers and embeddings of a file that are not part of a cell, by their widths.
-struct DenseLayers {
-  private let names: DenseNames
-  private var linear: [Int: [(prefix: String, outputs: Int, bias: Bool)]] = [:]
-  private var tables: [Int: [(prefix: String, tokens: Int)]] = [:]
-
-  /// Finds them among the tensors that are not in `own`.
-  init(_ names: DenseNames, in state: StateDict, except own: Set<Name>) {
-    self.names = names
-    for entry in state.entries where entry.tensor.shape.count == 2 && !own.contains(entry.name) {
-      let shape = entry.tensor.shape
-      if let prefix = DenseNames.prefix(entry.name, names.weights) {
-        let (inputs, outputs) = names.transposed ? (shape[0], shape[1]) : (shape[1], shape[0])
-        let bias = state["\(prefix)bias"]
-        if bias == nil || bias?.shape == [outputs] {
-          linear[inputs, default: []].append((prefix, outputs, bias != nil))
-        }
-        if names.embeddings == nil, bias == nil, DenseNames.isNamed(prefix, DenseNames.tables) {
-          tables[shape[1], default: []].append((prefix, shape[0]))
-        }
-      } else if let prefix = DenseNames.prefix(entry.name, names.embeddings ?? []) {
-        tables[shape[1], default: []].append((prefix, shape[0]))
-      }
-    }
-  }
-
-  /// The input widths of all linear layers.
-  var widths: Set<Int> { Set(linear.keys) }
-
-  /// Adds the only embedding and the only head that fit a module.
-  func complete(_ candidate: Candidate) -> Candidate {
-    var candidate = candidate
-    let fittingTables = tables[candidate.architecture.inputSize] ?? []
-    let table = fittingTables.count == 1 ? fittingTables[0] : nil
-    if let table {
-      candidate.naming.embedding = table.prefix
-      candidate.architecture.embedding = .init(tokenCount: table.tokens)
-    }
-    let fitting = (linear[candidate.architecture.outputSize] ?? []).filter {
-      $0.prefix != table?.prefix
-    }
-    let named =
-      fitting.count == 1
-      ? fitting : fitting.filter { DenseNames.isNamed($0.prefix, DenseNames.heads) }
-    if named.count == 1, let head = named.first {
-      candidate.naming.head = head.prefix
-      candidate.architecture.head = .init(classCount: head.outputs, bias: head.bias)
-    }
-    return candidate
   }
 }

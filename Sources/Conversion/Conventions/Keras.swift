@@ -1,6 +1,5 @@
 import RNNEngine
 import Tensors
-import WeightFormats
 
 // Keras (KerasNames.swift tells where the names come from); {p} is the prefix of a layer's variables:
 //   {p}0, kernel            (inputs of layer k, gates × H), gates i f c o, z r h
@@ -13,109 +12,72 @@ import WeightFormats
 // Prefixes are written with a `#` where the number or a `*` where the word stands.
 extension Convention {
   /// Keras's `SimpleRNN`, `LSTM` and `GRU` layers with `Bidirectional`, `Embedding` and `Dense`.
-  public static let keras = Convention(
-    name: "keras", summary: "Keras layers (layers/lstm/cell/vars/0, …)",
-    candidates: { try KerasModules($0).candidates() }, table: kerasTable,
-    structure: { architecture, _ in
-      try refuseInKeras(architecture)
-      return [(KerasMetadata.config, kerasConfiguration(of: architecture).serialized())]
-    })
+  public static let keras: Convention = {
+    var convention = Convention(
+      name: "keras", summary: "Keras layers (layers/lstm/cell/vars/0, …)",
+      layouts: [
+        layout([.rnnTanh, .rnnRelu], nil, [sum(nil)]),
+        layout([.lstm], nil, [sum(nil)]),
+        layout(
+          [.gru], [1, 0, 2],
+          [
+            TensorTemplate(
+              "{part:2:bias}", [.init([.biasIH], gates: [1, 0, 2]), .init([.biasHH], gates: [1, 0, 2])],
+              .bandRows, when: .bias)
+          ], .after),
+        layout([.gru], [1, 0, 2], [sum([1, 0, 2])], .before),
+        .embedding("{part:0:embeddings}"),
+        .linear("{part:0:kernel}", "{part:1:bias}", .columns),
+      ])
+    convention.customaryPart = { architecture, naming, layer, direction in
+      kerasPath(architecture, naming, layer: layer, direction: direction)
+    }
+    convention.refuse = { architecture in
+      guard architecture.projSize == 0 else {
+        throw inexpressible(
+          "keras", "an LSTM with a projection (proj_size \(architecture.projSize))",
+          hint: "No layer of Keras has one; keep the torch convention.")
+      }
+    }
+    convention.parts = KerasParts.all(in:)
+    convention.refine = KerasParts.refine
+    return convention
+  }()
 
-  /// The name of a variable under a prefix.
-  static func kerasName(_ prefix: String, _ index: Int, _ word: String) -> Name {
-    Name(String(prefix.flatMap { $0 == "#" ? String(index) : $0 == "*" ? word : String($0) }))
+  private static func layout(
+    _ cells: [Cell], _ gates: [Int]?, _ biases: [TensorTemplate], _ reset: GRUReset? = nil
+  ) -> ModuleLayout {
+    ModuleLayout(
+      kind: .recurrent, cells: cells, gruReset: reset, directions: ["", ""],
+      tensors: [
+        TensorTemplate("{part:0:kernel}", [.init([.weightIH], gates: gates)], .columns),
+        TensorTemplate("{part:1:recurrent_kernel}", [.init([.weightHH], gates: gates)], .columns),
+      ] + biases)
   }
 
-  /// The paths of a layer's objects where Keras numbers them itself.
-  static func kerasPath(_ architecture: Architecture, layer: Int, direction: Int) -> String {
+  private static func sum(_ gates: [Int]?) -> TensorTemplate {
+    TensorTemplate("{part:2:bias}", [.init([.biasIH, .biasHH], gates: gates)], when: .bias)
+  }
+
+  /// The paths of a layer's objects where Keras numbers them itself, or under the module's own name.
+  static func kerasPath(_ architecture: Architecture, _ naming: Naming, layer: Int, direction: Int)
+    -> String
+  {
+    let name = naming.recurrent.hasSuffix(".") ? naming.recurrent.dropLast() : naming.recurrent[...]
     let number = layer == 0 ? "" : "_\(layer)"
-    guard architecture.bidirectional else {
-      return "layers/\(kerasClass(architecture.cell).path)\(number)/cell/vars/#"
+    if architecture.bidirectional {
+      let path = name.isEmpty ? "bidirectional" : String(name)
+      return "layers/\(path)\(number)/\(["forward", "backward"][direction])_layer/cell/vars/#"
     }
-    return "layers/bidirectional\(number)/\(["forward", "backward"][direction])_layer/cell/vars/#"
+    let path = name.isEmpty ? kerasClassPath(architecture.cell) : String(name)
+    return "layers/\(path)\(number)/cell/vars/#"
   }
 
-  static func kerasClass(_ cell: Cell) -> (name: String, path: String) {
+  static func kerasClassPath(_ cell: Cell) -> String {
     switch cell {
-    case .rnnTanh, .rnnRelu: ("SimpleRNN", "simple_rnn")
-    case .lstm: ("LSTM", "lstm")
-    case .gru: ("GRU", "gru")
+    case .rnnTanh, .rnnRelu: "simple_rnn"
+    case .lstm: "lstm"
+    case .gru: "gru"
     }
-  }
-
-  private static func refuseInKeras(_ architecture: Architecture) throws {
-    guard architecture.projSize == 0 else {
-      throw inexpressible(
-        "keras", "an LSTM with a projection (proj_size \(architecture.projSize))",
-        hint: "No layer of Keras has one; keep the torch convention.")
-    }
-  }
-
-  private static func kerasTable(
-    _ architecture: Architecture, _ naming: Naming
-  ) throws -> [StoredTensor] {
-    try refuseInKeras(architecture)
-    let isOwn = !naming.layers.isEmpty
-    var tensors: [StoredTensor] = []
-    if architecture.embedding != nil {
-      let prefix = isOwn ? naming.embedding : "layers/embedding/vars/#"
-      tensors.append(
-        .matrix(kerasName(prefix, 0, "embeddings"), .embedding, .weight, in: architecture))
-    }
-    for layer in 0..<architecture.layerCount {
-      for direction in 0..<architecture.directionCount {
-        let part = Slot.Part.recurrent(layer: layer, direction: direction)
-        let prefix =
-          isOwn
-          ? naming.layers[layer][direction]
-          : kerasPath(architecture, layer: layer, direction: direction)
-        tensors += kerasLayer(prefix, part, architecture)
-      }
-    }
-    if let head = architecture.head {
-      let prefix = isOwn ? naming.head : "layers/dense/vars/#"
-      tensors.append(
-        .matrix(
-          kerasName(prefix, 0, "kernel"), .head, .weight, in: architecture, transposed: true))
-      if head.bias {
-        tensors.append(.vector(kerasName(prefix, 1, "bias"), .head, [.bias], in: architecture))
-      }
-    }
-    return tensors
-  }
-
-  private static func kerasLayer(
-    _ prefix: String, _ part: Slot.Part, _ architecture: Architecture
-  ) -> [StoredTensor] {
-    let isGRU = architecture.cell == .gru
-    // Keras has z r h, PyTorch r z n; i f c o are the same.
-    let order = isGRU ? [1, 0, 2] : nil
-    var tensors: [StoredTensor] = [
-      .matrix(
-        kerasName(prefix, 0, "kernel"), part, .weightIH, in: architecture, order: order,
-        transposed: true),
-      .matrix(
-        kerasName(prefix, 1, "recurrent_kernel"), part, .weightHH, in: architecture, order: order,
-        transposed: true),
-    ]
-    guard architecture.bias else { return tensors }
-    let name = kerasName(prefix, 2, "bias")
-    guard isGRU, architecture.gruReset == .after else {
-      tensors.append(
-        .vector(name, part, [.biasIH, .biasHH], in: architecture, order: order))
-      return tensors
-    }
-    let rows = [Slot.Role.biasIH, .biasHH].map {
-      StoredTensor.vector(name, part, [$0], in: architecture, order: order)
-    }
-    let width = 3 * architecture.hiddenSize
-    let second = rows[1].placements.map {
-      Placement(
-        slots: $0.slots, offset: $0.offset + width, rowStride: $0.rowStride,
-        columnStride: $0.columnStride)
-    }
-    tensors.append(
-      StoredTensor(name: name, shape: [2, width], placements: rows[0].placements + second))
-    return tensors
   }
 }

@@ -10,146 +10,71 @@ import Tensors
 //   {embedding}weight (V, D), {head}weight (C, H), {head}bias (C)
 extension Convention {
   /// The parameters of `mlx.nn.RNN`, `LSTM` and `GRU`.
-  public static let mlx = Convention(
-    name: "mlx", summary: "MLX (Wx, Wh, bias; Wxh, Whh; bhn)",
-    candidates: { MLXNames.candidates(in: $0) }, table: { try MLXNames.table($0, $1) })
-}
-
-private enum MLXNames {
-  static let dense = DenseNames(weights: ["weight"], transposed: false, embeddings: nil)
-  static let transposed = "transposed"
-
-  static func candidates(in state: StateDict) -> [Candidate] {
-    var cells: [FoundCell] = []
-    var own: Set<Name> = []
-    for name in state.names {
-      guard let found = rnn(name, state) ?? gated(name, state) else { continue }
-      cells.append(found)
-      for word in ["Wxh", "Whh", "Wx", "Wh", "b", "bhn", "bias"] {
-        own.insert("\(found.prefix)\(word)")
-      }
+  public static let mlx: Convention = {
+    var convention = Convention(
+      name: "mlx", summary: "MLX (Wx, Wh, bias; Wxh, Whh; bhn)",
+      layouts: mlxLayouts(.rows, "") + mlxLayouts(.columns, mlxTransposed) + [
+        .embedding("{part}weight"), .linear("{part}weight", "{part}bias", .rows),
+      ])
+    convention.customaryPart = { architecture, naming, layer, direction in
+      let base = naming.recurrent.isEmpty ? "layers." : naming.recurrent
+      return (architecture.layerCount == 1 ? naming.recurrent : "\(base)\(layer).")
+        + (architecture.bidirectional ? ["forward.", "backward."][direction] : "")
     }
-    let layers = DenseLayers(dense, in: state, except: own)
-    let stacks = CellStacks(linearWidths: layers.widths)
-    return stacks.candidates(cells).map { candidate in
-      var candidate = layers.complete(candidate)
-      candidate.known = [.gruReset]
-      if candidate.naming.spelling == transposed {
+    convention.settles = [.gruReset]
+    convention.refuse = { architecture in
+      try refuseProjection(architecture, "MLX", "mlx")
+      try refuseResetBefore(architecture, "MLX's GRU", "mlx")
+    }
+    convention.refine = { candidate, state in
+      if candidate.naming.spelling == mlxTransposed {
         candidate.remarks.append("matrices lie as in MLX before 0.18, transposed")
       } else if candidate.architecture.cell.gateNames.count == 1,
         candidate.architecture.inputSize == candidate.architecture.hiddenSize
       {
-        candidate.remarks.append(
-          "square matrices: assumed that MLX 0.18 or later wrote them; before, they lay transposed")
-      }
-      return candidate
-    }
-  }
-
-  private static func rnn(_ name: Name, _ state: StateDict) -> FoundCell? {
-    guard let prefix = DenseNames.prefix(name, ["Wxh"]), let input = state[name],
-      let recurrent = state["\(prefix)Whh"], input.shape.count == 2, recurrent.shape.count == 2,
-      // Notebooks have Wxh and Whh too, with the biases bh and by.
-      state["\(prefix)bh"] == nil
-    else { return nil }
-    let hidden = recurrent.shape[0]
-    guard hidden > 0, recurrent.shape[1] == hidden else { return nil }
-    let isOld = input.shape[0] != hidden && input.shape[1] == hidden
-    return FoundCell(
-      prefix: prefix, cell: .rnnTanh, inputSize: input.shape[isOld ? 0 : 1], hiddenSize: hidden,
-      bias: state["\(prefix)bias"] != nil, spelling: isOld ? transposed : "")
-  }
-
-  private static func gated(_ name: Name, _ state: StateDict) -> FoundCell? {
-    guard let prefix = DenseNames.prefix(name, ["Wx"]), let input = state[name],
-      let recurrent = state["\(prefix)Wh"], input.shape.count == 2, recurrent.shape.count == 2
-    else { return nil }
-    let (rows, columns) = (recurrent.shape[0], recurrent.shape[1])
-    let hidden = min(rows, columns)
-    guard hidden > 0, max(rows, columns) % hidden == 0,
-      let cell = [3: Cell.gru, 4: .lstm][max(rows, columns) / hidden]
-    else { return nil }
-    let isOld = columns > rows
-    return FoundCell(
-      prefix: prefix, cell: cell, inputSize: input.shape[isOld ? 0 : 1], hiddenSize: hidden,
-      bias: state["\(prefix)\(cell == .gru ? "b" : "bias")"] != nil,
-      spelling: isOld ? transposed : "")
-  }
-
-  static func table(_ architecture: Architecture, _ naming: Naming) throws -> [StoredTensor] {
-    try Convention.refuseProjection(architecture, "MLX", "mlx")
-    try Convention.refuseResetBefore(architecture, "MLX's GRU", "mlx")
-    let isOld = naming.spelling == transposed
-    var tensors: [StoredTensor] = []
-    if architecture.embedding != nil {
-      tensors.append(.matrix("\(naming.embedding)weight", .embedding, .weight, in: architecture))
-    }
-    let base = naming.recurrent.isEmpty ? "layers." : naming.recurrent
-    let single = architecture.layerCount == 1
-    let cells = naming.cells(of: architecture) { layer, direction in
-      (single ? naming.recurrent : "\(base)\(layer).")
-        + (architecture.bidirectional ? ["forward.", "backward."][direction] : "")
-    }
-    for (layer, direction, prefix) in cells {
-      let part = Slot.Part.recurrent(layer: layer, direction: direction)
-      let (input, recurrent) =
-        architecture.cell.gateNames.count == 1 ? ("Wxh", "Whh") : ("Wx", "Wh")
-      tensors.append(
-        .matrix("\(prefix)\(input)", part, .weightIH, in: architecture, transposed: isOld))
-      tensors.append(
-        .matrix("\(prefix)\(recurrent)", part, .weightHH, in: architecture, transposed: isOld))
-      guard architecture.bias else { continue }
-      if architecture.cell == .gru {
-        tensors.append(.resetAfterBias("\(prefix)b", part, in: architecture))
-        tensors.append(.vector("\(prefix)bhn", part, [.biasHH], in: architecture, order: [2]))
-      } else {
-        tensors.append(.vector("\(prefix)bias", part, [.biasIH, .biasHH], in: architecture))
+        candidate.assumptions.append(
+          .note("square matrices: assumed that MLX 0.18 or later wrote them; before, they lay transposed"))
       }
     }
-    if let head = architecture.head {
-      tensors.append(.matrix("\(naming.head)weight", .head, .weight, in: architecture))
-      if head.bias {
-        tensors.append(.vector("\(naming.head)bias", .head, [.bias], in: architecture))
-      }
-    }
-    return tensors
-  }
-}
+    return convention
+  }()
 
-extension Naming {
-  /// Layer, direction and prefix of every cell: as found in the file, or as `customary` names them.
-  func cells(
-    of architecture: Architecture, _ customary: (Int, Int) -> String
-  ) -> [(layer: Int, direction: Int, prefix: String)] {
-    (0..<architecture.layerCount).flatMap { layer in
-      (0..<architecture.directionCount).map { direction in
-        let isFound = layer < layers.count && direction < layers[layer].count
-        return (
-          layer, direction, isFound ? layers[layer][direction] : customary(layer, direction)
-        )
-      }
-    }
-  }
-}
+  private static let mlxTransposed = "transposed"
 
-extension StoredTensor {
+  private static func mlxLayouts(_ arrangement: TensorTemplate.Arrangement, _ spelling: String)
+    -> [ModuleLayout]
+  {
+    func matrices(_ input: String, _ recurrent: String) -> [TensorTemplate] {
+      [
+        TensorTemplate("{part}\(input)", [.init([.weightIH])], arrangement),
+        TensorTemplate("{part}\(recurrent)", [.init([.weightHH])], arrangement),
+      ]
+    }
+    func sum(_ name: String) -> TensorTemplate {
+      TensorTemplate("{part}\(name)", [.init([.biasIH, .biasHH])], when: .bias)
+    }
+    return [
+      ModuleLayout(
+        kind: .recurrent, cells: [.rnnTanh, .rnnRelu], spelling: spelling,
+        tensors: matrices("Wxh", "Whh") + [sum("bias")]),
+      ModuleLayout(
+        kind: .recurrent, cells: [.lstm], spelling: spelling,
+        tensors: matrices("Wx", "Wh") + [sum("bias")]),
+      ModuleLayout(
+        kind: .recurrent, cells: [.gru], gruReset: .after, spelling: spelling,
+        tensors: matrices("Wx", "Wh") + [
+          TensorTemplate("{part}b", resetAfterBands, when: .bias),
+          TensorTemplate("{part}bhn", [.init([.biasHH], gates: [2])], when: .bias),
+        ]),
+    ]
+  }
+
   /// The bias of a GRU that applies its reset gate after the product: r and z need only the sum of
   /// both biases, n needs the input's alone.
-  static func resetAfterBias(
-    _ name: Name, _ part: Slot.Part, in architecture: Architecture, gates: [Int] = [0, 1, 2]
-  ) -> StoredTensor {
-    let size = architecture.hiddenSize
-    let placements = gates.enumerated().map { position, gate in
-      let roles: [Slot.Role] = gate == 2 ? [.biasIH] : [.biasIH, .biasHH]
-      return Placement(
-        slots: roles.map { Slot(part: part, role: $0, gate: gate) }, offset: position * size,
-        rowStride: 1, columnStride: 1)
-    }
-    return StoredTensor(name: name, shape: [gates.count * size], placements: placements)
-  }
-}
+  static let resetAfterBands: [TensorTemplate.Band] = [
+    .init([.biasIH, .biasHH], gates: [0, 1]), .init([.biasIH], gates: [2]),
+  ]
 
-extension Convention {
   /// Refuses an LSTM with a projection.
   static func refuseProjection(
     _ architecture: Architecture, _ framework: String, _ convention: String
@@ -164,9 +89,20 @@ extension Convention {
   static func refuseResetBefore(
     _ architecture: Architecture, _ framework: String, _ convention: String
   ) throws {
-    guard architecture.cell == .gru, architecture.gruReset == .before else { return }
+    guard architecture.layerCount > 0, architecture.cell == .gru, architecture.gruReset == .before
+    else { return }
     throw inexpressible(
       convention, "a GRU that applies its reset gate before the product",
       hint: "\(framework) applies it after the product, which is another function.")
+  }
+
+  /// Refuses layers without biases.
+  static func refuseMissingBias(
+    _ architecture: Architecture, _ framework: String, _ convention: String
+  ) throws {
+    guard architecture.layerCount > 0, !architecture.bias else { return }
+    throw inexpressible(
+      convention, "layers without biases",
+      hint: "\(framework) always have biases; give the layers biases of zeros first.")
   }
 }

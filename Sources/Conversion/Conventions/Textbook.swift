@@ -1,84 +1,85 @@
 import RNNEngine
 import Tensors
 
-/// The parameters of a textbook network: one layer, one direction, one bias, NumPy arrays.
-struct TextbookNames {
-  var convention: String
-  var input: Name
-  var recurrent: Name
-  var bias: Name
-  /// The output layer, where the document has one.
-  var head: (weight: Name, bias: Name)?
-  /// Row-vector code (x W) stores the transposes of PyTorch's matrices.
-  var rowVectors: Bool
-  /// Whether biases are (1, n) arrays.
-  var biasAsRow: Bool
+// The documents' own NumPy arrays: one layer, one direction, one bias, names without a module.
+//   D0 (training and BPTT): h = a Wahᵀ + x Wxhᵀ + bh, a = tanh(h), o = a Waoᵀ + bo
+//     Wxh (H, D), Wah (H, H), bh (H), Wao (C, H), bo (C)
+//   D1 (vanilla RNN): h = tanh(x Wxh + h Whh + bh), y = h Why + by
+//     Wxh (D, H), Whh (H, H), Why (H, C), bh (1, H), by (1, C)
+//   D3 and D4 (TimeRNN): h = tanh(h Wh + x Wx + b)
+//     Wx (D, H), Wh (H, H), b (H)
+extension Convention {
+  /// The names and shapes of document D0: column form, one bias.
+  public static let textbookD0 = textbook(
+    "textbook-d0", "document D0 (Wxh, Wah, bh, Wao, bo)", input: "Wxh", recurrent: "Wah",
+    bias: "bh", head: ("Wao", "bo"), .rows, bias: .rows)
+  /// The names and shapes of document D1: row vectors, one bias.
+  public static let textbookD1 = textbook(
+    "textbook-d1", "document D1 (Wxh, Whh, Why, bh, by; row vectors)", input: "Wxh",
+    recurrent: "Whh", bias: "bh", head: ("Why", "by"), .columns, bias: .singleRow)
+  /// The names and shapes of documents D3 and D4: row vectors, one bias, no output layer.
+  public static let textbookD3 = textbook(
+    "textbook-d3", "documents D3 and D4 (Wx, Wh, b; row vectors)", input: "Wx", recurrent: "Wh",
+    bias: "b", head: nil, .columns, bias: .rows)
 
-  /// The candidate that the arrays' shapes suggest.
-  func candidate(in state: StateDict) -> [Candidate] {
-    guard let input = state[input], let recurrent = state[recurrent], input.shape.count == 2,
-      recurrent.shape.count == 2, recurrent.shape[0] == recurrent.shape[1],
-      // MLX has the same names: its GRU Wx, Wh and b, its RNN without biases Wxh and Whh.
-      state["bhn"] == nil, state["bias"] == nil,
-      state[bias] != nil || self.recurrent != "Whh"
-    else { return [] }
-    let hidden = recurrent.shape[0]
-    var architecture = Architecture(
-      inputSize: input.shape[rowVectors ? 0 : 1], hiddenSize: hidden)
-    if let head, let weight = state[head.weight], weight.shape.count == 2 {
-      architecture.head = .init(
-        classCount: weight.shape[rowVectors ? 1 : 0], bias: true)
+  private static func textbook(
+    _ name: String, _ summary: String, input: String, recurrent: String, bias: String,
+    head: (String, String)?, _ matrices: TensorTemplate.Arrangement,
+    bias vectors: TensorTemplate.Arrangement
+  ) -> Convention {
+    var layouts = [
+      ModuleLayout(
+        kind: .recurrent, cells: [.rnnTanh, .rnnRelu],
+        tensors: [
+          TensorTemplate(input, [.init([.weightIH])], matrices),
+          TensorTemplate(recurrent, [.init([.weightHH])], matrices),
+          TensorTemplate(bias, [.init([.biasIH, .biasHH])], vectors),
+        ])
+    ]
+    if let head {
+      layouts.append(
+        ModuleLayout(
+          kind: .linear,
+          tensors: [
+            TensorTemplate(head.0, [.init([.weight])], matrices),
+            TensorTemplate(head.1, [.init([.bias])], vectors),
+          ]))
     }
-    return [Candidate(architecture: architecture, naming: Naming(recurrent: "", head: ""))]
+    var convention = Convention(name: name, summary: summary, layouts: layouts)
+    convention.statesHead = true
+    convention.refuse = { architecture in
+      try refuse(architecture, name, hasHead: head != nil)
+    }
+    return convention
   }
 
-  /// The stored tensors of an architecture.
-  func table(_ architecture: Architecture) throws -> [StoredTensor] {
-    guard architecture.layerCount == 1, !architecture.bidirectional else {
-      throw Convention.inexpressible(
-        convention, architecture.bidirectional ? "two directions" : "stacked layers",
-        hint: "Keep the network in the torch convention; the document has one layer.")
+  private static func refuse(
+    _ architecture: Architecture, _ convention: String, hasHead: Bool
+  ) throws {
+    func inexpressible(_ what: String, _ hint: String) -> RecurrentError {
+      Self.inexpressible(convention, what, hint: hint)
     }
-    guard architecture.cell == .rnnTanh || architecture.cell == .rnnRelu else {
-      throw Convention.inexpressible(
-        convention, "cell \(architecture.cell.rawValue)",
-        hint: "The document describes a simple recurrent network only.")
+    guard architecture.layerCount <= 1, !architecture.bidirectional else {
+      throw inexpressible(
+        architecture.bidirectional ? "two directions" : "stacked layers",
+        "Keep the network in the torch convention; the document has one layer.")
+    }
+    guard architecture.cell.gateNames.count == 1 else {
+      throw inexpressible(
+        "cell \(architecture.cell.rawValue)", "The document describes a simple recurrent network only.")
     }
     guard architecture.bias, architecture.head?.bias ?? true else {
-      throw Convention.inexpressible(
-        convention, "layers without biases",
-        hint: "The document's classes always have biases; keep the torch convention.")
+      throw inexpressible(
+        "layers without biases",
+        "The document's classes always have biases; keep the torch convention.")
     }
     guard architecture.embedding == nil else {
-      throw Convention.inexpressible(
-        convention, "an embedding",
-        hint: "The document multiplies one-hot vectors; keep the torch convention.")
+      throw inexpressible(
+        "an embedding", "The document multiplies one-hot vectors; keep the torch convention.")
     }
-    let part = Slot.Part.recurrent(layer: 0, direction: 0)
-    var tensors: [StoredTensor] = [
-      .matrix(input, part, .weightIH, in: architecture, transposed: rowVectors),
-      .matrix(recurrent, part, .weightHH, in: architecture, transposed: rowVectors),
-      .vector(bias, part, [.biasIH, .biasHH], in: architecture, asRow: biasAsRow),
-    ]
-    if architecture.head != nil {
-      guard let head else {
-        throw Convention.inexpressible(
-          convention, "a linear head",
-          hint: "The document's class has no output layer; use textbook-d1 or torch.")
-      }
-      tensors.append(
-        .matrix(head.weight, .head, .weight, in: architecture, transposed: rowVectors))
-      tensors.append(.vector(head.bias, .head, [.bias], in: architecture, asRow: biasAsRow))
+    guard architecture.head == nil || hasHead else {
+      throw inexpressible(
+        "a linear head", "The document's class has no output layer; use textbook-d1 or torch.")
     }
-    return tensors
-  }
-}
-
-extension Convention {
-  /// Makes a convention of a document's names.
-  init(textbook names: TextbookNames, summary: String) {
-    self.init(
-      name: names.convention, summary: summary, candidates: { names.candidate(in: $0) },
-      table: { architecture, _ in try names.table(architecture) })
   }
 }

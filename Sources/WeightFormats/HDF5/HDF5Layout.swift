@@ -63,6 +63,7 @@ struct HDF5Layout {
       state.skipped.append("/\(group): \(count) dataset(s) outside the state dict")
     }
     if !isInCreationOrder(root) {
+      state.keepsOrder = false
       let order = canonicalOrder(found.map(\.name)).enumerated()
       let ranks = Dictionary(order.map { ($0.element, $0.offset) }, uniquingKeysWith: min)
       found.sort { (ranks[$0.name] ?? 0) < (ranks[$1.name] ?? 0) }

@@ -29,6 +29,7 @@ extension StateDict {
     var result = StateDict()
     result.metadata = metadata
     result.structure = structure
+    result.keepsOrder = keepsOrder
     result.skipped = skipped
     result.ties = ties.filter {
       let both = [$0.key, $0.value]

@@ -150,6 +150,7 @@ public enum Safetensors {
       of: names + aliases.map { Name($0.key) }, declared: state.metadata[orderKey],
       isOrdered: isOrdered)
     if ordered.isDeclared { state.metadata[orderKey] = nil }
+    state.keepsOrder = isOrdered || ordered.isDeclared
     for name in ordered.names {
       let stored = kept[name] ?? name
       guard let tensor = tensors[stored] else { continue }

@@ -1,0 +1,62 @@
+import RNNEngine
+import Tensors
+
+/// Keras's variables by names alone, where no configuration says what they are.
+enum KerasParts {
+  /// The prefixes of all groups of variables, in file order, with `#` or `*` for the variable.
+  static func all(in state: StateDict) -> [String] {
+    var seen: Set<Name> = []
+    return state.names.compactMap { name in
+      var text = name.string
+      let hasNumber = text.hasSuffix(":0")
+      if hasNumber { text.removeLast(2) }
+      guard let slash = text.lastIndex(of: "/") else { return nil }
+      let word = text[text.index(after: slash)...]
+      let stem = text[...slash]
+      let prefix: String
+      if stem.hasSuffix("/vars/"), Int(word) != nil {
+        prefix = stem + "#"
+      } else if ["kernel", "recurrent_kernel", "bias", "embeddings"].contains(word) {
+        prefix = stem + "*" + (hasNumber ? ":0" : "")
+      } else {
+        return nil
+      }
+      return seen.insert(Name(prefix)).inserted ? prefix : nil
+    }
+  }
+
+  /// The components at the end of a part that say nothing about the layer.
+  static let innerComponents: Set<String> = ["cell", "vars", "#", "*", "*:0", "forward_layer_", "lstm_cell", "gru_cell", "simple_rnn_cell"]
+
+  /// The layer's name in a part: `dense` of `layers/dense/vars/#`; `nil` for names without slashes.
+  static func name(ofPart part: String) -> String? {
+    guard part.contains("/") else { return nil }
+    var components = part.split(separator: "/").map(String.init)
+    while let last = components.last, innerComponents.contains(last) { components.removeLast() }
+    components = components.enumerated().filter { $0.offset == components.count - 1 || $0.element != "layers" }
+      .map(\.element)
+    // Keras 2 names a layer's scope twice: dense/dense.
+    if components.count > 1, components[components.count - 1] == components[components.count - 2] {
+      components.removeLast()
+    }
+    return components.joined(separator: ".")
+  }
+
+  /// What Keras's layers imply beside their arrays.
+  static func refine(_ candidate: inout Candidate, _ state: StateDict) {
+    guard candidate.kind == .recurrent else { return }
+    if candidate.architecture.cell == .gru {
+      if candidate.architecture.bias {
+        candidate.known.insert(.gruReset)
+      } else if candidate.stated?.recurrent.gruReset == nil {
+        candidate.assumptions.append(.resetAfter(module: candidate.name))
+      }
+    }
+    if candidate.stated == nil || candidate.stated?.recurrent.cell == nil,
+      candidate.architecture.cell.gateNames.count > 1
+    {
+      candidate.assumptions.append(
+        .note("assumed Keras's standard activations and merge mode: the file has no model"))
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import RNNEngine
+import Tensors
+
+extension ConversionPlan {
+  /// One tensor of the output.
+  public struct Step: Sendable {
+    /// The output's tensor.
+    public let target: Name
+    /// Its shape in the output.
+    public let shape: [Int]
+    /// Its element type in the output.
+    public let dtype: DType
+    /// The input's tensors that it is made of.
+    public let sources: [Name]
+    /// What happens on the way ("transposed"); empty when the bytes are copied.
+    public let actions: [String]
+
+    /// A tensor whose bytes are copied.
+    static func copy(_ name: Name, _ tensor: Tensor, as target: Name? = nil, _ actions: [String] = [])
+      -> Step
+    {
+      Step(
+        target: target ?? name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
+        actions: actions + (target.map { $0 != name } == true && actions.isEmpty ? ["renamed"] : []))
+    }
+
+    /// Compares two tables to say what happens to a tensor.
+    init(_ target: StoredTensor, from origins: [StoredTensor], _ weights: CanonicalWeights) {
+      var sources: [Name] = []
+      var actions: [String] = []
+      func note(_ action: String) { if !actions.contains(action) { actions.append(action) } }
+      for placement in target.placements {
+        for (index, slot) in placement.slots.enumerated() {
+          let origin = origins.lazy.compactMap { stored in
+            stored.placements.first { $0.slots.contains(slot) }.map { (stored, $0) }
+          }.first
+          guard let (stored, from) = origin else { continue }
+          if weights.merged.contains(slot) {
+            if index == 0 { note("zeros (the input stores one bias for two)") }
+            continue
+          }
+          if !sources.contains(stored.name) { sources.append(stored.name) }
+          let size = slot.size(in: weights.architecture)
+          if size.columns > 1, (from.columnStride == 1) != (placement.columnStride == 1) {
+            note("transposed")
+          }
+          if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
+          if from.addend != 0 {
+            note("\(from.addend) added to gate \(weights.architecture.cell.gateNames[slot.gate])")
+          }
+          let (old, new) = (Self.gates(in: stored, like: slot), Self.gates(in: target, like: slot))
+          if old.count == new.count, old != new { note("gates permuted") }
+        }
+        if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
+      }
+      let shapes = sources.compactMap { name in origins.first { $0.name == name }?.shape }
+      if let shape = shapes.first, shape != target.shape, shape.reversed() != target.shape {
+        note("\(shape) reshaped")
+      }
+      if actions.isEmpty, sources.count == 1, sources[0] != target.name { note("renamed") }
+      self.init(
+        target: target.name, shape: target.shape, dtype: weights.dtype(of: target),
+        sources: sources, actions: actions)
+    }
+
+    init(target: Name, shape: [Int], dtype: DType, sources: [Name], actions: [String]) {
+      self.target = target
+      self.shape = shape
+      self.dtype = dtype
+      self.sources = sources
+      self.actions = actions
+    }
+
+    /// The order in which a tensor holds the gates of a slot's kind.
+    private static func gates(in stored: StoredTensor, like slot: Slot) -> [Int] {
+      stored.placements.filter { placement in
+        placement.slots.contains { $0.part == slot.part && $0.role == slot.role }
+      }.sorted { $0.offset < $1.offset }.map { $0.slots[0].gate }
+    }
+  }
+
+  /// What became of one module.
+  public enum Fate: String, Sendable {
+    /// Its tensors are rewritten into the output's convention.
+    case converted
+    /// Its tensors are copied byte for byte.
+    case copied
+    /// It is not in the output.
+    case leftBehind = "left behind"
+  }
+
+  /// One module of the input, and what becomes of it.
+  public struct ModuleFate: Sendable {
+    /// The module.
+    public let module: Module
+    /// What becomes of it.
+    public let fate: Fate
+    /// Its name in the output.
+    public let outputName: String
+  }
+
+  static func narrowed(
+    _ state: StateDict, _ steps: [Step], to dtype: DType,
+    _ progress: (@Sendable (ConversionProgress) -> Void)?
+  ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
+    guard dtype.isFloatingPoint else {
+      throw RecurrentError(
+        .usage, "usage.dtype", found: dtype.rawValue, expected: "f64, f32, f16 or bf16")
+    }
+    var result = StateDict()
+    result.metadata = state.metadata
+    result.structure = state.structure
+    result.ties = state.ties
+    var narrowedSteps: [Step] = []
+    var losses: [(name: Name, loss: ConversionLoss)] = []
+    let counter = progress.map(PhaseCounter.init)
+    counter?.begin(.rounding, state)
+    let observed = try counter.map { counter in try state.observed(counter.note) } ?? state
+    for ((entry, seen), step) in zip(zip(state.entries, observed.entries), steps) {
+      let from = entry.tensor.dtype
+      guard from.isFloatingPoint, from != dtype else {
+        try result.append(entry.name, entry.tensor)
+        narrowedSteps.append(step)
+        continue
+      }
+      let (_, loss) = try seen.tensor.converted(to: dtype)
+      try result.append(entry.name, entry.tensor.rounded(to: dtype))
+      losses.append((entry.name, loss))
+      narrowedSteps.append(
+        Step(
+          target: step.target, shape: step.shape, dtype: dtype, sources: step.sources,
+          actions: step.actions + ["\(from.rawValue) to \(dtype.rawValue)"]))
+    }
+    return (result, narrowedSteps, losses)
+  }
+}

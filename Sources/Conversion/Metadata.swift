@@ -1,0 +1,188 @@
+import RNNEngine
+import Tensors
+
+/// The one codec of the metadata that tensors cannot say (design, section 5), for one module.
+///
+/// With several modules in a file the keys are prefixed by the module's name and a dot; the bare keys speak of the only
+/// one. Every reader throws `metadata.KEY` for a value that its key does not have.
+struct ModuleMetadata {
+  private let metadata: Metadata
+  private let module: String
+  private let isOnlyOne: Bool
+
+  init(_ metadata: Metadata, module: String, isOnlyOne: Bool) {
+    self.metadata = metadata
+    self.module = module
+    self.isOnlyOne = isOnlyOne
+  }
+
+  private func value(_ key: String) -> String? {
+    if !module.isEmpty, let own = metadata["\(module).\(key)"] { return own }
+    return isOnlyOne || module.isEmpty ? metadata[key] : nil
+  }
+
+  private func malformed(
+    _ key: String, _ value: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
+  ) -> RecurrentError {
+    RecurrentError(
+      kind, "metadata.\(key)", at: "metadata \"\(key)\"", found: "\"\(value)\"", expected: expected)
+  }
+
+  func cell() throws -> Cell? {
+    guard let text = value("cell") else { return nil }
+    guard let cell = Cell(rawValue: text) else {
+      throw malformed(
+        "cell", text, Cell.allCases.map(\.rawValue).joined(separator: " or "), .unsupported)
+    }
+    return cell
+  }
+
+  func gruReset() throws -> GRUReset? {
+    guard let text = value("gru_reset") else { return nil }
+    guard let reset = GRUReset(rawValue: text) else {
+      throw malformed("gru_reset", text, "after or before")
+    }
+    return reset
+  }
+
+  private func flag(_ key: String) throws -> Bool? {
+    switch value(key) {
+    case nil: return nil
+    case "true"?: return true
+    case "false"?: return false
+    case let text?: throw malformed(key, text, "true or false")
+    }
+  }
+
+  func batchFirst() throws -> Bool? { try flag("batch_first") }
+
+  func dropout() throws -> Double? {
+    guard let text = value("dropout") else { return nil }
+    guard let number = Double(text), (0...1).contains(number) else {
+      throw malformed("dropout", text, "a probability")
+    }
+    return number
+  }
+
+  func storesInitialState() throws -> Bool {
+    switch value("initial_state") {
+    case nil, "zeros"?: return false
+    case "stored"?: return true
+    case let text?: throw malformed("initial_state", text, "zeros or stored")
+    }
+  }
+
+  /// `linear`, `none`, or nothing.
+  func hasHead() throws -> Bool? {
+    switch value("head") {
+    case nil: return nil
+    case "none"?: return false
+    case "linear"?: return true
+    case let text?: throw malformed("head", text, "none or linear")
+    }
+  }
+
+  func headReads() throws -> Structure.Reads? {
+    guard let text = value("head_reads") else { return nil }
+    guard let reads = Structure.Reads(rawValue: text) else {
+      throw malformed("head_reads", text, "sequence, last or final")
+    }
+    return reads
+  }
+
+  var outputActivation: String? {
+    value("output_activation").flatMap { $0 == "none" ? nil : $0 }
+  }
+
+  /// Throws `metadata.KEY` for what the engine does not know yet: such a module must not pass for a plain one.
+  func checkSupported() throws {
+    if let text = value("direction"), text != "forward", text != "both" {
+      throw malformed("direction", text, "forward or both: the engine has no other", .unsupported)
+    }
+    for (key, plain) in [("activations", ""), ("clip", "0"), ("input_forget", "0")] {
+      guard let text = value(key), text != plain, Double(text) != 0 else { continue }
+      throw malformed(key, text, "the cell's own: the engine has no other", .unsupported)
+    }
+  }
+
+  // MARK: Writing
+
+  /// What a network says about itself beyond its tensors.
+  ///
+  /// `isCertain` are the facts that the file or the caller settled; an assumption is not turned into a fact by writing it
+  /// down.
+  static func write(
+    _ architecture: Architecture, module: String, isOnlyOne: Bool, isCertain: Set<Candidate.Fact>,
+    to metadata: inout Metadata
+  ) {
+    func set(_ key: String, _ value: String) {
+      let full = isOnlyOne || module.isEmpty ? key : "\(module).\(key)"
+      metadata[full] = value
+    }
+    if architecture.cell.gateNames.count > 1 || isCertain.contains(.cell) {
+      set("cell", architecture.cell.rawValue)
+    }
+    if architecture.cell == .gru,
+      isCertain.contains(.gruReset) || architecture.gruReset == .before
+    {
+      set("gru_reset", architecture.gruReset.rawValue)
+    }
+    if isCertain.contains(.batchFirst) {
+      set("batch_first", architecture.batchFirst ? "true" : "false")
+    }
+    if architecture.dropout > 0 { set("dropout", "\(architecture.dropout)") }
+    if architecture.storesInitialState { set("initial_state", "stored") }
+    if let head = architecture.head {
+      if head.reads != .sequence { set("head_reads", head.reads.rawValue) }
+      if let activation = head.activation { set("output_activation", activation) }
+    }
+  }
+
+  /// `embedding -> rnn (assumed); rnn -> fc (stated)`.
+  static func text(_ connections: [Connection]) -> String {
+    connections.map(\.summary).joined(separator: "; ")
+  }
+
+  /// The connections of the `connections` key; throws `metadata.connections`.
+  static func connections(_ metadata: Metadata) throws -> [Connection]? {
+    guard let text = metadata["connections"] else { return nil }
+    return try text.split(separator: ";").map { part in
+      guard let connection = Connection(part.drop { $0 == " " }) else {
+        throw RecurrentError(
+          .malformed, "metadata.connections", at: "metadata \"connections\"", found: "\"\(part)\"",
+          expected: "module -> module (stated, given or assumed), separated by semicolons")
+      }
+      return connection
+    }
+  }
+}
+
+extension Connection {
+  /// Parses `rnn -> fc [last] (stated)`; the bracket and the parenthesis may be missing.
+  init?(_ text: some StringProtocol) {
+    var rest = String(text)
+    var evidence = Evidence.stated
+    var reads = Structure.Reads.sequence
+    func bracketed(_ open: Character, _ close: Character) -> String? {
+      while rest.last == " " { rest.removeLast() }
+      guard rest.last == close, let start = rest.lastIndex(of: open) else { return nil }
+      let word = rest[rest.index(after: start)...].dropLast()
+      rest = String(rest[..<start])
+      return String(word)
+    }
+    if let word = bracketed("(", ")") {
+      guard let known = Evidence(rawValue: word) else { return nil }
+      evidence = known
+    }
+    if let word = bracketed("[", "]") {
+      guard let known = Structure.Reads(rawValue: word) else { return nil }
+      reads = known
+    }
+    while rest.last == " " { rest.removeLast() }
+    guard let arrow = rest.firstRange(of: "->") else { return nil }
+    var (from, to) = (rest[..<arrow.lowerBound], rest[arrow.upperBound...])
+    while from.last == " " { from.removeLast() }
+    while to.first == " " { to.removeFirst() }
+    self.init(from: String(from), to: String(to), reads: reads, evidence: evidence)
+  }
+}

@@ -1,0 +1,163 @@
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// Rewrites every module of a file into a convention, each under its own name, and carries everything else along.
+struct ModuleRewriting {
+  /// What is written.
+  private(set) var state = StateDict()
+  private(set) var steps: [ConversionPlan.Step] = []
+  private(set) var fates: [ConversionPlan.ModuleFate] = []
+  /// Tensors of no module, carried along unchanged.
+  private(set) var carried: [Name] = []
+  /// Tensors and modules that are not in the output.
+  private(set) var leftBehind: [String] = []
+  /// The modules that were rewritten, with what proves them.
+  private(set) var rewritten: [Rewritten] = []
+
+  /// A module with its parameters, and where they are in the output.
+  struct Rewritten: Sendable {
+    let module: Module
+    let weights: CanonicalWeights
+    let target: Convention
+    let naming: Naming
+    let kind: Structure.Kind
+    let tensors: [StoredTensor]
+  }
+
+  /// Works out the output of the modules of `list`; only those in `chosen`, if it is given, with no other tensors.
+  ///
+  /// Throws a module's refusal, `convention.inexpressible` and `conversion.collision`.
+  init(
+    _ input: StateDict, _ list: ModuleList, as target: Convention?, chosen: [Module]? = nil
+  ) throws {
+    let modules = chosen ?? list.modules
+    let names = Self.outputNames(modules, list, target)
+    var owners: [Name: Int] = [:]
+    for (index, module) in modules.enumerated() {
+      for name in module.tensorNames { owners[name] = index }
+    }
+    var done: Set<Int> = []
+    for entry in input.entries {
+      guard let index = owners[entry.name] else {
+        guard chosen == nil else { continue }
+        try carry(entry, target)
+        continue
+      }
+      let module = modules[index]
+      guard let target, target.name != module.convention.name else {
+        try append(entry.name, entry.tensor)
+        steps.append(.copy(entry.name, entry.tensor))
+        if done.insert(index).inserted {
+          fates.append(.init(module: module, fate: .copied, outputName: module.name))
+        }
+        continue
+      }
+      guard done.insert(index).inserted else { continue }
+      try rewrite(module, input, target, names[index])
+    }
+    if let chosen {
+      let own = Set(chosen.flatMap(\.tensorNames))
+      let others = input.names.filter { !own.contains($0) }
+      for module in list.modules where !chosen.contains(where: { $0.name == module.name && $0.kind == module.kind }) {
+        fates.append(.init(module: module, fate: .leftBehind, outputName: ""))
+      }
+      if !others.isEmpty {
+        leftBehind.append(
+          "\(others.count) tensor\(others.count == 1 ? "" : "s") outside "
+            + chosen.map { $0.name.isEmpty ? "the module" : $0.name }.joined(separator: ", "))
+      }
+    } else {
+      state.ties = input.ties.filter { state[$0.key] != nil && state[$0.value] != nil }
+      let kept = Set(state.names)
+      state.ties = state.ties.filter { kept.contains($0.key) && kept.contains($0.value) }
+      if !rewritten.isEmpty {
+        let moved = Set(rewritten.flatMap { $0.module.tensorNames })
+        state.ties = state.ties.filter { !moved.contains($0.key) && !moved.contains($0.value) }
+      }
+    }
+    state.metadata = input.metadata
+    state.keepsOrder = input.keepsOrder
+  }
+
+  private mutating func append(_ name: Name, _ tensor: Tensor) throws {
+    guard state[name] == nil else {
+      throw RecurrentError(
+        .malformed, "conversion.collision", at: "tensor \"\(name)\"",
+        found: "two tensors that would get this name", expected: "distinct names")
+    }
+    try state.append(name, tensor)
+  }
+
+  private mutating func carry(_ entry: StateDict.Entry, _ target: Convention?) throws {
+    // Paths of an archive's objects become the dotted names that everybody else has.
+    let isPath = target != nil && target?.name != Convention.keras.name && entry.name.string.contains("/vars/")
+    let name =
+      isPath ? Name(String(entry.name.string.map { $0 == "/" ? "." : $0 })) : entry.name
+    try append(name, entry.tensor)
+    carried.append(entry.name)
+    steps.append(
+      .copy(entry.name, entry.tensor, as: name, ["of no module, carried along"]))
+  }
+
+  private mutating func rewrite(
+    _ module: Module, _ input: StateDict, _ target: Convention, _ name: String
+  ) throws {
+    if let refusal = module.refusal { throw refusal }
+    let prefix = name.isEmpty ? "" : name + "."
+    var naming = Naming(recurrent: prefix, head: prefix, embedding: prefix)
+    if target.parts != nil {
+      naming.head = "layers/\(name)/vars/#"
+      naming.embedding = naming.head
+    }
+    if target.name == Convention.flax.name || target.name == Convention.nnx.name, module.kind != .recurrent {
+      let root = target.name == Convention.flax.name ? "params." : ""
+      naming.head = root + prefix
+      naming.embedding = root + prefix
+    }
+    if module.kind == .cell, target.layouts.contains(where: { $0.kind == .cell }) {
+      naming.spelling = "cell"
+    }
+    let tensors = try target.storedTensors(of: module.architecture, naming: naming)
+    let weights = try CanonicalWeights(
+      input, architecture: module.architecture, tensors: module.tensors)
+    for entry in try weights.encoded(as: tensors).entries { try append(entry.name, entry.tensor) }
+    steps += tensors.map { ConversionPlan.Step($0, from: module.tensors, weights) }
+    for (name, role) in [(module.initialState.h, "h_0"), (module.initialState.c, "c_0")] {
+      guard let name, let tensor = input[name] else { continue }
+      let target = Name(prefix + role)
+      try append(target, tensor)
+      steps.append(.copy(name, tensor, as: target))
+    }
+    fates.append(.init(module: module, fate: .converted, outputName: name))
+    rewritten.append(
+      Rewritten(
+        module: module, weights: weights, target: target, naming: naming, kind: module.kind,
+        tensors: tensors))
+  }
+
+  /// The names of modules in the output: their own; those of modules without any are PyTorch users' customary ones, unless
+  /// a module is alone.
+  static func outputNames(_ modules: [Module], _ list: ModuleList, _ target: Convention?) -> [String] {
+    var used = Set(modules.map(\.name))
+    let isAlone = modules.count == 1 && list.others.isEmpty
+    return modules.map { module in
+      guard module.name.isEmpty, !isAlone, module.convention.name != target?.name else {
+        return module.name
+      }
+      let base =
+        switch module.kind {
+        case .embedding: "embedding"
+        case .linear: "classifier"
+        case .recurrent, .cell, .other: "rnn"
+        }
+      var name = base
+      var number = 1
+      while !used.insert(name).inserted {
+        name = "\(base)_\(number)"
+        number += 1
+      }
+      return name
+    }
+  }
+}

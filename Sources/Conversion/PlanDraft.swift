@@ -1,0 +1,232 @@
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// A conversion before types and metadata: which modules go where.
+struct PlanDraft {
+  private(set) var state = StateDict()
+  private(set) var steps: [ConversionPlan.Step] = []
+  private(set) var fates: [ConversionPlan.ModuleFate] = []
+  private(set) var network: Network?
+  private(set) var convention: Convention?
+  private(set) var connections: [Connection] = []
+  private(set) var assumptions: [Assumption] = []
+  private(set) var carried: [Name] = []
+  private(set) var leftBehind: [String] = []
+  private(set) var notes: [String] = []
+  private(set) var rewritten: [ModuleRewriting.Rewritten] = []
+  /// Whether a whole network was written anew.
+  private(set) var changesConvention = false
+  private var targetTensors: [StoredTensor] = []
+
+  init(
+    _ input: StateDict, _ inputFormat: WeightFormat, _ format: WeightFormat,
+    _ options: ConversionOptions
+  ) throws {
+    let reading = options.reading
+    // Only a copy inside one framework's own container needs no meaning.
+    let isCopy =
+      inputFormat.name == format.name && format.isFrameworkArchive
+      && format.name != WeightFormat.onnx.name && !options.needsMeaning
+    if isCopy {
+      copy(input)
+      return
+    }
+    let list: ModuleList
+    do {
+      list = try ModuleList(input, options: reading)
+    }
+    try Self.checkDamage(list, options)
+    if let convention = options.convention { try format.check(holds: convention) }
+    if format.holdsOneNetwork {
+      try oneNetwork(input, inputFormat, format, list, options)
+    } else {
+      try allModules(input, inputFormat, format, list, options)
+    }
+  }
+
+  private mutating func copy(_ input: StateDict) {
+    state = input
+    steps = input.entries.map { .copy($0.name, $0.tensor) }
+  }
+
+  /// A module that contradicts itself is damage, whatever is to be done with the file.
+  private static func checkDamage(_ list: ModuleList, _ options: ConversionOptions) throws {
+    for module in list.recurrent {
+      guard let refusal = module.refusal else { continue }
+      if let asked = options.reading.module, list.module(asked)?.name != module.name { continue }
+      let damage = ["weights.missing", "weights.extra", "weights.shape"]
+      if damage.contains(refusal.reason) || refusal.reason.hasPrefix("metadata.") { throw refusal }
+    }
+  }
+
+  // MARK: Containers of modules
+
+  private mutating func allModules(
+    _ input: StateDict, _ inputFormat: WeightFormat, _ format: WeightFormat, _ list: ModuleList,
+    _ options: ConversionOptions
+  ) throws {
+    let target =
+      try options.convention ?? format.expectedConvention.map(Convention.named)
+      // A framework's archive leaves its framework as PyTorch's; neutral files stay as they are.
+      ?? (inputFormat.isFrameworkArchive ? .torch : nil)
+    guard !list.recurrent.isEmpty else {
+      let isAsked =
+        options.needsMeaning || inputFormat.isFrameworkArchive || format.isFrameworkArchive
+      let error = list.unrecognized(input, options.reading)
+      if isAsked { throw error }
+      copy(input)
+      notes.append("tensors are copied without being understood: \(error.found)")
+      return
+    }
+    var chosen: [Module]?
+    if options.reading.module != nil || list.recurrent.count == 1,
+      list.recurrent.count > 1 || list.recurrent[0].refusal == nil || options.needsMeaning
+    {
+      let found = try Recognition(input, list, options.reading)
+      network = try Network(input, found)
+      if options.reading.module != nil { chosen = found.modules }
+    }
+    let needsRewriting = list.modules.contains { target != nil && $0.convention.name != target?.name }
+    if !needsRewriting, let refused = list.recurrent.first(where: { $0.refusal != nil }), network == nil {
+      notes.append(
+        "\(refused.name.isEmpty ? "the module" : refused.name) is copied without being understood:"
+          + " \(refused.refusal?.found ?? "")")
+    }
+    try Self.checkReset(list, chosen, target, format)
+    var rewriting: ModuleRewriting
+    do {
+      rewriting = try ModuleRewriting(input, list, as: target, chosen: chosen)
+    } catch let error as RecurrentError where chosen == nil && list.recurrent.count > 1 {
+      throw error.hint == nil ? error.hinting("Convert the other modules one by one with --module.") : error
+    }
+    state = rewriting.state
+    steps = rewriting.steps
+    fates = rewriting.fates
+    carried = rewriting.carried
+    leftBehind = rewriting.leftBehind
+    rewritten = rewriting.rewritten
+    convention = target ?? list.recurrent.first?.convention
+    let kept = chosen ?? list.modules
+    connections = list.connections.filter { connection in
+      [connection.from, connection.to].allSatisfy { name in kept.contains { $0.name == name } }
+    }
+    note(kept, list, input, leavesObstacles: target != nil && inputFormat.isFrameworkArchive)
+    if format.name == WeightFormat.pytorch.name {
+      for module in kept where module.architecture.storesInitialState {
+        notes.append(
+          "\(module.name) starts from a stored state; a state dict cannot say so, it is kept as tensors h_0"
+            + (module.initialState.c == nil ? "" : " and c_0"))
+      }
+    }
+  }
+
+  private mutating func note(
+    _ modules: [Module], _ list: ModuleList, _ state: StateDict, leavesObstacles: Bool
+  ) {
+    assumptions = modules.flatMap(\.assumptions).filter { $0.code != "batch_first" }
+    for connection in connections where connection.evidence == .assumed {
+      assumptions.append(
+        modules.contains { $0.name == connection.from && $0.isRecurrent }
+          ? .head(connection.to, follows: connection.from)
+          : .embedding(connection.from, precedes: connection.to))
+    }
+    var seen: Set<String> = []
+    assumptions = assumptions.filter { seen.insert($0.summary).inserted }
+    for remark in modules.flatMap(\.remarks) + (state.structure?.remarks ?? [])
+    where !notes.contains(remark) { notes.append(remark) }
+    guard leavesObstacles else { return }
+    for obstacle in state.structure?.obstacles ?? []
+    where modules.contains(where: { $0.name == obstacle.module }) {
+      leftBehind.append(
+        "\(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)")
+    }
+  }
+
+  /// PyTorch's GRU applies the reset gate behind the product, and its files cannot say otherwise.
+  private static func checkReset(
+    _ list: ModuleList, _ chosen: [Module]?, _ target: Convention?, _ format: WeightFormat
+  ) throws {
+    guard format.expectedConvention == Convention.torch.name else { return }
+    for module in chosen ?? list.modules
+    where module.isRecurrent && module.refusal == nil && module.architecture.cell == .gru
+      && module.architecture.gruReset == .before
+    {
+      let recurrent = module.tensors.first { tensor in
+        tensor.placements.contains { $0.slots.contains { $0.role == .weightHH } }
+      }
+      throw RecurrentError(
+        .malformed, "\(module.convention.name).gru-reset-before",
+        at: recurrent.map { "tensor \"\($0.name)\"" },
+        found: "a GRU that applies its reset gate before the recurrent product",
+        expected: "one that applies it after, as PyTorch's does",
+        hint: "No weights of nn.GRU compute the same; keep it in .h5 for this toolkit,"
+          + " or train with reset_after=True.")
+    }
+  }
+
+  // MARK: Containers of one network
+
+  private mutating func oneNetwork(
+    _ input: StateDict, _ inputFormat: WeightFormat, _ format: WeightFormat, _ list: ModuleList,
+    _ options: ConversionOptions
+  ) throws {
+    let found = try Recognition(input, list, options.reading)
+    let network = try Network(input, found)
+    let one = try OneNetwork(network, input, options.reading, format)
+    let target = try options.convention ?? format.expectedConvention.map(Convention.named) ?? .torch
+    guard !network.weights.mixesTypes || options.dtype != nil else {
+      throw RecurrentError(
+        .malformed, "weights.dtype", at: "module \"\(found.recurrent.name)\"",
+        found: "modules of different element types",
+        expected: "one type, because \(format.name) holds one computation",
+        hint: "Choose one with --dtype, for instance --dtype f32.")
+    }
+    let (naming, structure) = one.target(target)
+    targetTensors = try target.storedTensors(of: network.architecture, naming: naming)
+    state = try network.weights.encoded(as: targetTensors)
+    steps = targetTensors.map { ConversionPlan.Step($0, from: found.tensors, network.weights) }
+    let prefix = naming.recurrent
+    let names = found.recurrent.initialState
+    for (tensor, name, role) in [
+      (network.initialState.h, names.h, "h_0"), (network.initialState.c, names.c, "c_0"),
+    ] {
+      guard let tensor, let name else { continue }
+      try state.append(Name(prefix + role), tensor)
+      steps.append(.copy(name, tensor, as: Name(prefix + role)))
+    }
+    state.structure = structure
+    for pair in input.metadata.pairs where !pair.key.contains(".") || list.recurrent.count == 1 {
+      state.metadata[pair.key] = pair.value
+    }
+    let outputNames = structure.modules.map(\.name)
+    fates = list.modules.map { module in
+      let index = found.modules.firstIndex { $0.name == module.name && $0.kind == module.kind }
+      return .init(
+        module: module, fate: index == nil ? .leftBehind : .converted,
+        outputName: index.map { outputNames[$0] } ?? "")
+    }
+    self.network = network
+    convention = target
+    connections = found.connections
+    assumptions = found.assumed
+    leftBehind = one.leftBehind(input)
+    for remark in found.remarks + (input.structure?.remarks ?? [])
+    where !notes.contains(remark) { notes.append(remark) }
+    changesConvention = true
+  }
+
+  /// Whether writing adds numbers that are not zero, and so rounds.
+  func roundsSums() throws -> Bool {
+    if let network, changesConvention { return try network.weights.rounds(writing: targetTensors) }
+    return try rewritten.contains { try $0.weights.rounds(writing: $0.tensors) }
+  }
+}
+
+extension RecurrentError {
+  /// The same error with a hint.
+  func hinting(_ hint: String) -> RecurrentError {
+    RecurrentError(
+      kind, reason, file: file, at: place, found: found, expected: expected, hint: hint)
+  }
+}

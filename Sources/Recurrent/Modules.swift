@@ -1,0 +1,77 @@
+import Conversion
+import RNNEngine
+import Tensors
+import WeightFormats
+
+/// Modules by name, for models that are more than one network: two heads, an encoder and a decoder, attention.
+extension WeightFile {
+  /// The recurrent module with a name (`encoder.rnn`); `""` is a bare one.
+  ///
+  /// Throws `weights.unrecognized` when there is none, and what is wrong with it when it cannot be used.
+  public func recurrent<S: Scalar>(
+    _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
+  ) throws -> RNN<S> {
+    try module(name, .recurrent, options).model(S.self).rnn
+  }
+
+  /// The cell with a name (`decoder.cell`), one step of one layer.
+  public func cell<S: Scalar>(
+    _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
+  ) throws -> RecurrentCell<S> {
+    let network = try module(name, .cell, options)
+    let rnn = try network.model(S.self).rnn
+    let configuration = rnn.configuration
+    return try RecurrentCell(
+      configuration.cell, inputSize: configuration.inputSize,
+      hiddenSize: configuration.hiddenSize, bias: configuration.bias,
+      gruReset: configuration.gruReset,
+      parameters: rnn.parameters.renamed { String($0.dropLast("_l0".count)) })
+  }
+
+  /// The linear layer with a name.
+  public func linear<S: Scalar>(
+    _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
+  ) throws -> Linear<S> {
+    let arrays = try parameters(name, .linear, options, as: S.self)
+    return try Linear(parameters: arrays)
+  }
+
+  /// The embedding with a name.
+  public func embedding<S: Scalar>(
+    _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
+  ) throws -> Embedding<S> {
+    var options = options
+    options.embedding = options.embedding ?? .named(name)
+    let module = try ModuleList(state, options: options.withoutNeighbours).named(name, .embedding)
+    let arrays = try parameters(name, .embedding, options, as: S.self)
+    return try Embedding(
+      parameters: arrays, paddingIndex: module.architecture.embedding?.paddingIndex)
+  }
+
+  private func module(
+    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions
+  ) throws -> Network {
+    do {
+      return try Network(state, module: ModuleList(state, options: options).named(name, kind))
+    } catch let error as RecurrentError {
+      throw error.inFile(file.path)
+    }
+  }
+
+  private func parameters<S: Scalar>(
+    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions, as type: S.Type
+  ) throws -> Parameters<S> {
+    do {
+      let module = try ModuleList(state, options: options).named(name, kind)
+      var parameters = Parameters<S>()
+      for entry in try Network(state, module: module).canonical.entries {
+        let text = entry.name.string
+        let bare = text.lastIndex(of: ".").map { String(text[text.index(after: $0)...]) } ?? text
+        parameters.append(bare, try NDArray(entry.tensor))
+      }
+      return parameters
+    } catch let error as RecurrentError {
+      throw error.inFile(file.path)
+    }
+  }
+}
