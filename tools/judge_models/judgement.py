@@ -1,5 +1,6 @@
 """One model's files through rnn-convert: every target, with and without --module, each outcome with its reason."""
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ from .converter import PLACE, connections, flags, parsed, strings
 from .truth import same
 from .verdict import (ASSUMED_WRONG, BAD_HINT, CRASH, HINT, REFUSED, RIGHT, RIGHT_ASSUMED, SILENT, compare_tensors,
                       connection_is_true, find)
-from .written import open_network, open_tensors
+from .written import open_network, open_tensors, run_copy
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Judge:
         self.failures = []           # (subject, kind of failure, reason, command)
 
     def fail(self, subject, what, reason, said):
+        """Keeps a failure; the same one is kept once."""
         self.failures.append((subject.name, subject.form, subject.kind, what, reason, " ".join(said.command),
                               said.text[:1500]))
 
@@ -55,14 +57,18 @@ class Judge:
         targets = ["onnx", "tensors", "keras"]
         done = {t: self.conversion(s, t, None) for t in targets}
         self.reported(s)
-        for module in s.modules:
-            for target in targets:
+        if done["onnx"].what in (RIGHT_ASSUMED, ASSUMED_WRONG):
+            self.strict(s)
+        for module in s.modules + (list(s.truth.cells) if s.keeps_names else []):
+            for target in targets if module in s.modules else ["tensors"]:
                 if len(s.modules) == 1 and done[target].what in (RIGHT, RIGHT_ASSUMED) and not s.plain and target == "keras":
                     continue  # nothing new
                 outcome = self.conversion(s, target, module)
                 refused = outcome.what in (REFUSED, BAD_HINT, HINT)
-                if refused and (target == "tensors" or self.must(s, module, target)):
+                if refused and self.must(s, module, target):
                     self.fail(s, "module not converted", f"--module {module} to {target}: {outcome.said.error}", outcome.said)
+        if done["tensors"].what in (REFUSED, BAD_HINT, HINT) and (s.expressible or not s.by_value):
+            self.fail(s, "module not converted", f"all, to tensors: {done['tensors'].said.error}", done["tensors"].said)
         if s.plain and s.expressible:
             for target in targets:
                 if done[target].what in (REFUSED, BAD_HINT, HINT):
@@ -73,12 +79,15 @@ class Judge:
     def must(self, s, module, target):
         """Whether a module has to be expressible in a target."""
         r = next((r for r in s.truth.recurrent if r.name == module or module in r.layers), None)
+        if target == "tensors" and not s.by_value:
+            return True
         if r is None or not r.expressible:
             return False
         return not (target == "keras" and r.stored_state)
 
     def conversion(self, s, target, module):
-        extension = {"onnx": ".onnx", "keras": ".keras", "tensors": ".npz" if len(s.name) % 2 else ".pt"}[target]
+        tensors = ".pt" if sum(map(ord, s.name)) % 3 == 0 and s.expressible else ".npz"
+        extension = {"onnx": ".onnx", "keras": ".keras", "tensors": tensors}[target]
         options = (["--module", module] if module is not None else [])
         options += ["--as", "torch"] if target == "tensors" else []
         outcome = self.judged(s, target, module, extension, options)
@@ -133,18 +142,27 @@ class Judge:
     # What was written.
 
     def network(self, s, target, module, extension, options, said, path, follow):
-        truth, written = s.truth, open_network(path)
-        f = find(truth, written, module)
+        truth = s.truth
+        if module is None and path.endswith(s.suffix):
+            copied = run_copy(path, truth.inputs)
+            if copied is not None and len(copied) == len(truth.outputs) and all(map(same, copied, truth.outputs)):
+                return Outcome(RIGHT_ASSUMED if said.assumed else RIGHT, "a copy", said, True)
+        written = open_network(path)
+        f = find(truth, written, module, s.states)
         wrong = list(f.wrong)
-        if "initial state" in wrong and (not s.states or any("state" in line for line in said.lines)):
+        spoken = " ".join(said.lines[1:])  # the first line is the files' names
+        if "initial state" in wrong and (not s.states or re.search(r"initial|\bstates?\b|\b[hc]_?0\b", spoken)):
             wrong.remove("initial state")
-        if self.layout_differs(s, written, module, f):
+        if self.layout_differs(s, written, module, f) and not (
+                s.states and re.search(r"batch.first|time.first|ranspos", spoken)):
             wrong.append("layout")
         f.whole = f.whole and not wrong
         if wrong:
             covering = self.cover(s, wrong, said.assumed, f)
             if covering is None or not follow:
                 return Outcome(SILENT, f"{', '.join(wrong)} of {f.name or 'the model'}", said)
+            if not covering:
+                return Outcome(ASSUMED_WRONG, ", ".join(wrong), said)
             mended = self.judged(s, target, module, extension, options + covering, False)
             if mended.what in (RIGHT, RIGHT_ASSUMED):
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said, mended.whole)
@@ -152,12 +170,29 @@ class Judge:
         complaint = self.unsaid(s, said, f.lost, f.whole, module)
         if complaint:
             return Outcome(SILENT, complaint, said)
+        if module is None and f.lost and s.keeps_names and s.form != "onnx" and not s.by_value:
+            self.unlisted(s, extension, options, f.lost)
         return Outcome(RIGHT_ASSUMED if said.assumed else RIGHT, f.name, said, f.whole)
+
+    def unlisted(self, s, extension, options, lost):
+        """--json names everything that is not in the output."""
+        said, _ = self.converter.convert(s.path, "out" + extension, *options, as_json=True)
+        listed = strings((said.json or {}).get("left_behind")) + strings((said.json or {}).get("carried"))
+        missing = [k for k in lost if not any(k == name or k.startswith(name.rstrip(".") + ".") for name in listed if name)
+                   and not any(k in name for name in listed)]
+        if missing:
+            self.fail(s, "--json does not list what was left behind", ", ".join(missing[:4]), said)
+
+    def strict(self, s):
+        """--strict makes an error of what was assumed or left behind."""
+        said, path = self.converter.convert(s.path, "out.onnx", "--strict")
+        if said.code != 65 or os.path.exists(path):
+            self.fail(s, "--strict accepts an assumption", f"exit status {said.code}", said)
 
     def layout_differs(self, s, written, module, f):
         """A batch-first model must not silently become a time-first one, nor the other way round."""
         r = next((r for r in s.truth.recurrent if r.name == f.name), None)
-        if r is None or written.target == "keras" or f.wrong:
+        if r is None or written.target == "keras" or "output" in f.wrong:
             return False
         if s.states:
             return module is None and r.source != "other" and written.batch_first != s.truth.batch_first
@@ -170,6 +205,8 @@ class Judge:
         for point in wrong:
             flag = {"head": "--head", "head reads": "--head", "probabilities": "--head", "embedding": "--embedding",
                     "layout": "--batch-first"}.get(point, "--cell")
+            if s.form == "weights.h5" and point in ("output", "h_n", "c_n") and "activation" in text:
+                continue  # no option gives a layer's activation back
             if point in ("output", "h_n", "c_n"):
                 r = next((r for r in s.truth.recurrent if r.name == f.name), None)
                 if r is None or not r.cell.startswith("rnn") or "--cell" not in text:
@@ -213,7 +250,7 @@ class Judge:
             complaints.append(f"missing without a line: {', '.join(t.missing)}")
         if t.lost and not said.left and s.keeps_names:
             complaints.append(f"lost without a line: {', '.join(t.lost[:4])}")
-        if said.claims_network and not s.plain:
+        if said.claims_network and not truth.is_network:
             complaints.append("called the same network, and is not one")
         complaints += self.states_dropped(s, said, tensors, module)
         for key, text in metadata.items():
@@ -266,7 +303,7 @@ class Judge:
                 missing.append(n.name)
         if missing and not said.left and not said.around:
             complaints.append(f"missing without a line: {', '.join(missing)}")
-        if said.claims_network and not s.plain:
+        if said.claims_network and not s.truth.is_network:
             complaints.append("called the same network, and is not one")
         for key, value in metadata.items():
             if key.split(".")[-1] == "head_reads" and not any(value in n.reads.values() or (
@@ -296,8 +333,7 @@ class Judge:
         if false:
             self.counts[s.form, s.kind, "--json", SILENT] += 1
             self.fail(s, SILENT, "; ".join(false), said)
-        unsaid = [t for t in strings(said.json.get("assumptions"))]
-        if any(e == "assumed" for _, _, e, _ in listed) and not unsaid:
+        if any(e == "assumed" for _, _, e, _ in listed) and not strings(said.json.get("assumptions")):
             self.fail(s, SILENT, "--json lists an assumed connection and no assumption", said)
 
     def false_connections(self, s, listed, said):

@@ -68,6 +68,7 @@ class TorchModel:
             own = {k: array(v) for k, v in module.named_parameters(recurse=False)}
             if isinstance(module, nn.RNNCellBase):
                 truth.cells[name] = own
+                truth.cell_runs.append(cell_run(name, module, own, truth, len(self.inputs[0])))
             elif not isinstance(module, watched):
                 truth.between += [name] if own else []
             elif name not in calls:
@@ -105,12 +106,14 @@ class TorchModel:
 
     def export(self, folder):
         path = os.path.join(folder, "model.onnx")
+        if "proj_size" in self.text:
+            return None  # beyond its exporter
         axes = {0: "N", 1: "T"} if self.draft.batch_first else {0: "T", 1: "N"}
         names = [f"x{i}" for i in range(len(self.inputs))]
         try:
             torch.onnx.export(self.net, tuple(self.inputs), path, dynamo=False, input_names=names,
                               dynamic_axes={n: axes for n in names})
-        except Exception:  # proj_size, for one
+        except Exception:  # beyond its exporter
             return None
         return path
 
@@ -136,6 +139,23 @@ def recurrent(name, module, call, own, state):
         r.stored_state = any(v.ndim == 3 and v.shape[1] == 1 and np.array_equal(
             np.broadcast_to(v, start.shape), start) for v in state.values() if v.shape[:1] == start.shape[:1]
             and v.shape[2:] == start.shape[2:])
+    return r
+
+
+def cell_run(name, module, own, truth, steps):
+    """What a cell gives over a sequence: the first embedding's, where that is what it reads, or any other."""
+    kind = {nn.LSTMCell: nn.LSTM, nn.GRUCell: nn.GRU}.get(type(module), nn.RNN)
+    stack = kind(module.input_size, module.hidden_size, bias=module.bias)
+    stack.load_state_dict({k + "_l0": v for k, v in module.state_dict().items()})
+    fits = [e for e in truth.embeddings if e.output.shape[2] == module.input_size]
+    x = fits[0].output if fits else np.random.default_rng(steps).normal(size=(5, 3, module.input_size)).astype("float32")
+    with torch.no_grad():
+        output, final = stack(torch.from_numpy(np.ascontiguousarray(x)))
+    h_n, c_n = final if kind is nn.LSTM else (final, None)
+    cell = {nn.LSTM: "lstm", nn.GRU: "gru"}.get(kind, "rnn_tanh")
+    r = Recurrent(name, cell, x, array(output), array(h_n), array(c_n) if c_n is not None else None, False, own)
+    r.ids, r.embedding = (fits[0].ids, fits[0].name) if fits else (None, "")
+    r.last, r.final = r.output[-1], r.h_n[0]
     return r
 
 

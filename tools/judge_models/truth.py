@@ -46,7 +46,6 @@ class Recurrent:
     final: np.ndarray | None = None   # (N, H * directions) the top layer's h_n
     layers: list = field(default_factory=list)  # names that may stand for it
     expressible: bool = True      # in PyTorch's convention, as forward stacks of common cells
-    h_n_sure: bool = True
 
     def reading(self, how):
         return {"sequence": self.output, "last": self.last, "final": self.final}[how]
@@ -81,6 +80,7 @@ class Truth:
     linear: list = field(default_factory=list)
     embeddings: list = field(default_factory=list)
     cells: dict = field(default_factory=dict)      # name -> tensors
+    cell_runs: list = field(default_factory=list)  # a cell run over a sequence, as a Recurrent
     tensors: dict = field(default_factory=dict)    # all of the file's, by name
     between: list = field(default_factory=list)    # names of what has parameters and is none of these
 
@@ -99,6 +99,16 @@ class Truth:
                         n.reads.setdefault(r.name, how)
         return self
 
-    def unexplained(self, arrays):
-        """How many of the model's outputs are none of these arrays."""
-        return sum(not any(same_steps(o, a) for a in arrays if a is not None) for o in self.outputs)
+    @property
+    def is_network(self):
+        """Whether the model is embedding? -> stack -> head?, and nothing else, whatever its text looks like."""
+        if self.cells or self.between or len(self.embeddings) > 1 or len(self.linear) > 1:
+            return False
+        parts = {n for r in self.recurrent for n in (r.layers or [r.name])}
+        for r in self.recurrent:
+            if set(r.layers or [r.name]) == parts and r.source != "other" and (r.from_zeros is None or r.stored_state):
+                heads = [a for n in self.linear if r.name in n.reads for a in (n.output, n.activated)]
+                arrays = [r.output, r.h_n, r.c_n, r.final, r.last, *heads]
+                return len(heads) == 2 * len(self.linear) and all(
+                    any(a is not None and same_steps(o, a) for a in arrays) for o in self.outputs)
+        return False

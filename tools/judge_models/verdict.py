@@ -26,14 +26,17 @@ class Finding:
 
 # Networks: ONNX and Keras files.
 
-def find(truth, written, module=None, sequences=True):
-    """The finding for the module asked for, or for the one that fits best."""
-    candidates = [r for r in truth.recurrent if module is None or r.name == module or module in r.layers]
-    findings = [against(truth, written, r) for r in candidates]
+def find(truth, written, module=None, states=True):
+    """The finding for the module asked for, or for the one that fits best.
+
+    `states`: the source says what its layers do with their outputs; an activation that weights alone leave
+    open cannot be missing."""
+    candidates = [r for r in truth.recurrent + truth.cell_runs if module is None or r.name == module or module in r.layers]
+    findings = [against(truth, written, r, states) for r in candidates]
     return min(findings, key=lambda f: (len(f.wrong), not f.whole)) if findings else Finding(wrong=["no module"])
 
 
-def against(truth, written, r):
+def against(truth, written, r, states):
     f = Finding(r.name)
     if written.tokens and r.ids is None:
         f.wrong = ["embedding"]
@@ -50,13 +53,19 @@ def against(truth, written, r):
     wrong, output, h_n, f.from_zeros = min(results, key=lambda v: len(v[0]))
     f.wrong = wrong + (["initial state"] if f.from_zeros else [])
     heads = [(n, logits_of(n, r, output, h_n) if f.from_zeros else n.output) for n in truth.linear]
+    if r in truth.cell_runs:  # a head on every step of a cell
+        heads += [(n, output @ n.tensors["weight"].T + n.tensors.get("bias", 0)) for n in truth.linear
+                  if n.x.shape[-1] == output.shape[-1]]
     included = [r.tensors] + ([e.tensors for e in truth.embeddings if e.name == r.embedding] if written.tokens else [])
+    activated = []
     for point in ("logits", "probabilities"):
         if point not in got:
             continue
         fits = [n for n, z in heads if z is not None and point_fits(point, got[point], n, z, truth)]
         if fits:
             f.head = fits[0].name
+            if not states:
+                activated.append(fits[0].activated)
             included.append(fits[0].tensors)
         else:
             f.wrong.append("head reads" if any(z is not None and fits_a_step(got[point], z) for _, z in heads) else "head")
@@ -65,7 +74,10 @@ def against(truth, written, r):
     if r.stored_state and not f.from_zeros:
         f.lost = [k for k in f.lost if truth.tensors[k].ndim != 3]
     arrive = written.tokens or r.source == "input"
-    arrays = list(got.values()) + [r.last if same(got.get("output", 0), r.output) else None]
+    arrays = list(got.values()) + activated + [r.last if same(got.get("output", 0), r.output) else None]
+    if "logits" in got and f.head:  # the activation may be a word in the metadata
+        word = next((v for k, v in written.metadata.items() if k.split(".")[-1] == "output_activation"), "none")
+        arrays.append(bent_by(word, got["logits"]))
     outputs = truth.outputs if written.target == "onnx" else truth.outputs[:1]
     f.whole = not f.wrong and not f.lost and arrive and not sum(
         not any(a is not None and same_steps(o, a) for a in arrays) for o in outputs)
@@ -78,7 +90,7 @@ def points_that_differ(got, r, output, h_n, c_n):
         y = got["output"]
         if not (same(y, output) if y.ndim == 3 else same(y, r.final)):
             wrong.append("output")
-    if "h_n" in got and r.h_n_sure and not same(got["h_n"], h_n):
+    if "h_n" in got and not same(got["h_n"], h_n):
         wrong.append("h_n")
     if "c_n" in got and c_n is not None and not same(got["c_n"], c_n):
         wrong.append("c_n")
@@ -99,9 +111,16 @@ def point_fits(point, got, n, z, truth):
     if point == "logits":
         return same_steps(got, z)
     bent = [n.activated] if n.activated is not None else []
-    shifted = np.exp(z - z.max(-1, keepdims=True))
-    bent += [shifted / shifted.sum(-1, keepdims=True), reference.sigmoid(z)]
+    bent += [bent_by(word, z) for word in ("softmax", "sigmoid", "relu", "tanh", "log_softmax")]
     return any(same_steps(got, b) for b in bent) and any(same_steps(got, o) for o in truth.outputs)
+
+
+def bent_by(word, z):
+    """The logits behind an activation."""
+    shifted = np.exp(z - z.max(-1, keepdims=True))
+    softmax = shifted / shifted.sum(-1, keepdims=True)
+    return {"softmax": softmax, "sigmoid": reference.sigmoid(z), "relu": np.maximum(z, 0), "tanh": np.tanh(z),
+            "log_softmax": np.log(softmax), "logsoftmax": np.log(softmax)}.get(word)
 
 
 def fits_a_step(got, z):

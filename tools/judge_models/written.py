@@ -80,5 +80,28 @@ def open_tensors(path):
     return {k: v.numpy() for k, v in state.items()}, {}
 
 
+def run_copy(path, inputs):
+    """What a file gives that may be the original itself, on the model's own inputs; None where it is not."""
+    if path.endswith(".onnx"):
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 4
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [i.name for i in session.get_inputs()]
+        if names != [f"x{i}" for i in range(len(inputs))]:
+            return None
+        return session.run(None, dict(zip(names, inputs)))
+    import keras
+    import torch
+    model = keras.saving.load_model(path, compile=False)
+    if len(model.inputs) != len(inputs) or any(len(i.shape) != np.ndim(x) for i, x in zip(model.inputs, inputs)):
+        return None
+    if any(i.shape[2:] != x.shape[2:] for i, x in zip(model.inputs, inputs)):
+        return None
+    with torch.no_grad():
+        result = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
+    return [v.detach().cpu().numpy() for v in (result if isinstance(result, (list, tuple)) else [result])]
+
+
 def open_network(path):
     return open_onnx(path) if path.endswith(".onnx") else open_keras(path)
