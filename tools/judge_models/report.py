@@ -6,6 +6,7 @@ from .verdict import ASSUMED_WRONG, BAD_HINT, CRASH, HINT, OUTCOMES, REFUSED, RI
 
 SHORT = {RIGHT: "right", RIGHT_ASSUMED: "+assumed", ASSUMED_WRONG: "owned up", HINT: "hint", REFUSED: "refused",
          BAD_HINT: "bad hint", SILENT: "SILENT", CRASH: "CRASH"}
+POINTS = ("output", "h_n", "c_n", "logits", "probabilities", "head", "embedding", "layout", "initial state", "cannot be run")
 
 
 def table(counts, by, title):
@@ -51,7 +52,9 @@ def report(counts, evidence, failures, limit, counted):
     for (form, _, target, outcome), n in counts.items():
         if target == "onnx":
             first[outcome == SILENT] += n
-    parts.append(f"files whose ONNX is silently wrong: {first[True]} of {first[True] + first[False]}")
+    numbers = {f[:2] for f in failures if f[3] == SILENT and f[4].startswith(POINTS) and ".onnx" in f[5].split(" --force")[0].split()[-1]
+               and "--module" not in f[5]}
+    parts.append(f"files whose ONNX is silently wrong: {first[True]} of {first[True] + first[False]}, {len(numbers)} of them in their numbers")
     silent = sum(n for k, n in counts.items() if k[3] == SILENT)
     crashed = sum(n for k, n in counts.items() if k[3] == CRASH)
     parts.append(f"judge: {counted}; {sum(counts.values())} conversions judged: {silent} silently wrong, {crashed} crashed; "

@@ -1,6 +1,7 @@
 """A drafted PyTorch model: run, and saved in four forms."""
 import linecache
 import os
+import random
 import sys
 import types
 import warnings
@@ -85,7 +86,7 @@ class TorchModel:
 
     def save(self, form, folder):
         """Writes one form and gives its path; None where PyTorch itself cannot."""
-        pick = self.draft.pick.random()
+        pick = random.Random(f"{form} {self.draft.seed}").random()
         path = os.path.join(folder, f"{form}.pt")
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -103,6 +104,20 @@ class TorchModel:
             else:
                 return self.export(folder)
         return path
+
+    def names_in(self, path):
+        """What an ONNX file calls the recurrent modules: an exporter names the modules that are called.
+
+        {our name: its name}; a name that two would share is none."""
+        import onnx
+        nodes = onnx.load(path).graph.node
+        scopes = {n.name.rpartition("/")[0].strip("/").replace("/", ".") for n in nodes if n.op_type in ("LSTM", "GRU", "RNN")}
+        names = {}
+        for r in self.truth.recurrent:
+            parts = r.name.split(".")
+            names[r.name] = next((s for s in (".".join(parts[i:]) for i in range(len(parts))) if s in scopes), "")
+        taken = list(names.values())
+        return {k: v if taken.count(v) == 1 else "" for k, v in names.items()}
 
     def export(self, folder):
         path = os.path.join(folder, "model.onnx")

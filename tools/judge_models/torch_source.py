@@ -4,6 +4,7 @@ Text, because TorchScript compiles text, and because a failing model is best rea
 have written it. About two in five are plain: embedding? -> stack -> head?, and nothing else.
 """
 import random
+import re
 from dataclasses import dataclass, field
 
 CELLS = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
@@ -14,6 +15,7 @@ HEADS = ["fc", "linear", "head", "classifier", "out", "decoder", "hidden2tag", "
          "fc_out", "dense"]
 STACKS = {"lstm": ["lstm", "rnn", "encoder_lstm", "bilstm"], "gru": ["gru", "rnn", "gru_layer"],
           "rnn_tanh": ["rnn", "recurrent"], "rnn_relu": ["rnn", "recurrent"]}
+VARIABLE = re.compile(r"(?<![\w.])[a-z]\d*(?!\w)")  # as forward names its values
 
 
 @dataclass
@@ -81,20 +83,46 @@ class Draft:
         if self.root:
             return "\n".join(lines + [f"Net = lambda: {self.root}", ""])
         boxes = sorted({n.rpartition(".")[0] for n, _ in parts if "." in n})
-        lines += ["class Box(nn.Module):", "    pass", "", ""] if boxes else []
+        made = {}
+        for box in boxes:
+            own = [(n.removeprefix(box + "."), e) for n, e in parts if n.startswith(box + ".")]
+            text = self.called(box, own) if self.pick.random() < 0.7 else None
+            made[box] = text is not None
+            lines += text or []
+        lines += ["class Box(nn.Module):", "    pass", "", ""] if not all(made.values()) else []
         lines += ["class Net(nn.Module):", "    def __init__(self):", "        super().__init__()"]
-        made = set()
+        begun = set()
         for name, expression in parts:
             box = name.rpartition(".")[0]
-            if box and box not in made:
-                made.add(box)
-                lines.append(f"        self.{box} = Box()")
-            lines.append(f"        self.{name} = {expression}")
+            if box and box not in begun:
+                begun.add(box)
+                lines.append(f"        self.{box} = {box.capitalize() + 'Part' if made[box] else 'Box'}()")
+            if not made.get(box):
+                lines.append(f"        self.{name} = {expression}")
         lines += [f"        {text}" for text in self.after]
         arguments = ", ".join(f"x{i}" for i in range(len(self.inputs)))
         lines += ["", f"    def forward(self, {arguments}):"]
         lines += [f"        {text}" for text in self.body] + [f"        return {self.result}"]
         return "\n".join(lines) + "\n"
+
+    def called(self, box, own):
+        """A class of its own for a box, whose forward is the lines that use it; None where they are scattered."""
+        uses = [i for i, line in enumerate(self.body) if f"self.{box}." in line]
+        if not uses or uses != list(range(uses[0], uses[-1] + 1)):
+            return None
+        inner, behind = self.body[uses[0]:uses[-1] + 1], self.body[uses[-1] + 1:] + [self.result]
+        takes, makes = [], []
+        for line in inner:
+            left, _, right = line.partition(" = ")
+            takes += [v for v in VARIABLE.findall(right) if v not in makes + takes]
+            makes += [v for v in VARIABLE.findall(left) if v not in makes]
+        gives = [v for v in makes if any(v in VARIABLE.findall(line) for line in behind)]
+        lines = [f"class {box.capitalize()}Part(nn.Module):", "    def __init__(self):", "        super().__init__()"]
+        lines += [f"        self.{n} = {e}" for n, e in own] + ["", f"    def forward(self, {', '.join(takes)}):"]
+        lines += ["        " + line.replace(f"self.{box}.", "self.") for line in inner]
+        lines += [f"        return {', '.join(gives)}", "", ""]
+        self.body[uses[0]:uses[-1] + 1] = [f"{', '.join(gives)} = self.{box}({', '.join(takes)})"]
+        return lines
 
 
 @dataclass
@@ -540,9 +568,9 @@ def actor_critic(d):
     x = d.steps_input(d.size("D"))
     one = stack(d, x, d.size("D"), name="actor.rnn")
     out = d.linear("actor.out", one.features, d.size("C"))
+    d.line(f"z = self.{out}({one.y})")
     two = stack(d, x, d.size("D"), name="critic.rnn", **({"cell": one.cell} if pick.random() < 0.6 else {}))
     value = d.linear("critic.out", two.features, 1)
-    d.line(f"z = self.{out}({one.y})")
     d.line(f"v = self.{value}({last(d, two.y)})")
     d.kind, d.result = "two stacks: actor and critic", "z, v"
 

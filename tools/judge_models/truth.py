@@ -3,7 +3,7 @@
 Arrays of steps are kept time first, (T, N, F). Connections are found by comparing numbers: a layer reads a
 stack's last step if that is what it got. Nothing here knows how the model was written.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -98,6 +98,12 @@ class Truth:
                     if same_steps(n.x, r.reading(how)):
                         n.reads.setdefault(r.name, how)
         return self
+
+    def renamed(self, names):
+        """The same with the recurrent modules under other names: {old: new}."""
+        recurrent = [replace(r, name=names.get(r.name, r.name)) for r in self.recurrent]
+        linear = [replace(n, reads={names.get(k, k): v for k, v in n.reads.items()}) for n in self.linear]
+        return replace(self, recurrent=recurrent, linear=linear)
 
     @property
     def is_network(self):

@@ -33,7 +33,7 @@ def find(truth, written, module=None, states=True):
     open cannot be missing."""
     candidates = [r for r in truth.recurrent + truth.cell_runs if module is None or r.name == module or module in r.layers]
     findings = [against(truth, written, r, states) for r in candidates]
-    return min(findings, key=lambda f: (len(f.wrong), not f.whole)) if findings else Finding(wrong=["no module"])
+    return min(findings, key=lambda f: (any("cannot" in w for w in f.wrong), len(f.wrong), not f.whole)) if findings else Finding(wrong=["no module"])
 
 
 def against(truth, written, r, states):
