@@ -218,12 +218,26 @@ struct PyTorchStateReader {
     try walk.walk(module)
     for entry in walk.entries { try add((.string(entry.name), entry.value), to: &state) }
     RecurrentFacts.describe(walk.facts, in: &state.metadata)
+    state.structure = structure(of: module, walk, state)
     guard state.count > 0 || code == nil else {
       throw RecurrentError(
         .unsupported, "pt.torchscript", found: "a program without parameters",
         expected: "parameters in its modules",
         hint: "A frozen program has its weights inside the code; save it without torch.jit.freeze.")
     }
+  }
+
+  /// What a module states: a program its connections, a pickled one its modules only.
+  private func structure(of module: PickleValue, _ walk: PyTorchModules, _ state: StateDict)
+    -> Structure?
+  {
+    guard case .node(let root) = module else { return nil }
+    guard graph.call(module)?.name.hasPrefix("__torch__") ?? false else {
+      return PickledStructure.structure(graph, walk.visited, state)
+    }
+    guard let code else { return nil }
+    let objects = TorchScriptObjects(graph) { [tensors] in tensors.tensorCall($0) != nil }
+    return TorchScriptRun.structure(of: root, objects: objects, code: code, state: state)
   }
 
   /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.

@@ -68,6 +68,7 @@ enum TorchExport {
     }
     if models.count == 1, let model = try self.json(archive, models[0]) {
       RecurrentFacts.describe(facts(model), in: &state.metadata)
+      state.structure = TorchExportGraph.structure(model, state)
     }
     return state
   }
