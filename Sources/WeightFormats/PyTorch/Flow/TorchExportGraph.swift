@@ -151,7 +151,7 @@ struct TorchExportGraph {
     else { return }
     let className = parts[2].split(separator: ".").last.map(String.init) ?? ""
     let path = String(parts[1])
-    flow.site = "\(className) \"\(path)\""
+    flow.site = TorchFlow.Site(className: className, path: path)
     if TorchClasses.kind(String(parts[2])) == .other {
       _ = flow.module(path, .other, className: className)
     }

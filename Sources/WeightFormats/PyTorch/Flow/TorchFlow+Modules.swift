@@ -257,16 +257,16 @@ extension TorchFlow {
     guard let weight, let size = shape(weight), size.count == 2 else { return nil }
     let biasName = bias.flatMap { storedName($0) }
     if let bias, !bias.isNone, biasName == nil { return nil }
-    var prefix: Substring
+    let prefix: String
     if let biasName {
       // Tied weights may go by another module's name; the bias does not.
       guard biasName == "bias" || biasName.hasSuffix(".bias") else { return nil }
-      prefix = biasName.dropLast("bias".count)
+      prefix = String(biasName.dropLast("bias".count))
       guard shape(prefix + "weight") == size, weight == prefix + "weight" || isTied(weight, prefix + "weight")
       else { return nil }
     } else {
       guard weight == "weight" || weight.hasSuffix(".weight") else { return nil }
-      prefix = weight.dropLast("weight".count)
+      prefix = String(weight.dropLast("weight".count))
       if prefix.isEmpty == false, shape(prefix + "bias") != nil { return nil }
     }
     let place = module(String(prefix.dropLast()), .linear, className: "Linear")
@@ -279,7 +279,7 @@ extension TorchFlow {
     return veiled(add(linearResult(place, input, size[0])))
   }
 
-  private func isTied(_ a: String, _ b: Substring) -> Bool { ties[a] == String(b) || ties[String(b)] == a }
+  private func isTied(_ a: String, _ b: String) -> Bool { (ties[a] ?? a) == (ties[b] ?? b) }
 
   private func linearResult(_ place: Int, _ input: TorchValue, _ size: Int) -> TorchTensor {
     var result = TorchTensor(origin: .module(place))
@@ -306,7 +306,14 @@ extension TorchFlow {
     guard let name = storedName(weight), name == "weight" || name.hasSuffix(".weight"),
       let size = shape(name), size.count == 2
     else { return nil }
-    let place = module(String(name.dropLast("weight".count).dropLast()), .embedding, className: "Embedding")
+    var path = String(name.dropLast("weight".count).dropLast())
+    // Of tied weights the graph names one only; the call says whose table it is.
+    if let site, site.className == "Embedding", site.path != path,
+      isTied(name, (site.path.isEmpty ? "" : site.path + ".") + "weight")
+    {
+      path = site.path
+    }
+    let place = module(path, .embedding, className: "Embedding")
     guard modules[place].kind == .embedding else { return nil }
     if let index = padding?.int, index != -1 {
       modules[place].paddingIndex = index < 0 ? index + size[0] : index
@@ -320,11 +327,13 @@ extension TorchFlow {
   }
 
   /// One step of a cell; its results are not followed.
-  mutating func step(_ cell: String, _ name: String?, input: TorchValue, state: TorchValue) -> TorchValue {
-    guard let name else { return derived(cell + "_cell with weights that are computed", from: [input, state]) }
-    let className = ["lstm": "LSTMCell", "gru": "GRUCell"][cell] ?? "RNNCell"
+  mutating func step(_ cell: String?, _ name: String?, input: TorchValue, state: TorchValue)
+    -> TorchValue
+  {
+    guard let name else { return derived("a cell with weights that are computed", from: [input, state]) }
+    let className = ["lstm": "LSTMCell", "gru": "GRUCell"][cell ?? ""] ?? "RNNCell"
     let place = module(name, .cell, className: className)
-    modules[place].recurrent.cell = cell
+    if let cell { modules[place].recurrent.cell = cell }
     let prefix = name.isEmpty ? "" : name + "."
     if let weight = shape(prefix + "weight_hh"), weight.count == 2 {
       modules[place].recurrent.hiddenSize = weight[1]

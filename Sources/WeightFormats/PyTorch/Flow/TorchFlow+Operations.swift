@@ -35,6 +35,11 @@ extension TorchFlow {
     if name.hasSuffix("_"), !name.hasSuffix("__"), !Self.identities.contains(name) {
       return changing(call)
     }
+    if let site, site.className == "RNNCell", let place = places[site.path],
+      name == "tanh" || name == "relu"
+    {
+      modules[place].recurrent.cell = "rnn_" + name
+    }
     if let value = computation(call) { return value }
     if let value = movement(call) { return value }
     let root = Self.pure.contains(name) ? nil : all.lazy.compactMap(\.tensor).first
@@ -122,6 +127,7 @@ extension TorchFlow {
         owner(of: Array(all[2..<(hasBias ? 6 : 4)]), names), input: all[0], state: all[1])
     case "linear":
       guard all.count >= 2 else { return nil }
+      if let value = product(of: all[0], weight: storedName(all[1])) { return value }
       return linear(all[0], weight: storedName(all[1]), bias: call.argument(2, "bias"))
     case "addmm":
       guard all.count == 3, scale(call, "beta"), scale(call, "alpha") else { return nil }
@@ -141,6 +147,24 @@ extension TorchFlow {
     }
   }
 
+  /// The products in a cell whose step is spelt out.
+  private mutating func product(of input: TorchValue, weight: String?) -> TorchValue? {
+    guard let site, let weight, ["LSTMCell", "GRUCell", "RNNCell"].contains(site.className) else {
+      return nil
+    }
+    let prefix = site.path.isEmpty ? "" : site.path + "."
+    let cell = ["LSTMCell": "lstm", "GRUCell": "gru"][site.className]
+    switch weight {
+    case prefix + "weight_ih":
+      let value = step(cell, site.path, input: input, state: .none)
+      return value.list?.first ?? value
+    case prefix + "weight_hh":
+      let value = step(cell, site.path, input: .none, state: input)
+      return value.list?.first ?? value
+    default: return nil
+    }
+  }
+
   private func scale(_ call: TorchCall, _ name: String) -> Bool {
     call.named[name].map { $0.number == 1 } ?? true
   }
@@ -149,7 +173,7 @@ extension TorchFlow {
     var all = call.arguments
     var isPacked = false
     // Of packed rows: data, batch sizes, states, parameters, and no batch_first.
-    if all.count == 8, all[1].tensor != nil, all[3].list != nil {
+    if all.count == 9, all[1].tensor != nil, all[3].list != nil {
       guard let data = all[0].tensor, let first = tensors[data].packed,
         case .list(let items)? = packs[data], let sizes = items.first?.tensor,
         sizes == all[1].tensor
@@ -174,7 +198,7 @@ extension TorchFlow {
   /// `_pack_padded_sequence(x, lengths, batch_first)` gives data and batch sizes.
   private mutating func packing(_ call: TorchCall) -> TorchValue? {
     guard call.arguments.count == 3, let batchFirst = call.arguments[2].bool,
-      let lengths = call.arguments[1].tensor, case .argument = tensors[lengths].origin
+      let lengths = call.arguments[1].tensor, isLengths(lengths)
     else { return nil }
     let data = derived("pack_padded_sequence", from: [call.arguments[0]])
     guard let index = data.tensor else { return nil }
@@ -182,6 +206,18 @@ extension TorchFlow {
     let sizes = add(TorchTensor(origin: .constant))
     packs[index] = .list([sizes, call.arguments[0]])
     return .list([data, sizes])
+  }
+
+  /// Whether a tensor is an argument of the program, on another device or as other integers at most.
+  func isLengths(_ index: Int) -> Bool {
+    switch tensors[index].origin {
+    case .argument: true
+    case .derived:
+      tensors[index].trails.count == 1 && tensors[index].trails[0].module == nil
+        && tensors[index].trails[0].operations.allSatisfy { $0 == "to" }
+        && !tensors[index].trails[0].operations.isEmpty
+    default: false
+    }
   }
 
   /// `_pad_packed_sequence(data, batch_sizes, batch_first, 0, total_length)` gives rows and lengths.

@@ -16,8 +16,8 @@ struct TorchFlow {
   var places: [String: Int] = [:]
   /// What the modules of `modules` do with their input, by place.
   var recurrents: [Int: RecurrentCall] = [:]
-  /// The module that the calls belong to, for messages (`LayerNorm "ln"`); `nil` outside of all.
-  var site: String?
+  /// The module of PyTorch's own that the calls belong to; `nil` outside of all.
+  var site: Site?
   /// What keeps the following calls from being certain (`a condition`).
   var veil: String?
   /// Why nothing can be said about connections, when that is so.
@@ -33,6 +33,12 @@ struct TorchFlow {
   struct RecurrentCall {
     var layers: Int
     var batchFirst: Bool
+  }
+
+  /// A module of PyTorch's own.
+  struct Site {
+    var className: String
+    var path: String
   }
 
   static let maximumTensors = 1_000_000
@@ -115,7 +121,7 @@ struct TorchFlow {
     let indices = tensorIndices(in: values)
     guard !indices.isEmpty else { return .unknown }
     var result = TorchTensor(origin: .derived)
-    let name = operation.map { operation in site.map { "\(operation) of \($0)" } ?? operation }
+    let name = operation.map { operation in site.map { "\(operation) of \($0.className) \"\($0.path)\"" } ?? operation }
     for index in indices {
       for var trail in trails(of: index) {
         work += 1

@@ -177,7 +177,7 @@ extension TorchScriptRun {
     switch name {
     case "pack_padded_sequence":
       guard all.count >= 2, let rows = all[0].tensor, let lengths = all[1].tensor,
-        case .argument = flow.tensors[lengths].origin
+        flow.isLengths(lengths)
       else { return nil }
       let batchFirst = all.count > 2 ? all[2].bool : false
       let data = flow.derived(name, from: [.tensor(rows)])
@@ -209,9 +209,9 @@ extension TorchScriptRun {
       leaveUnclear(path)
       return push(flow.derived("a call of \(path).\(name)", from: arguments))
     }
-    var site: String?
+    var site: TorchFlow.Site?
     if className.hasPrefix("torch.nn.modules."), !className.hasPrefix("torch.nn.modules.container.") {
-      site = "\(className.split(separator: ".").last ?? "") \"\(path)\""
+      site = TorchFlow.Site(className: objects.shortName(object), path: path)
     }
     if objects.kind(of: object) == .other, objects.isListed(object, flow.shape, path) {
       _ = flow.module(path, .other, className: objects.shortName(object))

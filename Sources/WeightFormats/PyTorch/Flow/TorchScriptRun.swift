@@ -19,7 +19,7 @@ struct TorchScriptRun {
   struct Frame {
     var method: TorchScriptMethod
     var variables: [String: TorchValue] = [:]
-    var site: String?
+    var site: TorchFlow.Site?
     /// What the whole call stands under.
     var veil: String?
     /// What the present statement stands under.
@@ -110,7 +110,7 @@ struct TorchScriptRun {
   /// Begins a call; its result goes to the caller's stack at its end.
   mutating func enter(
     _ method: TorchScriptMethod, _ arguments: [TorchValue], named: [String: TorchValue],
-    site: String?
+    site: TorchFlow.Site?
   ) {
     guard frames.count < Self.maximumFrames else {
       flow.failure = "calls that are nested more than \(Self.maximumFrames) deep"
