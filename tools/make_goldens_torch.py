@@ -195,7 +195,7 @@ def make_pt():
     refuse("meta.pt", {"w": torch.zeros(2, 3, device="meta")}, "pt.tensor-kind")
     refuse("numpy.pt", {"w": np.array(["a", "b"])}, "pt.numpy")
     refuse("bare.pt", short, "pt.root")
-    refuse("ask.pt", two, "pt.key")
+    refuse("ask.pt", {"a": {"b.c": torch.arange(3.)}, "a.b": {"c": torch.arange(4.)}}, "pt.key")
     refuse("negative.pt", {"w": torch.ones(2, dtype=torch.complex64).conj().imag}, "pt.lazy")
     (folder / "expected.json").write_text(
         json.dumps({"files": files, "refused": refused}, indent=1) + "\n")

@@ -16,8 +16,9 @@ public struct WeightFile: Sendable {
 
   /// Opens a file; the container is recognised by content unless `format` is given.
   ///
-  /// `key` chooses one of several state dicts in a PyTorch checkpoint; without it they are `pt.key`.
-  /// Weight normalisation is folded into the weights (see ``StateDict/foldingWeightNorm()``).
+  /// `key` chooses one of several state dicts in a PyTorch checkpoint; without it all of them are read,
+  /// each with its key in front of its names.
+  /// Reparametrised weights are worked out (see ``StateDict/foldingReparametrisations()``).
   public init(path: String, format: WeightFormat? = nil, key: String? = nil) throws {
     let file = try InputFile(path: path)
     do {
@@ -25,13 +26,13 @@ public struct WeightFile: Sendable {
       self.file = file
       if let readSeveral = found.readSeveral {
         let (state, others) = try readSeveral(file)
-        (self.format, self.state, otherFiles) = (found, try state.foldingWeightNorm(), others)
+        (self.format, self.state, otherFiles) = (found, try state.foldingReparametrisations(), others)
       } else if format == nil, found.layout != nil {
         let (layout, state) = try Self.readAmongLayouts(file)
-        (self.format, self.state, otherFiles) = (layout, try state.foldingWeightNorm(), [])
+        (self.format, self.state, otherFiles) = (layout, try state.foldingReparametrisations(), [])
       } else {
         let state = try found.readContents(file, key)
-        (self.format, self.state, otherFiles) = (found, try state.foldingWeightNorm(), [])
+        (self.format, self.state, otherFiles) = (found, try state.foldingReparametrisations(), [])
       }
     } catch let error as RecurrentError {
       throw error.inFile(path)

@@ -23,6 +23,8 @@ struct PyTorchModules {
   private let isTensor: (PickleValue) -> Bool
   private(set) var entries: [Entry] = []
   private(set) var facts: [RecurrentFacts] = []
+  /// The modules in the order of registration, with their names.
+  private(set) var visited: [(name: String, value: PickleValue, holdsTensors: Bool)] = []
 
   private static let maximumDepth = 128
   private static let maximumWork = 20_000_000
@@ -84,6 +86,10 @@ struct PyTorchModules {
         throw RecurrentError(
           .malformed, "pt.modules", at: String(decoding: prefix.prefix(256), as: UTF8.self),
           found: "modules without end", expected: "at most \(Self.maximumDepth) levels")
+      }
+      if visited.count < TorchFlow.maximumModules {
+        let path = String(decoding: prefix.dropLast(), as: UTF8.self)
+        visited.append((path, value, !own.tensors.isEmpty))
       }
       for (key, value) in own.tensors { entries.append((prefix + key, value)) }
       if facts.count < 1000, let found = recurrentFacts(value, name, isScript) {

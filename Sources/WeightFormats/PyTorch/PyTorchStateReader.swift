@@ -40,11 +40,14 @@ struct PyTorchStateReader {
   mutating func read(key: String?) throws -> StateDict {
     guard graph.dict(graph.root) != nil || isModule(graph.root) else { throw wrongRoot() }
     var state = StateDict()
-    let chosen = try key.map { try follow($0) } ?? search(&state)
-    if isModule(chosen) {
-      try addModule(chosen, to: &state)
-    } else {
-      for pair in graph.dict(chosen) ?? [] { try add(pair, to: &state) }
+    switch try key.map({ .one(try follow($0)) }) ?? search(&state) {
+    case .one(let chosen): try addAll(of: chosen, to: &state)
+    case .several: try addSeveral(to: &state)
+    }
+    if state.count == 0, isOptimizer(graph.root) {
+      state.skipped.insert("the file = the state of an optimizer alone, no weights", at: 0)
+    } else if state.count == 0, graph.dict(graph.root)?.isEmpty ?? false {
+      state.skipped.insert("the file = an empty dict", at: 0)
     }
     if tensors.storages.lacksChecksums {
       state.skipped.append("checksums: the writer left them out, damage cannot be noticed")
@@ -56,7 +59,21 @@ struct PyTorchStateReader {
     if case .node(let index) = value { modules.contains(index) } else { false }
   }
 
+  private mutating func addAll(of chosen: PickleValue, to state: inout StateDict) throws {
+    if isModule(chosen) {
+      try addModule(chosen, to: &state)
+    } else {
+      for pair in graph.dict(chosen) ?? [] { try add(pair, to: &state) }
+    }
+  }
+
   // MARK: Choosing
+
+  private enum Choice {
+    case one(PickleValue)
+    /// Every dict of the top level that holds tensors, each under its key.
+    case several
+  }
 
   private func follow(_ key: String) throws -> PickleValue {
     var value = graph.root
@@ -78,8 +95,8 @@ struct PyTorchStateReader {
     graph.dict(value) != nil || isModule(value)
   }
 
-  /// The usual keys first, then the top level; anything else is for the caller to choose.
-  private func search(_ state: inout StateDict) throws -> PickleValue {
+  /// The usual keys first, then the top level, then the dicts of the top level.
+  private func search(_ state: inout StateDict) throws -> Choice {
     var value = graph.root
     levels: for _ in 0..<Self.maximumDepth {
       for key in Self.usualKeys {
@@ -95,14 +112,29 @@ struct PyTorchStateReader {
       }
       break
     }
-    let others = candidates()
-    let hasTensors = holdsTensors(value)
-    if others.isEmpty || !isRoot(value) { return value }
-    throw RecurrentError(
+    let pairs = graph.dict(value) ?? []
+    if !isRoot(value) || isOptimizer(value) || candidates().isEmpty { return .one(value) }
+    // Weights further down have no name of their own that would keep them apart.
+    let hidden = pairs.contains {
+      !holdsTensors($0.value) && tensors.tensorCall($0.value) == nil && holdsWeights($0.value)
+    }
+    guard !hidden, pairs.count <= 1000 else { throw severalDicts(hasTensors: holdsTensors(value)) }
+    let held = pairs.filter { holdsTensors($0.value) && !isOptimizer($0.value) }
+    guard held.count == 1, !holdsTensors(value), let only = held.first else { return .several }
+    for pair in pairs where !isSame(pair.value, only.value) { skip(pair, in: &state) }
+    return .one(only.value)
+  }
+
+  private func isSame(_ a: PickleValue, _ b: PickleValue) -> Bool {
+    if case .node(let a) = a, case .node(let b) = b { a == b } else { false }
+  }
+
+  private func severalDicts(hasTensors: Bool) -> RecurrentError {
+    RecurrentError(
       .malformed, "pt.key",
       found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
       expected: "one state dict",
-      hint: "rnn-convert --module NAME chooses one of " + others.joined(separator: ", ")
+      hint: "rnn-convert --module NAME chooses one of " + candidates().joined(separator: ", ")
         + (hasTensors ? ", or \"\" for the top level." : "."))
   }
 
@@ -152,6 +184,49 @@ struct PyTorchStateReader {
   }
 
   // MARK: Reading
+
+  /// Reads every dict of the top level, with its key in front of its names.
+  private mutating func addSeveral(to state: inout StateDict) throws {
+    // Dicts may be shared, so a small file could spell a huge one.
+    let total = (graph.dict(graph.root) ?? []).reduce(0) {
+      $0 + (graph.dict($1.value)?.count ?? 0)
+    }
+    guard total <= 2_000_000 else { throw severalDicts(hasTensors: holdsTensors(graph.root)) }
+    var structures: [Structure]? = []
+    for pair in graph.dict(graph.root) ?? [] {
+      let isWeights = holdsTensors(pair.value) && !isOptimizer(pair.value)
+      guard isWeights, case .string(let key) = pair.key else {
+        try add(pair, to: &state)
+        continue
+      }
+      var inner = StateDict()
+      let known = views
+      views = [:]
+      try addAll(of: pair.value, to: &inner)
+      views = known
+      let prefix = String(decoding: key, as: UTF8.self) + "."
+      for entry in inner.entries {
+        do {
+          try state.append(Name(prefix + entry.name.string), entry.tensor)
+        } catch let error as RecurrentError where error.reason == "name.duplicate" {
+          throw severalDicts(hasTensors: holdsTensors(graph.root))
+        }
+      }
+      for (later, first) in inner.ties {
+        state.ties[Name(prefix + later.string)] = Name(prefix + first.string)
+      }
+      state.skipped += inner.skipped.prefix(1000 - min(1000, state.skipped.count)).map { prefix + $0 }
+      if let structure = inner.structure {
+        structures?.append(structure.prefixed(prefix))
+      } else {
+        structures = nil
+      }
+    }
+    // Beside a plain dict, which states nothing, a list of modules would look complete.
+    if let structures, !structures.isEmpty, !structures.contains(where: { $0.statesConnections }) {
+      state.structure = Structure(modules: structures.flatMap(\.modules))
+    }
+  }
 
   private var views: [PyTorchTensorReader.View: Name] = [:]
   private var arrays: [Int: (Name, Tensor)] = [:]
@@ -218,12 +293,26 @@ struct PyTorchStateReader {
     try walk.walk(module)
     for entry in walk.entries { try add((.string(entry.name), entry.value), to: &state) }
     RecurrentFacts.describe(walk.facts, in: &state.metadata)
+    state.structure = structure(of: module, walk, state)
     guard state.count > 0 || code == nil else {
       throw RecurrentError(
         .unsupported, "pt.torchscript", found: "a program without parameters",
         expected: "parameters in its modules",
         hint: "A frozen program has its weights inside the code; save it without torch.jit.freeze.")
     }
+  }
+
+  /// What a module states: a program its connections, a pickled one its modules only.
+  private func structure(of module: PickleValue, _ walk: PyTorchModules, _ state: StateDict)
+    -> Structure?
+  {
+    guard case .node(let root) = module else { return nil }
+    guard graph.call(module)?.name.hasPrefix("__torch__") ?? false else {
+      return PickledStructure.structure(graph, walk.visited, state)
+    }
+    guard let code else { return nil }
+    let objects = TorchScriptObjects(graph) { [tensors] in tensors.tensorCall($0) != nil }
+    return TorchScriptRun.structure(of: root, objects: objects, code: code, state: state)
   }
 
   /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.
@@ -268,5 +357,17 @@ struct PyTorchStateReader {
     return RecurrentError(
       .unsupported, "pt.root", found: what, expected: "a dict of names to tensors",
       hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
+  }
+}
+
+extension Structure {
+  /// The modules under a longer name; of a file that states no connections.
+  fileprivate func prefixed(_ prefix: String) -> Structure {
+    var copy = self
+    for index in copy.modules.indices {
+      let name = copy.modules[index].name
+      copy.modules[index].name = name.isEmpty ? String(prefix.dropLast()) : prefix + name
+    }
+    return copy
   }
 }

@@ -43,6 +43,7 @@ enum TorchExport {
     else { throw malformed("no table of weights", "data/weights/model_weights_config.json") }
     var state = StateDict()
     var expanded = 0
+    var views: [String: Name] = [:]
     for member in members {
       let place = "tensor \"\(member.key)\""
       do {
@@ -54,6 +55,17 @@ enum TorchExport {
         }
         expanded = sum
         try state.append(Name(member.key), tensor)
+        let view =
+          (member.value["path_name"]?.stringValue ?? "")
+          + (member.value["tensor_meta"].map { meta in
+            ["dtype", "sizes", "strides", "storage_offset"]
+              .map { meta[$0]?.serialized() ?? "" }.joined(separator: " ")
+          } ?? "")
+        if tensor.byteCount > 0, let first = views[view] {
+          state.ties[Name(member.key)] = first
+        } else {
+          views[view] = Name(member.key)
+        }
       } catch let error as RecurrentError {
         throw error.reason == "name.duplicate" ? error : error.within(place)
       }
@@ -68,6 +80,7 @@ enum TorchExport {
     }
     if models.count == 1, let model = try self.json(archive, models[0]) {
       RecurrentFacts.describe(facts(model), in: &state.metadata)
+      state.structure = TorchExportGraph.structure(model, state)
     }
     return state
   }

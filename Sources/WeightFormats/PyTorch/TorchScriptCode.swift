@@ -1,5 +1,6 @@
 // The code of a TorchScript archive: FOLDER/code/A/B.py holds the classes `A.B NAME`, as text that
-// PyTorch wrote. Of every class only these lines are looked at:
+// PyTorch wrote. What its methods compute is followed elsewhere (see Flow/TorchScriptRun.swift); of
+// every class these lines say what it is:
 //
 //   class GRU(Module):
 //     __parameters__ = ["weight_ih_l0", "weight_hh_l0", ]
@@ -19,9 +20,17 @@ struct TorchScriptCode {
     var parameters: [[UInt8]]?
     var buffers: [[UInt8]]?
     var recurrentFacts: [(key: String, value: JSON)]?
+    /// What is fixed for the class.
+    var finals: [String: JSON] = [:]
+    /// The methods, from the line of their `def` on.
+    var methods: [String: ArraySlice<UInt8>] = [:]
   }
 
   private var bodies: [String: Body] = [:]
+  /// The functions outside of classes, under `A.B.NAME`.
+  private(set) var functions: [String: ArraySlice<UInt8>] = [:]
+  /// The names of attributes that some method changes.
+  private(set) var changedAttributes: Set<String> = []
   private static let maximumLength = 16 << 20
 
   /// Reads the code that an archive has; throws `zip.…`, and `pt.torchscript` when it is too long.
@@ -59,11 +68,34 @@ struct TorchScriptCode {
         if let name { bodies["\(module) \(name)"] = body.result(className: name) }
         name = Self.className(line)
         body = ClassLines()
+        if let function = Self.definition(line) {
+          functions["\(module).\(function)"] = text[line.startIndex...]
+        }
       } else if name != nil {
         body.add(line)
+        if line.starts(with: "  def ".utf8), let method = Self.definition(line.dropFirst(2)) {
+          body.addMethod(method, text[line.startIndex...])
+        }
       }
+      if let attribute = Self.changedAttribute(line) { changedAttributes.insert(attribute) }
     }
     if let name { bodies["\(module) \(name)"] = body.result(className: name) }
+  }
+
+  /// `NAME` of `def NAME(…`.
+  private static func definition(_ line: ArraySlice<UInt8>) -> String? {
+    guard line.starts(with: "def ".utf8), let end = line.prefix(4096).firstIndex(of: UInt8(ascii: "("))
+    else { return nil }
+    return String(decoding: line[(line.startIndex + 4)..<end], as: UTF8.self)
+  }
+
+  /// `NAME` of `self.NAME = …`.
+  private static func changedAttribute(_ line: ArraySlice<UInt8>) -> String? {
+    let text = line.drop { $0 == 0x20 }.prefix(1024)
+    guard let space = text.firstIndex(of: 0x20), text[space...].starts(with: " = ".utf8),
+      let dot = text[..<space].lastIndex(of: UInt8(ascii: "."))
+    else { return nil }
+    return String(decoding: text[(dot + 1)..<space], as: UTF8.self)
   }
 
   private static func className(_ line: ArraySlice<UInt8>) -> String? {
@@ -85,6 +117,10 @@ private struct ClassLines {
     "torch.rnn_relu(": "RNN_RELU",
   ]
 
+  mutating func addMethod(_ name: String, _ text: ArraySlice<UInt8>) {
+    if body.methods[name] == nil { body.methods[name] = text }
+  }
+
   mutating func add(_ line: ArraySlice<UInt8>) {
     guard line.count < 1 << 20 else { return }
     let text = line.drop { $0 == 0x20 }
@@ -103,6 +139,7 @@ private struct ClassLines {
 
   func result(className: String) -> TorchScriptCode.Body {
     var result = body
+    result.finals = finals
     if case .string(let mode)? = finals["mode"], RecurrentFacts.cells[mode] != nil {
       result.recurrentFacts = RecurrentFacts.keys.compactMap { key in
         finals[key].map { (key, $0) }

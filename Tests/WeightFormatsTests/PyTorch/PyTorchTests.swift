@@ -47,6 +47,7 @@ struct PyTorchTests {
       ])
     let two = MemorySource(try Golden.bytes("pt/.refused/two.pt"))
     #expect(try PyTorchFile.read(two, key: "generator").names == ["w"])
+    #expect(try PyTorchFile.read(two).names == ["generator.w", "critic.w"])
     let error = #expect(throws: RecurrentError.self) {
       _ = try PyTorchFile.read(two, key: "discriminator")
     }
