@@ -58,6 +58,11 @@ public enum KerasArchive {
         state.metadata[KerasMetadata.version] = version
       }
     }
+    let version = KerasVersion(text: state.metadata[KerasMetadata.version])
+    if let text = state.metadata[KerasMetadata.config] {
+      state.structure = KerasStructure.of(
+        state, config: text, graph: try KerasGraph(text), version: version, notes: [], cuDNN: [])
+    }
     for entry in archive.entries
     where ![weights, config, metadata].contains(entry.name) && !entry.isDirectory {
       state.skipped.append("entry \(entry.name): \(entry.size) bytes")

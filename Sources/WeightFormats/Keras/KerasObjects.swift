@@ -71,6 +71,8 @@ enum KerasObjects {
     }
     for (name, tensor) in found { try state.append(name, tensor) }
     KerasMetadata.set(names: names, in: &state)
+    state.structure = KerasStructure.of(
+      state, config: nil, graph: nil, version: KerasVersion(text: nil), notes: [], cuDNN: [])
     return state
   }
 
