@@ -74,6 +74,7 @@ public enum KerasArchive {
   ///
   /// Throws `keras.config` without the configuration of a model in Keras 3's style.
   public static func write(_ state: StateDict, to output: OutputFile) throws {
+    let state = try KerasConfiguration.complete(state)
     guard let config = state.metadata[KerasMetadata.config],
       KerasConfiguration.isComplete(state.metadata)
     else {
@@ -106,5 +107,5 @@ extension WeightFormat {
     carriesMetadata: true, expectedConvention: "keras",
     recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
     writeContents: { try KerasArchive.write($0, to: $1) },
-    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.complete)
 }

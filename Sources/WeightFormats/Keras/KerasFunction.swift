@@ -7,6 +7,9 @@ struct KerasFunction: Equatable {
   /// Whether it is Keras's own.
   let isKnown: Bool
 
+  /// Keras 3's and PyTorch's hard sigmoid in ONNX's words.
+  static let hardSigmoid = "hard_sigmoid(0.16666667,0.5)"
+
   private static let known: Set<String> = [
     "celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
     "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6",
@@ -45,7 +48,7 @@ struct KerasFunction: Equatable {
   func word(_ version: KerasVersion) -> String? {
     switch name {
     case "tanh", "sigmoid", "relu", "elu", "selu", "softplus", "softsign": name
-    case "hard_sigmoid": version.isBefore(3, 0) ? "hard_sigmoid" : "hard_sigmoid(0.16666667,0.5)"
+    case "hard_sigmoid": version.isBefore(3, 0) ? "hard_sigmoid" : Self.hardSigmoid
     case "linear": "affine(1,0)"
     default: nil
     }

@@ -55,18 +55,42 @@ struct KerasLegacyNames {
     let isOneOfSeveral: Bool
   }
 
+  /// The objects of a layer; a class of the author's own is one.
+  static func holders(of leaf: KerasGraph.Layer) -> [KerasVariables.Holder] {
+    guard !leaf.isCustom else {
+      return [
+        .init(path: leaf.path, isRecurrent: false, isCuDNN: false, isFrozen: leaf.isFrozen)
+      ]
+    }
+    return KerasVariables.holders(of: leaf.className, leaf.config, path: leaf.path).map { holder in
+      var holder = holder
+      holder.isFrozen = holder.isFrozen || leaf.isFrozen
+      return holder
+    }
+  }
+
+  /// The pieces of an object's arrays' names, as Keras writes them.
+  static func pieces(of holder: KerasVariables.Holder, in leaf: KerasGraph.Layer) -> [String] {
+    var pieces = leaf.names
+    if let direction = holder.direction {
+      let word = ["forward_", "backward_"][direction]
+      var inner = holder.innerName ?? "layer"
+      while inner.hasPrefix(word) { inner.removeFirst(word.count) }
+      pieces.append(word + inner)
+    }
+    if holder.isRecurrent {
+      pieces.append(leaf.className == "RNN" ? holder.innerName ?? "cell" : "cell")
+    }
+    return pieces
+  }
+
   /// The arrays of every object; `nil` when neither names nor counts say whose an array is.
   static func deal(_ weights: [Weight], to leaves: [KerasGraph.Layer]) -> [Share]? {
     var shares: [Share] = []
     var targets: [Target] = []
     for leaf in leaves {
-      let holders =
-        leaf.isCustom
-        ? [KerasVariables.Holder(path: leaf.path, isRecurrent: false, isCuDNN: false)]
-        : KerasVariables.holders(of: leaf.className, leaf.config, path: leaf.path)
+      let holders = holders(of: leaf)
       for holder in holders {
-        var holder = holder
-        holder.isFrozen = holder.isFrozen || leaf.isFrozen
         targets.append(
           Target(
             share: shares.count, names: leaf.names, holder: holder,

@@ -99,8 +99,10 @@ struct KerasStructureBuilder {
     case .linear:
       module.kind = .linear
       module.parts = [[layer.path + "/vars/#"]]
-      module.activation = flow.functions[index].flatMap { $0.name == "linear" ? nil : $0.name }
-      if flow.functions[index]?.isKnown == false { module.activation = nil }
+      if let function = flow.functions[index], function.isKnown, function.name != "linear" {
+        module.activation =
+          function.name == "hard_sigmoid" ? function.word(reader.version) : function.name
+      }
       module.refusal = quantised(layer, "kernel")
     case .embedding(let masksZero):
       module.kind = .embedding
