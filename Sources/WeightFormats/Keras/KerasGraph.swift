@@ -122,7 +122,7 @@ struct KerasGraph {
       throw error.within("the model's configuration")
     }
     guard Self.layers(of: root) != nil else { return nil }
-    if Self.isCustom(root) { customClass = root["class_name"]?.stringValue ?? "a class" }
+    if Self.isCustomModel(root) { customClass = root["class_name"]?.stringValue ?? "a class" }
     try walk(root)
     for (layer, scope, use) in pending {
       switch use {
@@ -148,6 +148,12 @@ struct KerasGraph {
       return !["keras", "tf_keras", "tensorflow", "builtins"].contains(package)
     }
     return json["registered_name"]?.stringValue != nil
+  }
+
+  /// Whether a model's class is not one of Keras's: its `call` may do more than its layers say.
+  private static func isCustomModel(_ json: JSON) -> Bool {
+    let models = ["Sequential", "Functional", "Model", "Container"]
+    return isCustom(json) || json["class_name"]?.stringValue.map { !models.contains($0) } == true
   }
 
   // MARK: Layers
@@ -255,7 +261,7 @@ struct KerasGraph {
     nodes: [JSON]?, opaque: String?
   ) throws -> [Work] {
     var opaque = opaque
-    if Self.isCustom(json) { opaque = "\(Self.className(of: json)) \"\(name)\"" }
+    if Self.isCustomModel(json) { opaque = "\(Self.className(of: json)) \"\(name)\"" }
     var arguments: [Reference?] = []
     if scopes[scope].isSequential {
       arguments = [scopes[scope].previous.map { Reference(name: $0, index: 0) }]

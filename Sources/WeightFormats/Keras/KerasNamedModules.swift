@@ -75,6 +75,10 @@ struct KerasNamedModules {
     case 4: (module.className, says.cell) = ("LSTM", "lstm")
     default: module.className = "SimpleRNN"
     }
+    if path.contains("/cell/cells/") {
+      module.kind = .cell
+      (says.direction, says.batchFirst) = (nil, nil)
+    }
     module.recurrent = says
     if direction == 1 || (direction == 0 && backward == nil) {
       module.refusal = RecurrentError(
@@ -144,7 +148,10 @@ struct KerasNamedModules {
     var own: [String] = []
     for length in 1...max(1, pieces.count) {
       let outer = pieces.prefix(length).joined(separator: "/")
-      guard let name = names[outer] else { continue }
+      // Cells have the name of their layer; what holds them has none that its author knows.
+      guard let name = names[outer], length == pieces.count || pieces[length - 1] != "cell" else {
+        continue
+      }
       own.append(name)
     }
     let name = names[path] == nil ? path : own.joined(separator: ".")
