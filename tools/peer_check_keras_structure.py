@@ -209,7 +209,8 @@ def encoder_decoder():
 def fed_states():
     i, h = x(name="i"), L.Input((6,), name="h")
     y, s = L.GRU(6, return_sequences=True, return_state=True, name="r")(i, initial_state=h)
-    return keras.Model([i, h], [L.Dense(3, name="d")(y), s]), ["r -> d sequence"], []
+    return keras.Model([i, h], [L.Dense(3, name="d")(y), s]), ["r -> d sequence"], [
+        ("r", "behind", "result of the model", True)]
 
 
 @case
@@ -414,7 +415,8 @@ def output_in_the_middle():
     i = x()
     a = L.LSTM(4, return_sequences=True, name="a")(i)
     b = L.LSTM(4, return_sequences=True, name="b")(a)
-    return keras.Model(i, [a, L.Dense(3, name="d")(b)]), ["a -> b sequence", "b -> d sequence"], []
+    return keras.Model(i, [a, L.Dense(3, name="d")(b)]), ["a -> b sequence", "b -> d sequence"], [
+        ("a", "behind", "result of the model", True)]
 
 
 @case
@@ -576,6 +578,39 @@ def renamed(name, model, style):
                 own[p] = source[n][()]
 
 
+def judge_writing(name, model, failures):
+    """What is one chain of modules is written without its configuration, and computes the same in Keras."""
+    said = json.loads((FOLDER / f"{name}.keras.json").read_text())
+    if said["written"] != "written":
+        reasons = {r for m in said["modules"] if (r := m.get("refusal"))} | {"keras.sequential"}
+        if said["written"] not in reasons or name in WRITTEN:
+            failures.append(f"{name}: not written: {said['written']}")
+        return 0
+    if name not in WRITTEN:
+        failures.append(f"{name}: written, but no Sequential")
+        return 0
+    shape = (2, 6) if name in IDS else (2, 6, 5)
+    data = RANDOM.integers(1, 7, shape) if name in IDS else RANDOM.uniform(-1, 1, shape).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(data))
+    back = keras.models.load_model(FOLDER / f"back-{name}.keras")
+    old = keras.models.load_model(FOLDER / f"back-{name}.h5", compile=False)
+    found = [back(data), old(data)]
+    back.set_weights([0 * w for w in back.get_weights()])
+    back.load_weights(FOLDER / f"back-{name}.weights.h5")
+    found.append(back(data))
+    for kind, y in zip(("keras", "h5", "weights.h5"), found):
+        y = keras.ops.convert_to_numpy(y)
+        if y.shape != expected.shape or not abs(y - expected).max() <= 2e-6:
+            failures.append(f"{name}: written as .{kind} it computes something else")
+    return 1
+
+
+# The models that are one chain of modules.
+WRITTEN = {
+    "tagger", "last_step", "stack_of_three", "stack_with_dropout", "bidirectional_final", "sizes_that_differ",
+    "projection_before", "distributed_dense", "activation_behind", "nested", "twice_nested", "frozen_embedding",
+    "frozen_half", "frozen_half_inside", "cells_alike", "one_cell", "head_on_the_state", "masked_ids"}
+IDS = {"tagger", "projection_before", "frozen_embedding", "masked_ids"}
 STYLES = ("tf", "two", "bare")
 
 
@@ -599,12 +634,13 @@ def main():
     subprocess.run(
         ["swift", "test", "-j", "2", "--skip-build", "--filter", "KerasStructureDump"], cwd=ROOT, check=True,
         env=os.environ | {"KERAS_STRUCTURE_FOLDER": str(FOLDER)}, capture_output=True)
-    failures, count = [], 0
+    failures, count, written = [], 0, 0
     for name, (model, connections, obstacles) in models.items():
         for container in ("keras", "h5", "weights.h5", *(style + ".h5" for style in STYLES)):
             count += judge(name, container, model, connections, obstacles, failures)
+        written += judge_writing(name, model, failures)
     print("\n".join(failures))
-    print(f"keras {keras.__version__}: {len(models)} models in 3 containers, {count} arrays, {len(failures)} failures")
+    print(f"keras {keras.__version__}: {len(models)} models in 3 containers, {count} arrays, {written} written, {len(failures)} failures")
     sys.exit(bool(failures))
 
 

@@ -158,7 +158,8 @@ struct KerasConnections {
       return
     }
     let consumers = flow.consumers[end.last]
-    let isReturned = !flow.returned[end.last].isEmpty
+    let returned = flow.returned[end.last]
+    let isReturned = !returned.isEmpty
     if let function = flow.functions[end.last], !function.isKnown {
       add(end.module, .behind, ["the activation \(function.name)"])
     }
@@ -168,6 +169,11 @@ struct KerasConnections {
     }
     var connected = readers[end.module] ?? []
     let goesOn = !connected.isEmpty || isReturned
+    if returned.contains(where: { $0 > 0 }) {
+      add(end.module, .behind, ["a result of the model: its final states"], isBranch: goesOn)
+    } else if isReturned, !connected.isEmpty {
+      add(end.module, .behind, ["a result of the model"], isBranch: true)
+    }
     for consumer in consumers {
       if let reader = builder.owners[consumer.layer], consumer.isMain,
         connected.remove(reader) != nil

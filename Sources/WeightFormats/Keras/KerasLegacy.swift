@@ -17,11 +17,26 @@ import Tensors
 enum KerasLegacy {
   static let weightsGroup: Name = "model_weights"
 
+  /// Whether there is a list of layers, and layers with lists of arrays; an attribute that somebody else
+  /// named `layer_names` is no list of Keras's.
   static func recognizes(_ contents: HDF5Contents) -> Bool {
-    contents.nodes.contains { node in
-      guard node.path.isEmpty || node.path == [weightsGroup], case .group(let group) = node.object
-      else { return false }
-      return group.attributes.contains { $0.name == "layer_names" || $0.name == "layer_names0" }
+    var lists = false
+    var layers = false
+    for node in contents.nodes {
+      guard case .group(let group) = node.object else { continue }
+      if node.path.isEmpty || node.path == [weightsGroup] {
+        lists = lists || holds(["layer_names", "layer_names0"], group)
+      }
+      layers = layers || holds(["weight_names", "weight_names0"], group)
+    }
+    return lists && layers
+  }
+
+  private static func holds(_ names: Set<Name>, _ group: HDF5Group) -> Bool {
+    group.attributes.contains { attribute in
+      guard names.contains(attribute.name) else { return false }
+      if case .other = attribute.value { return false }
+      return true
     }
   }
 

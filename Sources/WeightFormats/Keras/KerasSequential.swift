@@ -376,17 +376,17 @@ struct KerasSequential {
     return tensor
   }
 
-  /// A name that Keras takes and no other layer has; the same for one module however it is written.
+  /// A name that Keras takes and no other layer has; with PyTorch beneath, Keras takes no dots.
   private mutating func name(_ wished: String, or standard: String) -> String {
     var text = ""
     for scalar in wished.unicodeScalars {
       let isPlain =
         ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar) || ("0"..."9").contains(scalar)
-        || "_.-".unicodeScalars.contains(scalar)
+        || "_-".unicodeScalars.contains(scalar)
       text.unicodeScalars.append(isPlain ? scalar : "_")
     }
     if text.isEmpty { text = standard }
-    if let first = text.unicodeScalars.first, "_.-".unicodeScalars.contains(first) {
+    if let first = text.unicodeScalars.first, "_-".unicodeScalars.contains(first) {
       text = "layer" + text
     }
     var unique = text

@@ -11,12 +11,12 @@ import Testing
   @Test(.enabled(if: folder != nil)) func dump() throws {
     let folder = try #require(Self.folder)
     for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    where name.hasSuffix(".keras") || name.hasSuffix(".h5") {
+    where (name.hasSuffix(".keras") || name.hasSuffix(".h5")) && !name.hasPrefix("back-") {
       let path = folder + "/" + name
       let text: String
       do {
         let state = try WeightFile(path: path).state
-        text = try Self.json(state).serialized()
+        text = try Self.json(state, written: Self.write(state, folder, name)).serialized()
       } catch let error as RecurrentError {
         text = JSON.object(["error": .string("\(error.reason): \(error)")]).serialized()
       }
@@ -24,9 +24,43 @@ import Testing
     }
   }
 
-  private static func json(_ state: StateDict) throws -> JSON {
+  /// Writes what a file states without its configuration, every module renamed; says why not where it
+  /// cannot be.
+  private static func write(_ read: StateDict, _ folder: String, _ name: String) throws -> String {
+    guard name.hasSuffix(".keras") else { return "" }
+    var state = read
+    for key in ["keras.config", "keras.version", "keras.names"] { state.metadata[key] = nil }
+    var structure = try #require(read.structure)
+    structure.original = nil
+    for index in structure.modules.indices {
+      structure.modules[index].name = "net." + structure.modules[index].name
+    }
+    structure.connections = structure.connections.map {
+      .init(from: "net." + $0.from, to: "net." + $0.to, reads: $0.reads)
+    }
+    state.structure = structure
+    let base = folder + "/back-" + name.dropLast(".keras".count)
+    do {
+      try WeightFormat.keras.write(state, to: base + ".keras", overwrite: true) { written in
+        try written.checkReadBack(of: WeightFormat.keras.completed(state))
+      }
+    } catch let error as RecurrentError {
+      return error.reason
+    }
+    try WeightFormat.kerasWeights.write(state, to: base + ".weights.h5", overwrite: true) { _ in }
+    try WeightFormat.kerasLegacy.write(state, to: base + ".h5", overwrite: true) { written in
+      try written.checkReadBack(of: WeightFormat.kerasLegacy.completed(state))
+      // Of one direction the last step is the final state.
+      #expect(
+        written.structure?.connections.count == structure.connections.count)
+    }
+    return "written"
+  }
+
+  private static func json(_ state: StateDict, written: String) throws -> JSON {
     let structure = try #require(state.structure)
     return .object([
+      "written": .string(written),
       "statesConnections": .bool(structure.statesConnections),
       "remarks": texts(structure.remarks), "hasOriginal": .bool(structure.original != nil),
       "modules": .array(structure.modules.map(module)),
