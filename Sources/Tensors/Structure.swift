@@ -87,7 +87,8 @@ extension Structure {
     public var refusal: RecurrentError?
     /// What a reader should know, one line each.
     public var remarks: [String]
-    /// The names that the author gave the layers of a stack, where each has one of its own.
+    /// The names of the layers that a stack is made of, where the file has one for each; then the first
+    /// is the module's.
     public var layerNames: [String] = []
 
     /// Describes a module.

@@ -58,6 +58,11 @@ public enum KerasArchive {
         state.metadata[KerasMetadata.version] = version
       }
     }
+    let version = KerasVersion(text: state.metadata[KerasMetadata.version])
+    if let text = state.metadata[KerasMetadata.config] {
+      state.structure = KerasStructure.of(
+        state, config: text, graph: try KerasGraph(text), version: version, notes: [], cuDNN: [])
+    }
     for entry in archive.entries
     where ![weights, config, metadata].contains(entry.name) && !entry.isDirectory {
       state.skipped.append("entry \(entry.name): \(entry.size) bytes")
@@ -69,6 +74,7 @@ public enum KerasArchive {
   ///
   /// Throws `keras.config` without the configuration of a model in Keras 3's style.
   public static func write(_ state: StateDict, to output: OutputFile) throws {
+    let state = try KerasConfiguration.complete(state)
     guard let config = state.metadata[KerasMetadata.config],
       KerasConfiguration.isComplete(state.metadata)
     else {
@@ -101,5 +107,5 @@ extension WeightFormat {
     carriesMetadata: true, expectedConvention: "keras",
     recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
     writeContents: { try KerasArchive.write($0, to: $1) },
-    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.typed)
+    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.complete)
 }

@@ -6,10 +6,28 @@ enum KerasConfiguration {
   ///
   /// The older layout names no modules, even where Keras 3 writes it.
   static func isComplete(_ metadata: Metadata) -> Bool {
-    guard let text = metadata[KerasMetadata.config],
-      let json = try? JSON.parse(Array(text.utf8))
-    else { return false }
+    metadata[KerasMetadata.config].map(isNewStyle) ?? false
+  }
+
+  /// Whether a configuration is in the style that Keras 3 reads back.
+  static func isNewStyle(_ text: String) -> Bool {
+    guard let json = try? JSON.parse(Array(text.utf8)) else { return false }
     return json["class_name"] != nil && json["module"] != nil
+  }
+
+  /// The state as Keras 3's archive holds it, with the configuration of a model.
+  static func complete(_ state: StateDict) throws -> StateDict {
+    try typed(KerasSequential.completed(state, needsNewStyle: true))
+  }
+
+  /// The state as a file of weights holds it: with a configuration where its modules are one Sequential, as
+  /// it is where they are not.
+  static func completeWeights(_ state: StateDict, needsNewStyle: Bool) throws -> StateDict {
+    do {
+      return try typed(KerasSequential.completed(state, needsNewStyle: needsNewStyle))
+    } catch let error as RecurrentError where error.reason == KerasSequential.inexpressible {
+      return state
+    }
   }
 
   /// The state with the type of its tensors written into the layers that name none.

@@ -15,11 +15,13 @@ public enum KerasHDF5 {
 
   /// Writes `.weights.h5`; throws `keras.name` for names that are no paths.
   public static func writeObjects(_ state: StateDict, toFileAt path: String) throws {
+    let state = try KerasConfiguration.completeWeights(state, needsNewStyle: true)
     try HDF5Writer(KerasObjects.objects(state)).write(toFileAt: path)
   }
 
   /// Writes an `.h5` in the layout that all versions of Keras load.
   public static func writeLegacy(_ state: StateDict, toFileAt path: String) throws {
+    let state = try KerasLegacyWriter.complete(state)
     try HDF5Writer(KerasLegacyWriter(state).objects()).write(toFileAt: path)
   }
 }
@@ -34,7 +36,7 @@ extension WeightFormat {
     readContents: { file, _ in try HDF5.interpret(file, as: KerasHDF5.objects) },
     layout: KerasHDF5.objects,
     writeContents: { try KerasHDF5.writeObjects($0, toFileAt: $1.temporaryPath) },
-    completed: KerasConfiguration.typed)
+    completed: { try KerasConfiguration.completeWeights($0, needsNewStyle: true) })
 
   /// The HDF5 layout of Keras 1 and 2; `--as keras` chooses it for `.h5`.
   public static let kerasLegacy = WeightFormat(
@@ -45,5 +47,5 @@ extension WeightFormat {
     layout: KerasHDF5.legacy,
     writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
     lacksStructure: { KerasLegacyWriter.lacksOrder($0) },
-    completed: { try KerasLegacyWriter.named(KerasConfiguration.typed($0)) })
+    completed: { try KerasLegacyWriter.named(KerasLegacyWriter.complete($0)) })
 }

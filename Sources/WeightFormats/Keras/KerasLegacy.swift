@@ -8,8 +8,8 @@
 //       WEIGHT/NAME:0         the arrays
 //   /optimizer_weights        not weights
 //
-// Names of arrays changed with every version and do not say what they are; the order does. bfloat16
-// is opaque, two bytes, without any label.
+// Names of arrays changed with every version; KerasLegacyNames.swift tells what they say, and what the order
+// says where they say nothing. bfloat16 is opaque, two bytes, without any label.
 
 import Tensors
 
@@ -17,11 +17,26 @@ import Tensors
 enum KerasLegacy {
   static let weightsGroup: Name = "model_weights"
 
+  /// Whether there is a list of layers, and layers with lists of arrays; an attribute that somebody else
+  /// named `layer_names` is no list of Keras's.
   static func recognizes(_ contents: HDF5Contents) -> Bool {
-    contents.nodes.contains { node in
-      guard node.path.isEmpty || node.path == [weightsGroup], case .group(let group) = node.object
-      else { return false }
-      return group.attributes.contains { $0.name == "layer_names" || $0.name == "layer_names0" }
+    var lists = false
+    var layers = false
+    for node in contents.nodes {
+      guard case .group(let group) = node.object else { continue }
+      if node.path.isEmpty || node.path == [weightsGroup] {
+        lists = lists || holds(["layer_names", "layer_names0"], group)
+      }
+      layers = layers || holds(["weight_names", "weight_names0"], group)
+    }
+    return lists && layers
+  }
+
+  private static func holds(_ names: Set<Name>, _ group: HDF5Group) -> Bool {
+    group.attributes.contains { attribute in
+      guard names.contains(attribute.name) else { return false }
+      if case .other = attribute.value { return false }
+      return true
     }
   }
 
@@ -35,17 +50,17 @@ private struct KerasLegacyReader {
   private let nodes: [HDF5Node]
   private let positions: [[Name]: Int]
   private let root: [Name]
-  private var model: KerasModel?
+  private var graph: KerasGraph?
+  /// The layers of the configuration by the group that has their arrays.
+  private var leaves: [String: [KerasGraph.Layer]] = [:]
+  /// Prefixes of layers whose arrays were cuDNN's.
+  private var cuDNN: Set<String> = []
   private var state = StateDict()
   private var names: [JSON.Member] = []
   private var numbering = KerasNumbering()
   private var claimed: Set<[Name]> = []
 
-  /// One array with the path that its layer gave it.
-  private struct Weight {
-    let name: String
-    let tensor: Tensor
-  }
+  private typealias Weight = KerasLegacyNames.Weight
 
   init(_ contents: HDF5Contents) throws {
     nodes = contents.nodes
@@ -73,6 +88,10 @@ private struct KerasLegacyReader {
     }
     try readTheRest()
     KerasMetadata.set(names: names, in: &state)
+    let version = KerasVersion(text: state.metadata[KerasMetadata.version] ?? "1")
+    state.structure = KerasStructure.of(
+      state, config: state.metadata[KerasMetadata.config], graph: graph, version: version,
+      notes: KerasMetadata.notes(state.metadata), cuDNN: cuDNN)
     return state
   }
 
@@ -87,7 +106,8 @@ private struct KerasLegacyReader {
         case "model_config":
           let (plain, changed) = try Self.withoutCuDNN(text)
           state.metadata[KerasMetadata.config] = plain
-          model = try KerasModel(plain)
+          graph = try KerasGraph(plain)
+          leaves = Dictionary(grouping: graph?.layers ?? [], by: \.group)
           if changed { note("cuDNN layers are now ordinary ones in the model's configuration") }
         case "training_config": state.skipped.append("the training's configuration")
         default: break
@@ -112,66 +132,49 @@ private struct KerasLegacyReader {
   // MARK: One layer
 
   private mutating func add(_ weights: [Weight], of layer: String) throws {
-    let leaves = model?.layers.filter { $0.group == layer } ?? []
-    if leaves.isEmpty {
+    let own = leaves[layer] ?? []
+    if own.isEmpty {
       try addByShape(weights, of: layer)
     } else {
-      try add(weights, of: layer, to: leaves)
+      try add(weights, of: layer, to: own)
     }
   }
 
   /// Deals the arrays out to the layers that the configuration names.
   private mutating func add(
-    _ weights: [Weight], of layer: String, to leaves: [KerasModel.Layer]
+    _ weights: [Weight], of layer: String, to leaves: [KerasGraph.Layer]
   ) throws {
     let top = leaves[0].path.split(separator: "/").prefix(2).joined(separator: "/")
     names.append(.init(key: top, value: .string(layer)))
-    if leaves.count == 1 {
-      let leaf = leaves[0]
-      let parts = KerasVariables.holders(of: leaf.className, leaf.config, path: leaf.path)
-      try add(weights, to: parts)
-      return
-    }
-    // Trainable arrays of all layers come first, then those that training does not move.
-    let trainable = leaves.map { KerasVariables.counts(of: $0.className, $0.config) }
-    guard trainable.reduce(0, { $0 + $1.trainable + $1.other }) == weights.count else {
+    guard let shares = KerasLegacyNames.deal(weights, to: leaves) else {
+      let holders = KerasVariables.holders(
+        of: leaves[0].className, leaves[0].config, path: leaves[0].path)
+      if leaves.count == 1, holders.allSatisfy(\.isRecurrent) {
+        throw RecurrentError(
+          .malformed, "keras.legacy", found: "\(weights.count) arrays for \(holders.count) parts",
+          expected: "as many in each")
+      }
       throw RecurrentError(
-        .unsupported, "keras.nested", found: "\(weights.count) arrays in a model inside the model",
-        expected: "layers whose number of arrays is known",
+        .unsupported, "keras.nested",
+        found: "\(weights.count) arrays in a model inside the model, whose names say nothing",
+        expected: "arrays with their layers' names, or layers whose number of arrays is known",
         hint: "Open the file in Keras 3 and save it as .keras.")
     }
-    var next = 0
-    var late = trainable.reduce(0) { $0 + $1.trainable }
-    for (leaf, count) in zip(leaves, trainable) where count.trainable + count.other > 0 {
-      let own = weights[next..<next + count.trainable] + weights[late..<late + count.other]
-      next += count.trainable
-      late += count.other
-      try add(
-        Array(own), to: KerasVariables.holders(of: leaf.className, leaf.config, path: leaf.path))
-    }
-  }
-
-  /// Deals arrays out evenly to the objects of one layer.
-  private mutating func add(_ weights: [Weight], to holders: [KerasVariables.Holder]) throws {
-    guard weights.count % holders.count == 0 else {
-      throw RecurrentError(
-        .malformed, "keras.legacy", found: "\(weights.count) arrays for \(holders.count) parts",
-        expected: "as many in each")
-    }
-    let each = weights.count / holders.count
-    for (index, holder) in holders.enumerated() {
-      let own = Array(weights[index * each..<(index + 1) * each])
-      if holder.isRecurrent {
-        try addRecurrent(own, at: holder.path, isCuDNN: holder.isCuDNN)
+    for share in shares where !share.weights.isEmpty {
+      if share.holder.isRecurrent {
+        try addRecurrent(share.weights, at: share.holder.path, isCuDNN: share.holder.isCuDNN)
       } else {
-        try add(own.map(\.tensor), at: holder.path)
+        try add(share.weights.map(\.tensor), at: share.holder.path)
       }
     }
   }
 
   private mutating func addRecurrent(_ weights: [Weight], at path: String, isCuDNN: Bool) throws {
     let (arrays, moved) = try KerasLegacyArrays.plain(weights.map(\.tensor), isCuDNN: isCuDNN)
-    if let moved { note("\(path): \(moved)") }
+    if let moved {
+      note("\(path): \(moved)")
+      if moved.contains("cuDNN") { cuDNN.insert("\(path)/\(KerasObjects.variables)/#") }
+    }
     try add(arrays, at: path)
   }
 
@@ -183,7 +186,8 @@ private struct KerasLegacyReader {
 
   // MARK: Without a configuration
 
-  private mutating func addByShape(_ weights: [Weight], of layer: String) throws {
+  private mutating func addByShape(_ unsorted: [Weight], of layer: String) throws {
+    let (weights, objects) = KerasLegacyNames.grouped(unsorted)
     let parts = KerasVariables.guess(weights.map { ($0.name, $0.tensor) }, layer: layer)
     let isBidirectional = parts.count == 2 && KerasVariables.mirror(parts[0], parts[1])
     let top: String
@@ -198,12 +202,38 @@ private struct KerasLegacyReader {
       try add(weights, of: parts[0], at: top)
     } else {
       top = "layers/" + numbering.next("Sequential")
-      var inner = KerasNumbering()
-      for part in parts {
-        try add(weights, of: part, at: "\(top)/layers/\(inner.next(part.className))")
-      }
+      try add(weights, of: parts, at: top, objects: objects)
     }
     names.append(.init(key: top, value: .string(layer)))
+  }
+
+  /// The layers of what seems to be a model inside the model.
+  private mutating func add(
+    _ weights: [Weight], of parts: [KerasVariables.Guess], at top: String, objects: [String]
+  ) throws {
+    var inner = KerasNumbering()
+    let isNamed = objects.count == parts.count
+    var index = 0
+    while index < parts.count {
+      let own = isNamed ? KerasLegacyNames.layerName(of: objects[index]) : nil
+      let path: String
+      if isNamed, index + 1 < parts.count, parts[index].isRecurrent,
+        KerasLegacyNames.isMirror(objects[index], objects[index + 1])
+      {
+        path = "\(top)/layers/\(inner.next("Bidirectional"))"
+        for (offset, direction) in ["forward_layer", "backward_layer"].enumerated() {
+          try addRecurrent(
+            Array(weights[parts[index + offset].range]), at: "\(path)/\(direction)/cell",
+            isCuDNN: false)
+        }
+        index += 2
+      } else {
+        path = "\(top)/layers/\(inner.next(parts[index].className))"
+        try add(weights, of: parts[index], at: path)
+        index += 1
+      }
+      if let own { names.append(.init(key: path, value: .string(own))) }
+    }
   }
 
   private mutating func add(

@@ -19,7 +19,7 @@ struct KerasLegacyWriter {
     let tensor: Tensor
     /// The position in the model of the object that it belongs to; 0 where nobody knows.
     let rank: Int
-    /// Whether training leaves it alone; such arrays come behind all others.
+    /// Whether training leaves it alone, as it does in frozen layers; such arrays come behind all others.
     let isLate: Bool
   }
 
@@ -38,6 +38,19 @@ struct KerasLegacyWriter {
     return result
   }
 
+  /// The state as the older layout holds it; a configuration of any style will do.
+  static func complete(_ state: StateDict) throws -> StateDict {
+    try KerasConfiguration.completeWeights(state, needsNewStyle: false)
+  }
+
+  /// An object of the configuration.
+  private struct Holder {
+    let rank: Int
+    let isFrozen: Bool
+    /// The pieces of its arrays' names.
+    let names: [String]
+  }
+
   /// Whether nothing says in which order the layers come, which is all that this layout goes by.
   static func lacksOrder(_ metadata: Metadata) -> Bool {
     metadata[KerasMetadata.config] == nil && metadata[KerasMetadata.version] == nil
@@ -46,7 +59,7 @@ struct KerasLegacyWriter {
   func objects() throws -> [HDF5Object] {
     let config = state.metadata[KerasMetadata.config]
     let version = state.metadata[KerasMetadata.version] ?? "2.15.0"
-    let (layers, rest) = try layers(config.flatMap { try KerasModel($0) })
+    let (layers, rest) = try layers(config.flatMap { try KerasGraph($0) })
     let own: [(key: String, value: HDF5Object.Value)] = [
       ("keras_version", .text(version)), ("backend", .text("tensorflow")),
     ]
@@ -83,17 +96,19 @@ struct KerasLegacyWriter {
   }
 
   /// The tensors by layer, layers in the model's order; what belongs to no layer apart.
-  private func layers(_ model: KerasModel?) throws -> ([Layer], rest: [StateDict.Entry]) {
+  private func layers(_ graph: KerasGraph?) throws -> ([Layer], rest: [StateDict.Entry]) {
     let names = Dictionary(
       KerasMetadata.names(state.metadata).map { ($0.path, $0.name) }, uniquingKeysWith: { $1 })
     var groups: [String: String] = [:]
     var ranks: [String: Int] = [:]
-    var holders: [String: Int] = [:]
-    for (rank, layer) in (model?.layers ?? []).enumerated() {
+    var holders: [String: Holder] = [:]
+    for (rank, layer) in (graph?.layers ?? []).enumerated() {
       let top = layer.path.split(separator: "/").prefix(2).joined(separator: "/")
       if groups[top] == nil { (groups[top], ranks[top]) = (layer.group, rank) }
-      for holder in KerasVariables.holders(of: layer.className, layer.config, path: layer.path) {
-        holders[holder.path] = holders.count
+      for holder in KerasLegacyNames.holders(of: layer) {
+        holders[holder.path] = Holder(
+          rank: holders.count, isFrozen: holder.isFrozen,
+          names: KerasLegacyNames.pieces(of: holder, in: layer))
       }
     }
     var order: [String] = []
@@ -117,12 +132,13 @@ struct KerasLegacyWriter {
       let holder = (inner.last ?? parts[1]).prefix(while: { $0 != "_" })
       let isNormalization = (inner.last ?? parts[1]).hasPrefix("batch_normalization")
       let variable = Self.variable(index, holder: String(holder))
-      let path = [name] + inner.map(String.init) + [variable + ":0"]
+      let known = holders[parts.dropLast(2).joined(separator: "/")]
+      let path = (known?.names ?? [name] + inner.map(String.init)) + [variable + ":0"]
       layers[top]?.weights.append(
         Weight(
           name: path.joined(separator: "/"), tensor: entry.tensor,
-          rank: holders[parts.dropLast(2).joined(separator: "/")] ?? 0,
-          isLate: isNormalization && index >= 2))
+          rank: known?.rank ?? 0,
+          isLate: known?.isFrozen == true || (isNormalization && index >= 2)))
     }
     let positions = Dictionary(
       order.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { $1 })
@@ -132,7 +148,7 @@ struct KerasLegacyWriter {
     return (sorted.compactMap { layers[$0] }, rest)
   }
 
-  /// What people expect to read; no reader may rely on it.
+  /// What Keras calls a variable.
   private static func variable(_ index: Int, holder: String) -> String {
     let names: [String: [String]] = [
       "cell": ["kernel", "recurrent_kernel", "bias"], "dense": ["kernel", "bias"],

@@ -18,6 +18,11 @@ package enum KerasMetadata {
     "keras_version", "backend", "model_config", "training_config", "layer_names",
   ]
 
+  /// What reading had to rearrange, line by line.
+  static func notes(_ metadata: Metadata) -> [String] {
+    (metadata[note] ?? "").split(separator: "\n").map(String.init)
+  }
+
   /// Takes over the texts of a root group.
   static func read(_ attributes: [HDF5Attribute], into state: inout StateDict) {
     for attribute in attributes where !legacy.contains(attribute.name) {

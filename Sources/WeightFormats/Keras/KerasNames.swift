@@ -8,6 +8,8 @@
 // The pieces are classes in snake case, numbered in each container in the order of its layers; the
 // layers' own names do not occur. All Keras files are read into these names, whatever their layout.
 
+import Tensors
+
 /// Hands out the names of one container's objects.
 struct KerasNumbering {
   private var counts: [String: Int] = [:]
@@ -38,4 +40,22 @@ func kerasSnakeCase(_ className: String) -> String {
     result.unicodeScalars.append(scalar)
   }
   return result.lowercased()
+}
+
+/// Names of variables under a module's prefix.
+enum KerasNames {
+  /// The name of variable `index`: a `#` in the prefix stands for its number, a `*` for its word.
+  static func variable(
+    _ prefix: String, _ index: Int, words: [String] = ["kernel", "recurrent_kernel", "bias"]
+  ) -> Name {
+    var text = ""
+    for character in prefix {
+      switch character {
+      case "#": text += String(index)
+      case "*": text += words.indices.contains(index) ? words[index] : String(index)
+      default: text.append(character)
+      }
+    }
+    return Name(text)
+  }
 }

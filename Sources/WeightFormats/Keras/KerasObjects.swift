@@ -71,6 +71,11 @@ enum KerasObjects {
     }
     for (name, tensor) in found { try state.append(name, tensor) }
     KerasMetadata.set(names: names, in: &state)
+    // Files that Recurrent wrote may keep a configuration as an attribute.
+    let config = state.metadata[KerasMetadata.config]
+    state.structure = KerasStructure.of(
+      state, config: config, graph: try config.flatMap { try KerasGraph($0) },
+      version: KerasVersion(text: state.metadata[KerasMetadata.version]), notes: [], cuDNN: [])
     return state
   }
 

@@ -8,6 +8,16 @@ package enum KerasVariables {
     let path: String
     let isRecurrent: Bool
     let isCuDNN: Bool
+    /// How many arrays it has that training moves; `nil` for classes that are not known.
+    var trainable: Int?
+    /// How many it has that training does not move.
+    var other = 0
+    /// Whether the configuration keeps training from moving any.
+    var isFrozen = false
+    /// The half of a Bidirectional layer: 0 forwards, 1 backwards.
+    var direction: Int?
+    /// The name of the layer or cell inside a wrapper, which its arrays' names may hold.
+    var innerName: String?
   }
 
   private static let recurrent: Set<String> = ["LSTM", "GRU", "SimpleRNN"]
@@ -15,27 +25,49 @@ package enum KerasVariables {
 
   /// The objects of a layer, in the order in which its arrays are listed.
   static func holders(of className: String, _ config: JSON, path: String) -> [Holder] {
+    let isFrozen = config["trainable"]?.boolValue == false
     if className == "Bidirectional", let inner = config["layer"] {
-      let innerClass = inner["class_name"]?.stringValue ?? ""
-      return ["forward_layer", "backward_layer"].flatMap { direction in
-        holders(ofLayer: innerClass, inner["config"] ?? .null, path: "\(path)/\(direction)")
+      let other = config["backward_layer"].flatMap { $0 == .null ? nil : $0 } ?? inner
+      return [inner, other].enumerated().flatMap { direction, half in
+        holders(
+          ofLayer: half["class_name"]?.stringValue ?? "", half["config"] ?? .null,
+          path: "\(path)/\(["forward", "backward"][direction])_layer"
+        ).map { holder in
+          var holder = holder
+          holder.direction = direction
+          holder.isFrozen = holder.isFrozen || isFrozen
+          return holder
+        }
       }
     }
     return holders(ofLayer: className, config, path: path)
   }
 
   private static func holders(ofLayer className: String, _ config: JSON, path: String) -> [Holder] {
+    let isFrozen = config["trainable"]?.boolValue == false
+    let name = config["name"]?.stringValue
     if recurrent.contains(className) || cuDNN.contains(className) {
       return [
-        Holder(path: path + "/cell", isRecurrent: true, isCuDNN: cuDNN.contains(className))
+        Holder(
+          path: path + "/cell", isRecurrent: true, isCuDNN: cuDNN.contains(className),
+          trainable: counts(of: className, config)?.trainable, isFrozen: isFrozen, innerName: name)
       ]
     }
     if className == "RNN" {
-      return cells(of: config, path: path).map {
-        Holder(path: $0.path, isRecurrent: true, isCuDNN: false)
+      return cells(of: config, path: path).map { cell in
+        Holder(
+          path: cell.path, isRecurrent: true, isCuDNN: false,
+          trainable: cell.config["use_bias"]?.boolValue == false ? 2 : 3,
+          isFrozen: isFrozen || cell.config["trainable"]?.boolValue == false,
+          innerName: cell.config["name"]?.stringValue)
       }
     }
-    return [Holder(path: path, isRecurrent: false, isCuDNN: false)]
+    let own = counts(of: className, config)
+    return [
+      Holder(
+        path: path, isRecurrent: false, isCuDNN: false, trainable: own?.trainable,
+        other: own?.other ?? 0, isFrozen: isFrozen)
+    ]
   }
 
   /// The cells of an `RNN` layer with their paths.
@@ -54,8 +86,20 @@ package enum KerasVariables {
     }
   }
 
-  /// How many arrays a layer has; none for classes that are not known to have any.
-  static func counts(of className: String, _ config: JSON) -> (trainable: Int, other: Int) {
+  /// Layers that have no arrays.
+  private static let empty: Set<String> = [
+    "InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout",
+    "Masking", "ActivityRegularization", "Activation", "Softmax", "ReLU", "LeakyReLU", "ELU",
+    "Flatten", "Reshape", "Permute", "RepeatVector", "Lambda", "Add", "Subtract", "Multiply",
+    "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Identity", "GlobalMaxPooling1D",
+    "GlobalAveragePooling1D", "MaxPooling1D", "AveragePooling1D", "Cropping1D", "ZeroPadding1D",
+    "UpSampling1D", "Rescaling",
+  ]
+
+  /// How many arrays a layer has; `nil` for classes where that is not known.
+  private static func counts(
+    of className: String, _ config: JSON
+  ) -> (trainable: Int, other: Int)? {
     func has(_ key: String) -> Int { config[key]?.boolValue == false ? 0 : 1 }
     switch className {
     case "LSTM", "GRU", "SimpleRNN": return (2 + has("use_bias"), 0)
@@ -64,18 +108,7 @@ package enum KerasVariables {
     case "Embedding": return (1, 0)
     case "LayerNormalization": return (has("scale") + has("center"), 0)
     case "BatchNormalization": return (has("scale") + has("center"), 2)
-    case "Bidirectional":
-      guard let inner = config["layer"], let name = inner["class_name"]?.stringValue,
-        name != "Bidirectional"
-      else { return (0, 0) }
-      let one = counts(of: name, inner["config"] ?? .null)
-      return (2 * one.trainable, 2 * one.other)
-    case "RNN":
-      let biases = cells(of: config, path: "").map { cell in
-        cell.config["use_bias"]?.boolValue == false ? 0 : 1
-      }
-      return (biases.reduce(2 * biases.count, +), 0)
-    default: return (0, 0)
+    default: return empty.contains(className) ? (0, 0) : nil
     }
   }
 
