@@ -231,11 +231,25 @@ extension ONNXLayout {
     return isOne ? result.squeezed([axis]) : result
   }
 
+  /// The same layout without an axis for the only part there is.
+  func withoutUnitParts(except kept: Int? = nil) -> ONNXLayout {
+    var result = self
+    for axis in axes.indices where axis != kept && fixed == nil {
+      if case .parts(let parts)? = axes[axis].first, parts.count == 1 {
+        result.fixed = parts[0]
+        result.axes[axis].removeFirst()
+      }
+    }
+    return result
+  }
+
   /// Several values joined along an axis: parts beside parts.
-  static func joined(_ layouts: [ONNXLayout], _ axis: Int) -> ONNXLayout? {
-    guard let first = layouts.first, !first.hasUnknownAxes,
-      let axis = first.position(axis, first.axes.count)
-    else { return nil }
+  static func joined(_ given: [ONNXLayout], _ axis: Int) -> ONNXLayout? {
+    guard let rank = given.first?.axes.count, let axis = given.first?.position(axis, rank) else {
+      return nil
+    }
+    let layouts = given.map { $0.withoutUnitParts(except: axis) }
+    guard let first = layouts.first, !first.hasUnknownAxes else { return nil }
     var parts: [Part] = []
     var width: Int?
     for (index, layout) in layouts.enumerated() {

@@ -26,6 +26,8 @@ struct ONNXStructure {
   private var layers: [Int: Int] = [:]
   /// Modules whose output something understood takes.
   private var leadsOn: Set<Int> = []
+  /// What linear layers read of recurrent modules.
+  private var readsOf: [Int: Structure.Reads] = [:]
   private var seen: Set<String> = []
   private var linearOfTensors: [[Name]: Int] = [:]
   /// The recurrent module of every time axis, the first one that has it.
@@ -246,6 +248,7 @@ struct ONNXStructure {
         let connection = Structure.Connection(from: name(from), to: name(reader), reads: reads)
         if seen.insert("\(from) to \(reader) \(reads)").inserted { connections.append(connection) }
         leadsOn.insert(from)
+        if case .recurrent = modules[from].content { readsOf[reader] = reads }
       case .failure(let reason): block(trace, reader, [reason.text])
       }
       return
@@ -284,6 +287,7 @@ struct ONNXStructure {
     let moves = trace.moves.reversed().joined(separator: ", ")
     let elsewhere = Mismatch(text: moves.isEmpty ? "another layout" : moves)
     if case .embedding = reader { return .failure(elsewhere) }
+    let layout = layout.withoutUnitParts()
     guard let nodes = trace.recurrentNodes else {
       guard trace.sources.count == 1, let from = owner[trace.sources[0]],
         isPointwise(layout, reader)
@@ -453,7 +457,7 @@ struct ONNXStructure {
           } else if known != found {
             add(index, .behind, trace.moves.isEmpty ? ["another order of axes"] : trace.moves)
           }
-          leadsOn.insert(index)
+          if known == nil || known == found { leadsOn.insert(index) }
         } else {
           leadsOn.insert(index)
         }
@@ -465,6 +469,11 @@ struct ONNXStructure {
   private func isWhole(_ layout: ONNXLayout, of source: ONNXTrace.Source) -> Bool {
     if layout.hasUnknownAxes { return true }
     guard isPointwise(layout, source) else { return false }
+    if let reads = owner[source].flatMap({ readsOf[$0] }),
+      layout.axes.count != (reads == .sequence ? 3 : 2)
+    {
+      return false
+    }
     return layout.axes.allSatisfy { $0.count < 2 }
   }
 
