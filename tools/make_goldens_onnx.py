@@ -191,8 +191,8 @@ def layout_files(expected):
     save(nodes, [tensor(k, v) for k, v in a.items()] + [tensor(k + "2", v) for k, v in b.items()]
          + [tensor("h", learned)], ROOT / "two.onnx", inputs=("x", "lengths"))
     expected["two.onnx"] = {
-        "tensors": [entry(f"rnn.{k}_l0", v) for k, v in a.items()]
-        + [entry(f"rnn_1.{k}_l0", v) for k, v in b.items()] + [entry("h", learned)],
+        "tensors": [entry(f"rnn.{k}_l0", v) for k, v in a.items()] + [entry("rnn.h_0", learned)]
+        + [entry(f"rnn_1.{k}_l0", v) for k, v in b.items()],
         "modules": '[{"prefix":"rnn.","op":"GRU"},{"prefix":"rnn_1.","op":"RNN",'
         '"bidirectional":true,"sequence_lens":true}]'}
 

@@ -9,8 +9,9 @@
 //                   9 raw_data  10 double_data*  11 uint64_data*  13 external_data*  14 data_location
 //
 // A model is a computation, and weights have the names that its exporter gave to values. Reading
-// therefore looks for the recurrent nodes and names their tensors by their part (rnn.W_l0); all other
-// stored tensors keep their names.
+// therefore follows the values through the graph (ONNXFollower), finds the modules and how they are
+// connected (ONNXStructure) and names their tensors by their part (rnn.W_l0, fc.weight); all other stored
+// tensors keep their names.
 import Tensors
 
 /// The ONNX container.
@@ -30,7 +31,8 @@ public enum ONNX {
       }
       switch field.value {
       case .varint(let value):
-        guard field.number == 1 || field.number == 5, value < 1 << 32 else { return false }
+        // The version of a model is any number that its author likes.
+        guard field.number == 5 || (field.number == 1 && value < 1 << 32) else { return false }
         hasVersion = hasVersion || field.number == 1
       case .bytes:
         guard lengthDelimited.contains(field.number) else { return false }
@@ -52,7 +54,7 @@ public enum ONNX {
   static func readWithData(_ file: InputFile) throws -> (StateDict, [InputFile]) {
     let model = try ONNXModelReader(bytes: ProtobufBytes(file)).model()
     let reader = ONNXTensorReader(file, path: file.path)
-    var state = try ONNXStateReader(model, reader)
+    let state = try ONNXStateReader(model, reader)
     return (try state.state(), reader.files)
   }
 
@@ -60,7 +62,7 @@ public enum ONNX {
   static func read(_ source: any ByteSource, path: String?) throws -> StateDict {
     let model = try ONNXModelReader(bytes: ProtobufBytes(source)).model()
     let reader = ONNXTensorReader(source, path: path)
-    var state = try ONNXStateReader(model, reader)
+    let state = try ONNXStateReader(model, reader)
     return try state.state()
   }
 }

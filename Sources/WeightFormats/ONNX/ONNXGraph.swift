@@ -7,17 +7,44 @@ struct ONNXModel {
   var opset = 0
   var metadata: [(key: String, value: String)] = []
   var graph = ONNXGraph()
-  /// Local functions; their bodies are not looked into.
-  var functionCount = 0
+  /// The graphs inside nodes and the bodies of local functions, parents before children.
+  var bodies: [ONNXBody] = []
 }
 
-/// The nodes and stored tensors of a model's main graph.
+/// A graph that is not the model's own: a branch, the body of a loop, or a local function.
+struct ONNXBody {
+  /// What its modules are named after ("then", "body", the function's name).
+  var label = ""
+  /// The body that its node stands in; `nil` for the main graph and for functions.
+  var parent: Int?
+  var isFunction = false
+  var graph = ONNXGraph()
+}
+
+/// The nodes and stored tensors of a graph.
 struct ONNXGraph {
   var nodes: [ONNXNode] = []
   var initializers: [ONNXTensorRecord] = []
-  var inputs: Set<Name> = []
+  var inputs: [ONNXInput] = []
+  var outputs: [Name] = []
   /// What is stored but not read, one line each.
   var skipped: [String] = []
+}
+
+/// An input of a graph.
+struct ONNXInput {
+  /// One axis: a size, the name of a size, or neither.
+  enum Dimension {
+    case size(Int)
+    case named(Name)
+    case any
+  }
+
+  var name = Name("")
+  /// The element type's number in TensorProto.DataType; 0 where the file does not say.
+  var dataType = 0
+  /// The axes; `nil` where the file does not say.
+  var shape: [Dimension]?
 }
 
 /// One operation.
@@ -30,6 +57,8 @@ struct ONNXNode {
   var attributes: [ONNXAttribute] = []
   /// PyTorch's module path ("['', 'rnn', 'lstm']"), where the exporter notes it.
   var scopes: String?
+  /// The graphs inside the node, by their places in the model.
+  var bodies: [Int] = []
   /// PyTorch's classes along that path.
   var namespace: String?
 
@@ -63,9 +92,9 @@ struct ONNXAttribute {
   var integer: Int?
   var string: String?
   var integers: [Int] = []
+  var floats: [Float] = []
   var strings: [String] = []
   var tensor: ONNXTensorRecord?
-  var hasSubgraph = false
 }
 
 /// What a file says about one tensor; nothing of its data has been read.

@@ -40,8 +40,17 @@ struct ONNXGraphBuilder {
 
   /// Adds whole numbers as a Constant and returns its output.
   mutating func constant(_ numbers: [Int], in scope: String, _ name: String) -> String {
+    constant(numbers, shape: [numbers.count], "\(scope)/\(name)")
+  }
+
+  /// Adds one whole number without an axis.
+  mutating func constant(_ number: Int, in scope: String, _ name: String) -> String {
+    constant([number], shape: [], "\(scope)/\(name)")
+  }
+
+  private mutating func constant(_ numbers: [Int], shape: [Int], _ output: String) -> String {
     var tensor = ProtobufMessage()
-    tensor.append(1, numbers.count)
+    for size in shape { tensor.append(1, size) }
     tensor.append(2, DType.i64.onnxNumber)
     tensor.append(
       9, bytes: numbers.flatMap { withUnsafeBytes(of: Int64($0).littleEndian) { Array($0) } })
@@ -49,7 +58,6 @@ struct ONNXGraphBuilder {
     attribute.append(1, "value")
     attribute.append(5, tensor)
     attribute.append(20, 4)
-    let output = "\(scope)/\(name)"
     var node = ProtobufMessage()
     node.append(2, output)
     node.append(3, output)

@@ -1,9 +1,20 @@
 import Tensors
 
-/// Reads the messages of a model. The nesting is that of the schema, not that of the file: subgraphs
-/// and function bodies are noted and left alone.
+/// Reads the messages of a model. The nesting is that of the schema, not that of the file: graphs inside
+/// nodes wait in a queue until the graph around them is read.
 struct ONNXModelReader {
   let bytes: ProtobufBytes
+  private let queue = Queue()
+  private static let depthLimit = 16
+
+  /// Graphs that were seen and not read yet.
+  private final class Queue {
+    var bodies: [(label: String, parent: Int?, depth: Int, message: ProtobufReader)] = []
+    var current: Int?
+    var depth = 0
+  }
+
+  init(bytes: ProtobufBytes) { self.bytes = bytes }
 
   /// Reads ModelProto; throws `onnx.no-graph`, `onnx.no-operators` or what `ProtobufReader` throws.
   func model() throws -> ONNXModel {
@@ -11,6 +22,7 @@ struct ONNXModelReader {
     var hasGraph = false
     var hasOperators = false
     var fields = ProtobufReader(bytes)
+    var functions: [ProtobufReader] = []
     while let field = try fields.next() {
       switch field.number {
       case 1: model.irVersion = try field.integer()
@@ -29,7 +41,7 @@ struct ONNXModelReader {
         hasOperators = true
         if domain.isEmpty || domain == "ai.onnx" { model.opset = version }
       case 14: model.metadata.append(try pair(field.message(bytes)))
-      case 25: model.functionCount += 1
+      case 25: functions.append(try field.message(bytes))
       default: break
       }
     }
@@ -45,7 +57,94 @@ struct ONNXModelReader {
         expected: "the operator sets it uses",
         hint: "The file was probably cut off; export or copy it again.")
     }
+    try readBodies(functions, into: &model)
     return model
+  }
+
+  private func readBodies(_ functions: [ProtobufReader], into model: inout ONNXModel) throws {
+    func readQueue() throws {
+      while model.bodies.count < queue.bodies.count {
+        let next = queue.bodies[model.bodies.count]
+        queue.current = model.bodies.count
+        queue.depth = next.depth
+        model.bodies.append(
+          ONNXBody(label: next.label, parent: next.parent, graph: try graph(next.message)))
+      }
+    }
+    try readQueue()
+    for message in functions {
+      queue.current = model.bodies.count
+      queue.depth = 1
+      // Takes its place in the queue, so that bodies keep their numbers.
+      queue.bodies.append(("", nil, 1, message))
+      model.bodies.append(try function(message))
+      try readQueue()
+    }
+  }
+
+  /// FunctionProto: 1 name, 4 input*, 5 output*, 7 node*.
+  private func function(_ message: ProtobufReader) throws -> ONNXBody {
+    var body = ONNXBody(isFunction: true)
+    var fields = message
+    while let field = try fields.next() {
+      switch field.number {
+      case 1: body.label = try field.text(bytes, limit: 1 << 16)
+      case 4:
+        try bytes.charge(3, at: field.offset)
+        body.graph.inputs.append(ONNXInput(name: try field.name(bytes)))
+      case 5:
+        try bytes.charge(3, at: field.offset)
+        body.graph.outputs.append(try field.name(bytes))
+      case 7:
+        try bytes.charge(16, at: field.offset)
+        body.graph.nodes.append(try node(field.message(bytes)))
+      default: break
+      }
+    }
+    return body
+  }
+
+  /// ValueInfoProto: 1 name, 2 type {1 tensor {1 element type, 2 shape {1 dimension*}}}.
+  private func input(_ message: ProtobufReader) throws -> ONNXInput {
+    var input = ONNXInput()
+    var value = message
+    while let part = try value.next() {
+      if part.number == 1 { input.name = try part.name(bytes) }
+      guard part.number == 2 else { continue }
+      var type = try part.message(bytes)
+      while let kind = try type.next() {
+        guard kind.number == 1 else { continue }
+        var tensor = try kind.message(bytes)
+        while let field = try tensor.next() {
+          if field.number == 1 { input.dataType = try field.integer() }
+          if field.number == 2 { input.shape = try shape(field.message(bytes)) }
+        }
+      }
+    }
+    return input
+  }
+
+  private func shape(_ message: ProtobufReader) throws -> [ONNXInput.Dimension] {
+    var result: [ONNXInput.Dimension] = []
+    var fields = message
+    while let field = try fields.next() {
+      guard field.number == 1 else { continue }
+      try bytes.charge(3, at: field.offset)
+      var dimension = ONNXInput.Dimension.any
+      var parts = try field.message(bytes)
+      while let part = try parts.next() {
+        if part.number == 1 {
+          let size = try part.integer()
+          dimension = size > 0 ? .size(size) : .any
+        }
+        if part.number == 2 {
+          let name = try part.name(bytes)
+          dimension = name.utf8.isEmpty ? .any : .named(name)
+        }
+      }
+      result.append(dimension)
+    }
+    return result
   }
 
   private func operatorSet(_ message: ProtobufReader) throws -> (String, Int) {
@@ -80,10 +179,11 @@ struct ONNXModelReader {
         try bytes.charge(16, at: field.offset)
         graph.initializers.append(try tensor(field.message(bytes)))
       case 11:
-        var value = try field.message(bytes)
-        while let part = try value.next() {
-          if part.number == 1 { graph.inputs.insert(try part.name(bytes)) }
-        }
+        try bytes.charge(8, at: field.offset)
+        graph.inputs.append(try input(field.message(bytes)))
+      case 12:
+        try bytes.charge(3, at: field.offset)
+        graph.outputs.append(try input(field.message(bytes)).name)
       case 15: graph.skipped.append("a sparse initializer")
       default: break
       }
@@ -106,7 +206,7 @@ struct ONNXModelReader {
       case 4: node.operation = try field.text(bytes, limit: 1 << 16)
       case 5:
         try bytes.charge(24, at: field.offset)
-        node.attributes.append(try attribute(field.message(bytes)))
+        node.attributes.append(try attribute(field.message(bytes), &node.bodies))
       case 7: node.domain = try field.text(bytes, limit: 1 << 16)
       case 9:
         let entry = try pair(field.message(bytes))
@@ -118,8 +218,10 @@ struct ONNXModelReader {
     return node
   }
 
-  private func attribute(_ message: ProtobufReader) throws -> ONNXAttribute {
+  private func attribute(_ message: ProtobufReader, _ bodies: inout [Int]) throws -> ONNXAttribute
+  {
     var attribute = ONNXAttribute()
+    var graphs: [ProtobufReader] = []
     var fields = message
     while let field = try fields.next() {
       switch field.number {
@@ -132,7 +234,8 @@ struct ONNXModelReader {
         var tensor = try tensor(field.message(bytes))
         if tensor.name.utf8.isEmpty { tensor.name = Name(attribute.name) }
         attribute.tensor = tensor
-      case 6, 11: attribute.hasSubgraph = true
+      case 6, 11: graphs.append(try field.message(bytes))
+      case 7: try appendFloats(field, to: &attribute.floats)
       case 8: try field.appendIntegers(to: &attribute.integers, bytes)
       case 9:
         try bytes.charge(3, at: field.offset)
@@ -140,7 +243,28 @@ struct ONNXModelReader {
       default: break
       }
     }
+    for message in graphs where queue.depth < Self.depthLimit {
+      bodies.append(queue.bodies.count)
+      let label = attribute.name.hasSuffix("_branch") ? String(attribute.name.dropLast(7)) : "body"
+      queue.bodies.append((label, queue.current, queue.depth + 1, message))
+    }
     return attribute
+  }
+
+  /// A repeated float, packed or not; a few are all that an operation of ours takes.
+  private func appendFloats(_ field: ProtobufField, to floats: inout [Float]) throws {
+    guard case .bytes(let range) = field.value else {
+      try bytes.charge(1, at: field.offset)
+      floats.append(try field.float(bytes))
+      return
+    }
+    guard range.count <= 4096, range.count % 4 == 0 else { return }
+    try bytes.charge(range.count / 4, at: field.offset)
+    let raw = try bytes.bytes(range, limit: 4096)
+    for start in stride(from: 0, to: raw.count, by: 4) {
+      let pattern = raw[start..<start + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+      floats.append(Float(bitPattern: pattern))
+    }
   }
 
   private func tensor(_ message: ProtobufReader) throws -> ONNXTensorRecord {

@@ -15,6 +15,8 @@
 //                          "hint"}, absent
 import Tensors
 
+// Everything here is also in `Structure`; it goes once conversion reads that.
+
 /// A recurrent module of an ONNX graph: the chain of its nodes, with head and embedding.
 ///
 /// A reader finds it in the graph, a writer makes the graph from it, and conventions see it as metadata.
@@ -168,5 +170,34 @@ public struct ONNXModule: Sendable, Equatable {
           }))
     }
     return .object(members)
+  }
+}
+
+extension Structure {
+  /// The recurrent modules as the pair ``ONNXModule/metadataKey`` has them.
+  var legacyModules: [ONNXModule] {
+    modules.filter { $0.kind == .recurrent }.compactMap { module in
+      guard let operation = ONNXModule.Operation(rawValue: module.className) else { return nil }
+      let prefix = module.name.isEmpty ? "" : module.name + "."
+      var result = ONNXModule(prefix: prefix, operation: operation)
+      result.layerCount = module.recurrent.layerCount ?? 1
+      result.bidirectional = module.recurrent.direction == "both"
+      result.bias = module.recurrent.hasBias ?? false
+      result.relu = module.recurrent.cell == "rnn_relu"
+      result.linearBeforeReset = module.recurrent.gruReset == "after"
+      result.batchFirst = module.recurrent.batchFirst ?? false
+      result.sequenceLengths = module.recurrent.takesLengths ?? false
+      result.refusal = module.refusal
+      if module.refusal?.reason == "onnx.unrolled" { result.bias = true }
+      func first(_ kind: Kind, _ names: [String]) -> String? {
+        names.first { self.module($0)?.kind == kind }.map { $0.isEmpty ? "" : $0 + "." }
+      }
+      let name = Name(module.name)
+      result.head = first(
+        .linear, connections.filter { Name($0.from) == name }.map(\.to))
+      result.embedding = first(
+        .embedding, connections.filter { Name($0.to) == name }.map(\.from))
+      return result
+    }
   }
 }

@@ -32,6 +32,38 @@ struct ONNXRecurrentNode {
   var hiddenSize: Int { weights?.r.shape[2] ?? 0 }
   var inputSize: Int { weights?.w.shape[2] ?? 0 }
 
+  /// `forward`, `reverse` or `both`.
+  var direction: String {
+    if bidirectional { return "both" }
+    return node.attribute("direction")?.string?.lowercased() == "reverse" ? "reverse" : "forward"
+  }
+
+  /// The activations where they are not the cell's own: `hard_sigmoid tanh tanh`, arguments in brackets.
+  var activations: String? {
+    guard let names = node.attribute("activations")?.strings, !names.isEmpty,
+      refusal?.reason == "onnx.activation"
+    else { return nil }
+    var alphas = (node.attribute("activation_alpha")?.floats ?? [])[...]
+    var betas = (node.attribute("activation_beta")?.floats ?? [])[...]
+    return names.map { name in
+      let lower = name.lowercased()
+      let word = Self.words[lower] ?? lower
+      var arguments: [Float] = []
+      let takesBoth = ["affine", "scaledtanh", "hardsigmoid"].contains(lower)
+      if takesBoth || ["leakyrelu", "thresholdedrelu", "elu"].contains(lower) {
+        if let alpha = alphas.popFirst() { arguments.append(alpha) }
+        if takesBoth, let beta = betas.popFirst() { arguments.append(beta) }
+      }
+      return arguments.isEmpty
+        ? word : "\(word)(\(arguments.map { "\($0)" }.joined(separator: ",")))"
+    }.joined(separator: " ")
+  }
+
+  private static let words = [
+    "hardsigmoid": "hard_sigmoid", "leakyrelu": "leaky_relu", "scaledtanh": "scaled_tanh",
+    "thresholdedrelu": "thresholded_relu",
+  ]
+
   /// `nil` for a node that is not recurrent.
   init?(_ index: Int, _ values: ONNXValues) {
     let node = values.graph.nodes[index]

@@ -9,19 +9,34 @@ final class ONNXValues {
   let graph: ONNXGraph
   private let reader: ONNXTensorReader
   private var initializers: [Name: Int] = [:]
+  private let inputs: Set<Name>
   private var producers: [Name: (node: Int, output: Int)] = [:]
   private(set) var consumers: [Name: [Int]] = [:]
   private var resolved: [Name: Tensor] = [:]
   /// Bytes that rearranged values may have altogether; a few nodes could otherwise describe exabytes.
   private var allowance: Int
   private var visits = 4_000_000
+  /// The values of the graph around this one, which its nodes may use.
+  private let outer: ONNXValues?
   private static let depthLimit = 24
 
-  /// Indexes a graph; throws `onnx.duplicate-value` when two nodes or tensors have one name.
-  init(_ graph: ONNXGraph, _ reader: ONNXTensorReader, byteCount: Int) throws {
+  /// Indexes a graph whose tensors have `byteCount` bytes; those of Constant nodes are added here.
+  ///
+  /// Throws `onnx.duplicate-value` when two nodes or tensors have one name.
+  init(
+    _ graph: ONNXGraph, _ reader: ONNXTensorReader, byteCount: Int, outer: ONNXValues? = nil
+  ) throws {
     self.graph = graph
     self.reader = reader
-    let (eightfold, overflow) = byteCount.multipliedReportingOverflow(by: 8)
+    self.outer = outer
+    inputs = Set(graph.inputs.map(\.name))
+    var stored = byteCount
+    for node in graph.nodes where node.operation == "Constant" {
+      guard let record = node.attribute("value")?.tensor else { continue }
+      let (sum, overflow) = stored.addingReportingOverflow(record.storedByteCount(reader))
+      stored = overflow ? Int.max : sum
+    }
+    let (eightfold, overflow) = stored.multipliedReportingOverflow(by: 8)
     allowance = overflow ? Int.max : eightfold + 1 << 16
     for (index, record) in graph.initializers.enumerated() {
       guard initializers.updateValue(index, forKey: record.name) == nil else {
@@ -87,6 +102,17 @@ final class ONNXValues {
     return result
   }
 
+  /// Pays for a tensor that is used beside those that its file stores; throws `onnx.view-limit`.
+  func charge(_ byteCount: Int, at place: String) throws {
+    allowance -= min(allowance, byteCount)
+    guard allowance > 0 else {
+      throw RecurrentError(
+        .unsupported, "onnx.view-limit", at: place,
+        found: "rearranged tensors many times the size of the file",
+        expected: "every stored tensor used a few times")
+    }
+  }
+
   private func tensor(_ name: Name, depth: Int) throws -> Tensor {
     if let known = resolved[name] { return known }
     guard depth < Self.depthLimit else {
@@ -105,6 +131,8 @@ final class ONNXValues {
       } catch let error as RecurrentError where error.place == nil {
         throw error.within(node.place)
       }
+    } else if let outer, !inputs.contains(name) {
+      tensor = try outer.tensor(name)
     } else {
       throw Self.notStored(name, "an input of the model")
     }
@@ -120,6 +148,9 @@ final class ONNXValues {
     }
     return tensor
   }
+
+  /// A tensor inside an attribute; `nil` where it cannot be read.
+  func stored(attribute record: ONNXTensorRecord) -> Tensor? { try? stored(record) }
 
   static func notStored(_ name: Name, _ found: String) -> RecurrentError {
     RecurrentError(
@@ -140,15 +171,7 @@ final class ONNXValues {
       name.utf8.isEmpty ? nil : try tensor(name, depth: depth)
     }
     let result = try move.apply(inputs)
-    if let result {
-      allowance -= min(allowance, result.byteCount)
-      guard allowance > 0 else {
-        throw RecurrentError(
-          .unsupported, "onnx.view-limit", at: node.place,
-          found: "rearranged tensors many times the size of the file",
-          expected: "every stored tensor used a few times")
-      }
-    }
+    if let result { try charge(result.byteCount, at: node.place) }
     return result
   }
 
@@ -165,5 +188,19 @@ final class ONNXValues {
       return try Tensor.make([value], shape: [])
     }
     return nil
+  }
+}
+
+extension ONNXTensorRecord {
+  /// The bytes that the file has for the tensor, whatever its shape claims.
+  fileprivate func storedByteCount(_ reader: ONNXTensorReader) -> Int {
+    if isExternal { return ((try? reader.tensor(self)) ?? nil)?.byteCount ?? 0 }
+    if let raw { return raw.count }
+    return typed.values.joined().reduce(0) { sum, value in
+      switch value {
+      case .bytes(let range), .fixed32(let range), .fixed64(let range): sum + range.count
+      case .varint: sum + 1
+      }
+    }
   }
 }

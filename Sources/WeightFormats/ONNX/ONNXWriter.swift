@@ -4,25 +4,17 @@ extension ONNX {
   /// What protocol buffers can hold in one file.
   static let maximumByteCount = 1 << 31 - 1
 
-  /// Writes a model that computes the network of ``ONNXModule/metadataKey``; further tensors are stored
-  /// beside it, unused.
+  /// Writes a model that computes the one network of the state dict's structure; further tensors are
+  /// stored beside it, unused (onnxruntime warns of each).
   ///
   /// Operator set 14 (22 for bf16) and IR version 8 (10). Throws with kind `.malformed`:
-  /// `onnx.no-network` without that key, `onnx.several-modules`, `onnx.not-writable`, `onnx.name`,
+  /// `onnx.no-network` without one, `onnx.several-modules`, `onnx.not-writable`, `onnx.name`,
   /// `onnx.prefix`, `onnx.weights` or `onnx.size`.
   public static func write(_ state: StateDict, to sink: ByteSink) throws {
-    let graph = try ONNXNetworkGraph(try module(of: state), state)
+    let graph = try ONNXNetworkGraph(ONNXNetwork(state), state)
     try checkNames(state, graph)
     // Protocol buffers store lengths before contents: all but the tensors' data is made first.
-    var tensors = try state.entries.map { try WrittenTensor($0.name, $0.tensor) }
-    for (name, shape) in graph.states {
-      let count = try byteCount(of: shape, elementSize: graph.dtype.byteCount)
-      guard count <= maximumByteCount else { throw tooLarge }
-      let zeros = [UInt8](repeating: 0, count: count)
-      tensors.append(
-        try WrittenTensor(
-          Name(name), Tensor(dtype: graph.dtype, shape: shape, bytes: zeros)))
-    }
+    let tensors = try state.entries.map { try WrittenTensor($0.name, $0.tensor) }
     var nodes = ProtobufMessage()
     for node in graph.builder.nodes { nodes.append(1, node) }
     nodes.append(2, "recurrent_network")
@@ -87,34 +79,10 @@ extension ONNX {
     return tail
   }
 
-  private static func module(of state: StateDict) throws -> ONNXModule {
-    guard let text = state.metadata[ONNXModule.metadataKey] else {
-      throw RecurrentError(
-        .malformed, "onnx.no-network",
-        found: "tensors without a recurrent network in ONNX's layout",
-        expected: "a network, because an ONNX file holds a computation",
-        hint: "Leave out --as, or write safetensors or HDF5.")
-    }
-    let modules = try ONNXModule.parse(text)
-    guard modules.count == 1 else {
-      throw RecurrentError(
-        .malformed, "onnx.several-modules", found: "\(modules.count) recurrent modules",
-        expected: "one", hint: "Convert them one by one with --module.")
-    }
-    if let refusal = modules[0].refusal { throw refusal }
-    guard !modules[0].sequenceLengths else {
-      throw RecurrentError(
-        .malformed, "onnx.not-writable", at: "module \"\(modules[0].prefix)\"",
-        found: "a network that takes the lengths of its sequences",
-        expected: "one that takes whole sequences")
-    }
-    return modules[0]
-  }
-
   /// Values of a graph share one space of names with its tensors.
   private static func checkNames(_ state: StateDict, _ graph: ONNXNetworkGraph) throws {
-    let reserved: Set<Name> = ["x", "h_0", "c_0", "output", "h_n", "c_n", "logits", ""]
-    for name in state.names where reserved.contains(name) || graph.builder.values.contains(name) {
+    for name in state.names
+    where name.utf8.isEmpty || graph.ends.contains(name) || graph.builder.values.contains(name) {
       throw RecurrentError(
         .malformed, "onnx.name", at: "tensor \"\(name)\"",
         found: "a name that the graph needs for a value", expected: "another name")
