@@ -40,6 +40,7 @@ public struct Module: Sendable {
   /// `decoder is a GRUCell (gru, 4 -> 6)`, for messages.
   public var description: String {
     let own = name.isEmpty ? "(no name)" : name
+    if let refusal { return "\(own): cannot be used (\(refusal.found))" }
     return "\(own): " + (kind == .cell ? "cell, " : "") + architecture.summary
   }
 }
@@ -240,12 +241,7 @@ struct ModuleFinder {
       where layout.kind == module.kind || (layout.kind == .recurrent && layout.numbersLayers) {
         if let candidate = finder.numbered(prefix, layout) { return candidate }
       }
-      // A module that is there and whose weights are not readable is still listed.
-      guard module.refusal != nil else { return nil }
-      return Candidate(
-        kind: module.kind, name: module.name,
-        architecture: Architecture(inputSize: 0, hiddenSize: 0, layerCount: 0),
-        naming: Naming(recurrent: prefix))
+      return Self.unreadable(module)
     case .embedding, .linear:
       let part = module.parts.first?.first ?? prefix
       for layout in convention.layouts where layout.kind == module.kind {
@@ -274,12 +270,23 @@ struct ModuleFinder {
     }
   }
 
+  /// A module that is there and whose weights cannot be read; it is listed all the same.
+  private static func unreadable(_ module: Structure.Module) -> Candidate {
+    var candidate = Candidate(
+      kind: module.kind, name: module.name,
+      architecture: Architecture(inputSize: 0, hiddenSize: 0, layerCount: 0), naming: Naming())
+    candidate.refusal =
+      module.refusal
+      ?? RecurrentError(
+        .malformed, "weights.missing", at: "module \"\(module.name)\"",
+        found: "no tensors that fit each other",
+        expected: "the weights of \(module.className.isEmpty ? module.kind.rawValue : module.className)")
+    return candidate
+  }
+
   private func stated(parts module: Structure.Module, _ finder: LayoutFinder) -> Candidate? {
     guard let first = module.parts.first?.first, let cell = finder.cell(first) else {
-      guard module.refusal != nil else { return nil }
-      return Candidate(
-        kind: module.kind, name: module.name,
-        architecture: Architecture(inputSize: 0, hiddenSize: 0, layerCount: 0), naming: Naming())
+      return Self.unreadable(module)
     }
     var architecture = cell.architecture
     architecture.layerCount = module.parts.count

@@ -24,6 +24,7 @@ struct PlanDraft {
     _ options: ConversionOptions
   ) throws {
     let reading = options.reading
+    var input = input
     // Only a copy inside one framework's own container needs no meaning.
     let isCopy =
       inputFormat.name == format.name && format.isFrameworkArchive
@@ -32,10 +33,10 @@ struct PlanDraft {
       copy(input)
       return
     }
-    let list: ModuleList
-    do {
-      list = try ModuleList(input, options: reading)
-    }
+    // A configuration's text describes the container that was read.
+    input.metadata = Metadata(
+      unique: input.metadata.pairs.filter { !$0.key.hasPrefix("keras.") }.map { ($0.key, $0.value) })
+    let list = try ModuleList(input, options: reading)
     try Self.checkDamage(list, options)
     if let convention = options.convention { try format.check(holds: convention) }
     if format.holdsOneNetwork {

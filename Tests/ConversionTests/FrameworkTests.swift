@@ -75,9 +75,7 @@ import WeightFormats
   }
 
   private func summaries(_ names: [(String, [Int])]) throws -> [String] {
-    try Recognition.modules(in: state(names)).map {
-      "\($0.prefix): \(try $0.network.get().architecture.summary)"
-    }
+    try ModuleList(state(names)).recurrent.map { "\($0.name): \($0.architecture.summary)" }
   }
 
   @Test func cellsArePutTogetherByNameAndSize() throws {
@@ -88,7 +86,7 @@ import WeightFormats
     #expect(
       try summaries(
         mlx("m.layers.0.", 3, 4) + mlx("m.layers.10.", 4, 4) + mlx("m.layers.2.", 4, 4)) == [
-          "m.layers.0: lstm, 3 layers, input 3, hidden 4"
+          "m.layers: lstm, 3 layers, input 3, hidden 4"
         ])
     #expect(
       try summaries(mlx("forward_lstm.", 3, 4) + mlx("backward_lstm.", 3, 4)) == [
@@ -98,7 +96,7 @@ import WeightFormats
       try summaries(
         mlx("l.0.fwd.", 3, 4) + mlx("l.0.bwd.", 3, 4) + mlx("l.1.fwd.", 8, 4)
           + mlx("l.1.bwd.", 8, 4)) == [
-          "l.0.fwd: lstm, 2 layers, bidirectional, input 3, hidden 4"
+          "l: lstm, 2 layers, bidirectional, input 3, hidden 4"
         ])
     // Sizes that do not follow from each other are modules of their own.
     #expect(
@@ -112,17 +110,17 @@ import WeightFormats
     // Pairs that only their input tells.
     #expect(
       try summaries(mlx("a.0.", 3, 4) + mlx("a.1.", 3, 4)) == [
-        "a.0: lstm, 1 layer, bidirectional, input 3, hidden 4"
+        "a: lstm, 1 layer, bidirectional, input 3, hidden 4"
       ])
     // Square: two layers, unless the layer on top says otherwise.
     let square = mlx("a.0.", 4, 4) + mlx("a.1.", 4, 4)
-    #expect(try summaries(square) == ["a.0: lstm, 2 layers, input 4, hidden 4"])
+    #expect(try summaries(square) == ["a: lstm, 2 layers, input 4, hidden 4"])
     #expect(
       try summaries(square + [("out.weight", [7, 8]), ("out.bias", [7])]) == [
-        "a.0: lstm, 1 layer, bidirectional, input 4, hidden 4, linear head 7"
+        "a: lstm, 1 layer, bidirectional, input 4, hidden 4"
       ])
-    let remarks = try Recognition(state(square)).remarks
-    #expect(remarks.first?.contains("a.0, a.1") == true)
+    let assumptions = try Recognition(state(square)).assumptions
+    #expect(assumptions.first?.contains("a.0, a.1") == true)
   }
 
   @Test func namesThatTwoConventionsShareAreToldApart() throws {
@@ -190,7 +188,7 @@ import WeightFormats
       [("gru_cell.candidate.kernel", [huge, 0])], [("basic_rnn_cell.kernel", [0, huge])],
     ]
     for names in files {
-      #expect(try Recognition.modules(in: state(names)).isEmpty, "\(names)")
+      #expect(try ModuleList(state(names)).recurrent.isEmpty, "\(names)")
     }
   }
 
@@ -211,6 +209,6 @@ import WeightFormats
     for (a, b) in zip(try #require(written["rnn.basic_lstm_cell.bias"]).floats(), stored) {
       #expect(abs(a - b) < 1e-6)
     }
-    #expect(network.recognition.remarks.contains { $0.contains("forget_bias") })
+    #expect(network.recognition.assumptions.contains { $0.contains("forget_bias") })
   }
 }

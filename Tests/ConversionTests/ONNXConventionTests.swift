@@ -124,11 +124,10 @@ import WeightFormats
   @Test func severalModulesAreListedAndChosen() throws {
     let path = Self.path("two.onnx")
     let state = try WeightFile(path: path).state
-    let modules = try Recognition.modules(in: state)
-    #expect(modules.map(\.prefix) == ["rnn", "rnn_1"])
-    #expect(try modules[0].network.get().architecture.gruReset == .before)
-    #expect(try modules[1].network.get().architecture.bidirectional)
-    #expect(try modules[1].network.get().remarks.count == 1)
+    let modules = try ModuleList(state).recurrent
+    #expect(modules.map(\.name) == ["rnn", "rnn_1"])
+    #expect(modules[0].architecture.gruReset == .before)
+    #expect(modules[1].architecture.bidirectional && modules[1].remarks.count == 1)
     try scratch { folder in
       #expect(reason { _ = try convert(path, folder + "a.pt") } == "weights.ambiguous")
       _ = try convert(path, folder + "a.safetensors") { $0.reading.module = "rnn" }
@@ -146,8 +145,8 @@ import WeightFormats
       ("unrolled", "onnx.unrolled"), ("computed", "onnx.not-stored"),
     ] {
       let path = Self.path(".refused/\(name).onnx")
-      let modules = try Recognition.modules(in: WeightFile(path: path).state)
-      #expect(modules.map { module in reason { _ = try module.network.get() } } == [expected])
+      let modules = try ModuleList(WeightFile(path: path).state).recurrent
+      #expect(modules.map(\.refusal?.reason) == [expected])
       try scratch { folder in
         for target in ["a.pt", "a.npz", "a.onnx"] {
           #expect(
@@ -186,36 +185,30 @@ import WeightFormats
       let count: Int
       func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {}
     }
-    func state(_ shapes: [(Name, [Int])], _ module: ONNXModule) throws -> StateDict {
+    var structure = Structure(
+      statesConnections: true, modules: [.init(name: "", kind: .recurrent, className: "LSTM")])
+    structure.convention = "onnx"
+    func state(_ shapes: [(Name, [Int])]) throws -> StateDict {
       var state = StateDict()
       for (name, shape) in shapes {
         let count = try byteCount(of: shape, elementSize: 4)
         try state.append(name, Tensor(dtype: .f32, shape: shape, source: Claimed(count: count)))
       }
-      state.metadata[ONNXModule.metadataKey] = ONNXModule.text([module])
+      state.structure = structure
       return state
     }
-    var module = ONNXModule(prefix: "", operation: .lstm)
-    module.bias = false
     let big = 1 << 40
     func check(_ shapes: [(Name, [Int])], _ expected: String) throws {
-      let state = try state(shapes, module)
-      #expect(reason { _ = try Recognition(state) } == expected)
+      let state = try state(shapes)
+      #expect(reason { _ = try Recognition(state) } == expected, "\(shapes)")
     }
     try check([("W_l0", [1, 12, 2])], "weights.missing")
-    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 1, big])], "weights.shape")
-    try check([("W_l0", [1, 1, big]), ("R_l0", [1, 12, 3])], "weights.shape")
-    try check([("W_l0", [1, 0, big]), ("R_l0", [1, 0, big])], "weights.shape")
-    module.head = "h."
-    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3])], "weights.missing")
+    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 1, big])], "weights.missing")
+    try check([("W_l0", [1, 1, big]), ("R_l0", [1, 12, 3])], "weights.missing")
+    try check([("W_l0", [1, 0, big]), ("R_l0", [1, 0, big])], "weights.missing")
     try check(
-      [("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3]), ("h.weight", [big, 1])], "weights.shape")
-    module.head = nil
-    module.embedding = "e."
+      [("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3]), ("W_l99999", [1, 12, 3])], "weights.missing")
     try check(
-      [("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3]), ("e.weight", [big, 1])], "weights.shape")
-    module.embedding = nil
-    module.layerCount = 100_000
-    try check([("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3])], "weights.missing")
+      [("W_l0", [1, 12, 2]), ("R_l0", [1, 12, 3]), ("W_l2", [1, 12, 3])], "weights.missing")
   }
 }

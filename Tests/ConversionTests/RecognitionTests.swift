@@ -9,33 +9,42 @@ import Testing
     throws -> StateDict
   {
     let canonical = try Network.parameterTensors(of: architecture)
-    var state = try CanonicalWeights(
+    return try CanonicalWeights(
       canonicalState(architecture, zeros: omitted(convention, architecture)),
       architecture: architecture, tensors: canonical
     ).encoded(as: convention.storedTensors(of: architecture, naming: naming))
-    for pair in try convention.structureMetadata(of: architecture, naming: naming) {
-      state.metadata[pair.key] = pair.value
+  }
+
+  /// What the caller has to say about an architecture that a list of tensors leaves open.
+  private func options(_ architecture: Architecture, _ state: StateDict) throws -> ReadOptions {
+    let list = try ModuleList(state)
+    func neighbour(_ kind: Structure.Kind, _ isThere: Bool) -> ReadOptions.Neighbour {
+      isThere ? list.modules.first { $0.kind == kind }.map { .named($0.name) } ?? .none : .none
     }
-    return state
+    return ReadOptions(
+      cell: architecture.cell,
+      gruReset: architecture.cell == .gru ? architecture.gruReset : nil,
+      head: neighbour(.linear, architecture.head != nil),
+      embedding: neighbour(.embedding, architecture.embedding != nil),
+      batchFirst: architecture.batchFirst)
   }
 
   @Test(arguments: expressible.indices)
   func everyArchitectureIsRecognised(_ index: Int) throws {
     let (convention, architecture) = expressible[index]
-    let naming = Naming(recurrent: convention.name == "torch" ? "encoder.rnn." : "")
-    let recognition = try Recognition(
-      state(convention, architecture, naming),
-      options: ReadOptions(
-        cell: architecture.cell,
-        gruReset: architecture.cell == .gru ? architecture.gruReset : nil))
+    var naming = Naming(recurrent: convention.name == "torch" ? "encoder.rnn." : "")
+    if convention.name == "keras" {
+      (naming.head, naming.embedding) = ("layers/dense/vars/#", "layers/embedding/vars/#")
+    }
+    let file = try state(convention, architecture, naming)
+    let recognition = try Recognition(file, options: options(architecture, file))
     #expect(recognition.convention.name == convention.name)
-    // Keras's models say that batches come first; the parameters are the same.
-    var found = recognition.architecture
-    #expect(found.batchFirst == (convention.name == "keras"))
-    found.batchFirst = architecture.batchFirst
-    #expect(found == architecture)
+    #expect(recognition.architecture == architecture)
     #expect(recognition.foreign.isEmpty)
-    #expect(recognition.assumptions.isEmpty)
+    // What names leave open is only how single layers stand together, and what a framework implies.
+    let open = Set(recognition.assumed.map(\.code))
+    #expect(open.isSubset(of: ["stack", "framework"]), "\(open)")
+    if convention.name == "torch" { #expect(open.isEmpty) }
   }
 
   private let plain = Architecture(
@@ -67,7 +76,12 @@ import Testing
   @Test func assumptionsAreNamed() throws {
     let recognition = try Recognition(plainState())
     #expect(
-      recognition.assumptions == ["assumed nonlinearity tanh; pass --cell rnn_relu if not"])
+      recognition.assumptions == [
+        "assumed nonlinearity tanh; pass --cell rnn_relu if not",
+        "assumed: classifier follows rnn directly; pass --head none if not",
+        "assumed: rnn takes (T, N, features); pass --batch-first yes if not",
+      ])
+    #expect(recognition.connections.map(\.evidence) == [.assumed])
   }
 
   @Test func metadataSettlesTheCell() throws {
@@ -77,7 +91,10 @@ import Testing
     let recognition = try Recognition(file)
     #expect(recognition.architecture.cell == .rnnRelu)
     #expect(recognition.architecture.batchFirst)
-    #expect(recognition.assumptions.isEmpty)
+    #expect(recognition.assumed.map(\.code) == ["head"])
+    file.metadata["connections"] = "rnn -> classifier [last] (given)"
+    let said = try Recognition(file)
+    #expect(said.assumed.isEmpty && said.architecture.head?.reads == .last)
     file.metadata["cell"] = "transformer"
     #expect(reason(file) == "metadata.cell")
   }
@@ -114,11 +131,11 @@ import Testing
     where entry.name.string.hasPrefix("decoder.") && entry.name != "decoder.bias_hh_l1" {
       try file.append(entry.name, entry.tensor)
     }
-    let modules = try Recognition.modules(in: file)
-    #expect(modules.map(\.prefix) == ["rnn", "decoder"])
-    #expect(try modules[0].network.get().architecture.layerCount == 2)
-    #expect(throws: RecurrentError.self) { try modules[1].network.get() }
-    #expect(try Recognition.modules(in: StateDict()).isEmpty)
+    let modules = try ModuleList(file).recurrent
+    #expect(modules.map(\.name) == ["rnn", "decoder"])
+    #expect(modules[0].refusal == nil && modules[0].architecture.layerCount == 2)
+    #expect(modules[1].refusal?.reason == "weights.missing")
+    #expect(try ModuleList(StateDict()).modules.isEmpty)
   }
 
   @Test(arguments: ["embedding", "model.encoder", "wte", "token_embedding"])
@@ -129,12 +146,14 @@ import Testing
     let file = try state(
       .torch, architecture,
       Naming(recurrent: "rnn.", head: "decoder.", embedding: name + "."))
-    #expect(try Recognition(file).architecture == architecture)
-    // Any other name would be a guess.
+    #expect(try Recognition(file).architecture.embedding?.tokenCount == 7)
+    // Any other name would be a guess, unless the caller says so.
     let other = try state(
       .torch, architecture, Naming(recurrent: "rnn.", head: "decoder.", embedding: "stem."))
     #expect(try Recognition(other).architecture.embedding == nil)
-    #expect(try Recognition(other).foreign == ["stem.weight"])
+    let given = try Recognition(other, options: ReadOptions(embedding: .named("stem")))
+    #expect(given.architecture.embedding?.tokenCount == 7)
+    #expect(given.connections.first?.evidence == .given)
   }
 
   @Test func wholeModulesSayWhatTheyAre() throws {
@@ -142,18 +161,24 @@ import Testing
       inputSize: 4, hiddenSize: 5, embedding: .init(tokenCount: 7),
       head: .init(classCount: 7, bias: true))
     var file = try state(.torch, architecture, Naming(recurrent: "rnn.", head: "fc."))
-    file.metadata["torch.modules"] = """
-      [{"prefix":"rnn.","mode":"RNN_RELU","batch_first":true},
-       {"prefix":"embedding.","num_embeddings":7,"embedding_dim":4,"padding_idx":2}]
-      """
+    var recurrent = Structure.Recurrent()
+    (recurrent.cell, recurrent.batchFirst) = ("rnn_relu", true)
+    file.structure = Structure(modules: [
+      .init(name: "embedding", kind: .embedding, paddingIndex: 2),
+      .init(name: "rnn", kind: .recurrent, recurrent: recurrent),
+      .init(name: "fc", kind: .linear),
+    ])
     let recognition = try Recognition(file)
     #expect(recognition.architecture.cell == .rnnRelu && recognition.architecture.batchFirst)
     #expect(recognition.architecture.embedding?.paddingIndex == 2)
-    #expect(recognition.assumptions.isEmpty)
+    #expect(recognition.assumed.map(\.code) == ["embedding", "head"])
+    // A module of another kind in between contradicts the assumption.
+    file.structure?.modules.insert(.init(name: "act", kind: .other, className: "ReLU"), at: 2)
+    #expect(try Recognition(file).head == nil)
+    file.structure?.modules[2].className = "Dropout"
+    #expect(try Recognition(file).head?.name == "fc")
     file.metadata["cell"] = "rnn_tanh"
     #expect(reason(file) == "metadata.cell")
-    file.metadata["torch.modules"] = "rnn"
-    #expect(reason(file) == "metadata.torch.modules")
   }
 
   @Test func gatedCellsAreKnownByTheirShapes() throws {
@@ -164,7 +189,7 @@ import Testing
       var file = try state(.torch, architecture, Naming(recurrent: "rnn."))
       let recognition = try Recognition(file)
       #expect(recognition.architecture == architecture)
-      #expect(recognition.assumptions.isEmpty)
+      #expect(recognition.assumed.map(\.code) == ["batch_first"])
       file.metadata["gru_reset"] = "before"
       #expect(
         try Recognition(file).architecture.gruReset == (cell == .gru ? .before : .after))

@@ -53,11 +53,9 @@ struct ONNXStateReader {
     if follower.recurrents.isEmpty { addUnrolled(to: &structure, &names) }
     try readBodies(into: &state, &structure, &names, &used)
     let constants = try carry(into: &state, except: used)
-    // What the graph says is not taken from a pair that claims it.
-    var seen: Set<Name> = [Name(ONNXModule.metadataKey)]
+    var seen: Set<Name> = []
     state.metadata = Metadata(unique: model.metadata.filter { seen.insert(Name($0.key)).inserted })
-    let modules = structure.legacyModules
-    if !modules.isEmpty { state.metadata[ONNXModule.metadataKey] = ONNXModule.text(modules) }
+    structure.convention = "onnx"
     state.structure = structure
     state.skipped = skipped(constants)
     return state

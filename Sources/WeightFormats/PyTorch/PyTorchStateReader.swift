@@ -292,7 +292,6 @@ struct PyTorchStateReader {
     }
     try walk.walk(module)
     for entry in walk.entries { try add((.string(entry.name), entry.value), to: &state) }
-    RecurrentFacts.describe(walk.facts, in: &state.metadata)
     state.structure = structure(of: module, walk, state)
     guard state.count > 0 || code == nil else {
       throw RecurrentError(

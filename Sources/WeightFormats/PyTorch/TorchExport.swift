@@ -79,7 +79,6 @@ enum TorchExport {
       $0.hasPrefix("\(folder)/models/") && $0.hasSuffix(".json")
     }
     if models.count == 1, let model = try self.json(archive, models[0]) {
-      RecurrentFacts.describe(facts(model), in: &state.metadata)
       state.structure = TorchExportGraph.structure(model, state)
     }
     return state
