@@ -13,7 +13,7 @@ import Testing
     ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])
     .filter { $0.hasSuffix(".keras") || $0.hasSuffix(".h5") }.sorted()
 
-  @Test func goldensAreThere() { #expect(Self.goldens.count == 26) }
+  @Test func goldensAreThere() { #expect(Self.goldens.count == 21) }
 
   /// Keras's own models, with what they state written beside them by the script that made them.
   @Test(arguments: goldens) func goldensStateWhatTheirMakerSays(_ name: String) throws {
