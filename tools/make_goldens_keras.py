@@ -2,6 +2,8 @@
 """Writes fixtures/golden/keras: files of several versions of Keras, and what they mean to PyTorch.
 
     make_goldens_keras.py keras3 3.15      under Keras 3 (KERAS_BACKEND=torch), any version
+    make_goldens_keras.py structure        under Keras 3: fixtures/golden/keras-structure, whole models with
+                                           the connections that peer_check_keras_structure.py says they have
     make_goldens_keras.py tf 2.21          under tf_keras, which also judges the hand-made files
 
 NAME.EXT comes with NAME.npz, the same weights under PyTorch's names, worked out from what Keras says
@@ -177,6 +179,37 @@ def refusals(keras):
     (REFUSED / "refusals.json").write_text(json.dumps(reasons, indent=2) + "\n")
 
 
+def structure(_):
+    import peer_check_keras_structure as models
+    folder = FOLDER.parent / "keras-structure"
+    folder.mkdir(exist_ok=True)
+    expected = {}
+    for name in ("carried_states", "residual_around_the_second", "frozen_inner", "frozen_half_inside", "two_towers",
+                 "bidirectional_final", "nested"):
+        model, connections, obstacles = models.CASES[name]()
+        for variable in model.variables:
+            if variable.dtype == "float32":
+                variable.assign(SEED.uniform(-0.6, 0.6, variable.shape).astype("float32"))
+        for extension in ("keras", "h5", "weights.h5"):
+            (model.save_weights if extension == "weights.h5" else model.save)(folder / f"{name}.{extension}")
+        arrays = {}
+        for path, layer in recurrent(model):
+            cells = [models.arrays(cell)[0] for cell in models.cells(layer)[0]]
+            arrays[path] = [float(kernel.ravel()[0]) for kernel in cells]
+        expected[name] = {"connections": connections, "arrays": arrays,
+                          "obstacles": [f"{module} {side}" for module, side, _, _ in obstacles]}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
+
+
+def recurrent(model, prefix=""):
+    """The recurrent layers of a model and of the models in it, by the names that `Structure` gives them."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from recurrent(layer, prefix + layer.name + ".")
+        elif hasattr(layer, "cell") or hasattr(layer, "forward_layer"):
+            yield prefix + layer.name, layer
+
+
 def tf(version):
     import tf_keras as keras
     L = keras.layers
@@ -271,4 +304,5 @@ def keras1(keras):
 
 if __name__ == "__main__":
     REFUSED.mkdir(parents=True, exist_ok=True)
-    {"keras3": keras3, "tf": tf}[sys.argv[1]](sys.argv[2])
+    makers = {"keras3": keras3, "tf": tf, "structure": structure}
+    makers[sys.argv[1]](sys.argv[-1])

@@ -1,7 +1,7 @@
 // A .keras file: a zip archive (see ZipArchive.swift), stored, of
 //
 //   metadata.json       {"keras_version": "3.15.1", "date_saved": "2026-11-21@16:00:00"}
-//   config.json         the model (see KerasModel.swift)
+//   config.json         the model (see KerasGraph.swift)
 //   model.weights.h5    an HDF5 file (see KerasObjects.swift)
 //   assets/…            vocabularies and the like; no weights
 

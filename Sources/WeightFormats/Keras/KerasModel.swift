@@ -1,3 +1,5 @@
+// To be deleted with Conversion's KerasModules.swift, its only reader: KerasGraph.swift has taken over.
+//
 // The configuration of a model: {"class_name": …, "config": {"layers": [{"class_name", "config"}]}}.
 //
 // Keras 1 and early Keras 2 write the layers of a Sequential as a bare list. Nested models are layers

@@ -43,16 +43,18 @@ struct KerasNamedModules {
             prefix,
             backward: direction == 0 ? other.flatMap { cells.contains($0) ? $0 : nil } : nil,
             direction: direction, path: path))
-      } else if let module = simple(prefix) {
-        result.append(module)
+      } else {
+        result.append(simple(prefix) ?? other(Self.object(of: prefix)))
       }
     }
     return result
   }
 
+  /// A recurrent layer, or one whose class only looks like it.
   private mutating func recurrent(
     _ prefix: String, backward: String?, direction: Int?, path: String
   ) -> Structure.Module {
+    guard Self.mayBe(path, Self.recurrentClasses) else { return other(path) }
     var module = Structure.Module(
       name: name(of: path), kind: .recurrent, className: "",
       parts: [[prefix] + (backward.map { [$0] } ?? [])])
@@ -114,10 +116,13 @@ struct KerasNamedModules {
     }
     let bias = state[KerasNames.variable(prefix, 1, words: ["kernel", "bias"])]
     guard bias == nil || bias?.shape == [first.shape[1]] else { return nil }
-    if bias != nil { return module(of: prefix, .linear, "Dense") }
+    let path = Self.object(of: prefix)
+    if bias != nil {
+      return Self.mayBe(path, ["dense"]) ? module(of: prefix, .linear, "Dense") : nil
+    }
     // One matrix alone: Keras's path says the class, the author's name does not.
     guard prefix.contains("#") else { return module(of: prefix, .linear, "Dense") }
-    let object = Self.object(of: prefix).split(separator: "/").last.map(String.init) ?? ""
+    let object = path.split(separator: "/").last.map(String.init) ?? ""
     if Self.isNumbered(object, "embedding") { return module(of: prefix, .embedding, "Embedding") }
     if Self.isNumbered(object, "dense") { return module(of: prefix, .linear, "Dense") }
     return nil
@@ -128,6 +133,30 @@ struct KerasNamedModules {
   ) -> Structure.Module {
     Structure.Module(
       name: name(of: Self.object(of: prefix)), kind: kind, className: className, parts: [[prefix]])
+  }
+
+  private static let recurrentClasses = ["lstm", "gru", "simple_rnn", "rnn", "bidirectional"]
+
+  /// Whether a layer can be of one of these classes: in Keras's own lists of layers the path says the class.
+  private static func mayBe(_ path: String, _ classes: [String]) -> Bool {
+    let pieces = path.split(separator: "/").map(String.init)
+    if pieces.count > 1, pieces[pieces.count - 2] == "cells" {
+      return ["lstm_cell", "gru_cell", "simple_rnn_cell"].contains {
+        isNumbered(pieces[pieces.count - 1], $0)
+      }
+    }
+    guard let index = pieces.lastIndex(of: "layers"), index + 1 < pieces.count,
+      index + 2 == pieces.count || ["cell", "layer"].contains(pieces[index + 2])
+    else { return true }
+    return classes.contains { isNumbered(pieces[index + 1], $0) }
+      || (pieces[index + 1].hasPrefix("time_distributed") && pieces.count > index + 2)
+  }
+
+  /// A module whose computation nobody knows.
+  private mutating func other(_ path: String) -> Structure.Module {
+    let piece = path.split(separator: "/").last.map(String.init) ?? path
+    let name = name(of: path)
+    return Structure.Module(name: name, kind: .other, className: piece, parts: [[path + "/"]])
   }
 
   /// Whether a piece of a path is a class's name, numbered or not.
