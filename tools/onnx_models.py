@@ -230,7 +230,7 @@ def hand_models():
     info = helper.make_tensor_value_info
 
     def build(nodes, tensors, outputs=("out",), inputs=(("x", 1, ["T", "N", 5]),), opset=14):
-        made = {k: numpy_helper.from_array(np.ascontiguousarray(v), k) for k, v in tensors.items()}
+        made = {k: numpy_helper.from_array(np.asarray(v), k) for k, v in tensors.items()}
         graph = helper.make_graph(nodes, "g", [info(*i) for i in inputs],
                                   [info(o, TensorProto.FLOAT, None) for o in outputs], list(made.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])

@@ -218,8 +218,7 @@ struct ONNXModelReader {
     return node
   }
 
-  private func attribute(_ message: ProtobufReader, _ bodies: inout [Int]) throws -> ONNXAttribute
-  {
+  private func attribute(_ message: ProtobufReader, _ bodies: inout [Int]) throws -> ONNXAttribute {
     var attribute = ONNXAttribute()
     var graphs: [ProtobufReader] = []
     var fields = message

@@ -83,7 +83,8 @@ struct ONNXStructure {
 
   /// The node that a node is the next layer of in one module of PyTorch.
   private func layerBelow(_ trace: ONNXTrace, _ upper: Int) -> Int? {
-    guard trace.isClean, let nodes = trace.recurrentNodes, nodes.count == 1, nodes[0] != upper else {
+    guard trace.isClean, let nodes = trace.recurrentNodes, nodes.count == 1, nodes[0] != upper
+    else {
       return nil
     }
     let (first, second) = (follower.recurrents[nodes[0]], follower.recurrents[upper])
@@ -128,7 +129,8 @@ struct ONNXStructure {
     module.recurrent = Self.recurrent(nodes)
     module.refusal = nodes.lazy.compactMap(\.refusal).first
     if label != nil {
-      module.remarks.append("inside another graph of the model; how it is connected is not followed")
+      module.remarks.append(
+        "inside another graph of the model; how it is connected is not followed")
     }
     let index = modules.count
     modules.append(Module(module: module, content: .recurrent(stack)))
@@ -239,7 +241,9 @@ struct ONNXStructure {
     guard trace.isClean, trace.activation == nil, let layout = trace.layout else {
       var operations = trace.operations
       if let activation = trace.activation { operations.insert(activation, at: 0) }
-      if operations.isEmpty { operations = trace.moves.isEmpty ? ["an unknown operation"] : trace.moves }
+      if operations.isEmpty {
+        operations = trace.moves.isEmpty ? ["an unknown operation"] : trace.moves
+      }
       return block(trace, reader, operations)
     }
     guard case .input? = trace.sources.first else {
@@ -308,7 +312,8 @@ struct ONNXStructure {
       return .failure(
         Mismatch(
           text: features.parts.count < recurrent.directionCount
-            ? "one direction of \(name(from))" : "the directions of \(name(from)) in another order"))
+            ? "one direction of \(name(from))" : "the directions of \(name(from)) in another order")
+      )
     }
     guard let time = follower.time[top], let batch = follower.batch[top] else {
       return .failure(elsewhere)
