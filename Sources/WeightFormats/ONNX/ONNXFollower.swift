@@ -216,6 +216,7 @@ struct ONNXFollower {
     let node = graph.nodes[index]
     if node.operation == "Constant", node.isStandard { return }
     budget -= 1
+    if followQuantised(index, node) { return followUnknown(index, node, isNoted: true) }
     if node.isStandard {
       if let recurrent = ONNXRecurrentNode(index, values) { return follow(recurrent) }
       if let first = traces[node.input(0) ?? Name("")] {
@@ -229,7 +230,7 @@ struct ONNXFollower {
         return
       }
     }
-    followUnknown(index, node)
+    followUnknown(index, node, isNoted: false)
   }
 
   private mutating func followShape(_ node: ONNXNode, _ trace: ONNXTrace) {
@@ -545,7 +546,7 @@ struct ONNXFollower {
   ]
 
   /// Breaks the way of all that the operation takes.
-  private mutating func followUnknown(_ index: Int, _ node: ONNXNode) {
+  private mutating func followUnknown(_ index: Int, _ node: ONNXNode, isNoted: Bool) {
     var inputs: [ONNXTrace] = []
     for name in node.inputs.prefix(256) {
       if let trace = traces[name] { inputs.append(trace) }
@@ -553,7 +554,6 @@ struct ONNXFollower {
     for name in (captured[index] ?? []).sorted().prefix(256) {
       if let trace = traces[name] { inputs.append(trace) }
     }
-    let isNoted = followQuantised(index, node)
     guard !inputs.isEmpty else { return }
     if !isNoted { noteOther(index, node) }
     var layout: ONNXLayout?

@@ -184,6 +184,10 @@ struct ONNXModelReader {
       case 12:
         try bytes.charge(3, at: field.offset)
         graph.outputs.append(try input(field.message(bytes)).name)
+      case 13:
+        try bytes.charge(8, at: field.offset)
+        let value = try input(field.message(bytes))
+        graph.shapes[value.name] = value.shape
       case 15: graph.skipped.append("a sparse initializer")
       default: break
       }
