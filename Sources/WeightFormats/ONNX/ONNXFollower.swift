@@ -216,6 +216,10 @@ struct ONNXFollower {
     let node = graph.nodes[index]
     if node.operation == "Constant", node.isStandard { return }
     budget -= 1
+    // A graph inside the node may take what the node itself does not.
+    if let names = captured[index], names.contains(where: { traces[$0] != nil }) {
+      return followUnknown(index, node, isNoted: false)
+    }
     if followQuantised(index, node) { return followUnknown(index, node, isNoted: true) }
     if node.isStandard {
       if let recurrent = ONNXRecurrentNode(index, values) { return follow(recurrent) }

@@ -230,6 +230,7 @@ struct ONNXStructure {
       if case .recurrent(let number) = use.reader, layers[number] ?? 0 > 0 { continue }
       connect(use, to: reader)
     }
+    noteUntraced()
     findBatchFirst()
     finishActivations()
     finishOutputs()
@@ -259,6 +260,31 @@ struct ONNXStructure {
     }
     if !readsInput(layout, use.reader) {
       block(trace, reader, trace.moves.isEmpty ? ["an unknown layout"] : trace.moves)
+    }
+  }
+
+  /// Modules that read what no input of the model determines.
+  private mutating func noteUntraced() {
+    let values = follower.values
+    let readers = Set(follower.uses.map(\.reader))
+    for found in follower.found {
+      let source: ONNXTrace.Source
+      let value: Name?
+      switch found {
+      case .recurrent(let number):
+        source = .recurrent(number)
+        value = follower.recurrents[number].node.input(0)
+      case .linear(let number):
+        source = .linear(number)
+        value = values.graph.nodes[follower.linears[number].node].input(0)
+      default: continue
+      }
+      guard !readers.contains(source), let module = owner[source], let value else { continue }
+      if let (node, _) = values.producer(of: value) {
+        add(module, .before, [values.graph.nodes[node].operation])
+      } else if values.isInitializer(value) {
+        add(module, .before, ["a stored tensor"])
+      }
     }
   }
 
