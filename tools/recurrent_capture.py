@@ -717,6 +717,11 @@ def capture_onnx(model, x, more, wish):
         probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [o.name for o in session.get_outputs()]
     values = {**constants, **feeds, **dict(zip(wanted, session.run(wanted, feeds)))}
+    # Weights that the graph turns around before it uses them are as fixed as those that it stores.
+    for node in graph.node:
+        if node.op_type in ("Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Split",
+                            "Concat", "Cast") and all(not i or i in constants for i in node.input):
+            constants.update((o, values[o]) for o in node.output if o)
 
     layers = [onnx_layer(onnx, node, values) for node in nodes]
     first = layers[0]
@@ -773,8 +778,10 @@ def capture_onnx(model, x, more, wish):
     if first["cell"] == "lstm" and all(l["c_n"] is not None for l in layers):
         expected["c_n"] = np.concatenate([l["c_n"] for l in layers])
 
-    head = None
+    head, reads = None, None
     last = last_step(turn(current), lengths, batch_first)
+    # The final states of the top layer, forward then backward; of one direction this is the last step.
+    final = None if layers[-1]["h_n"] is None else np.concatenate(list(layers[-1]["h_n"]), -1)
     for node in graph.node:
         if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in constants:
             continue
@@ -803,10 +810,13 @@ def capture_onnx(model, x, more, wish):
             logits = turn(result.reshape(*current.shape[:-1], -1))
         elif same(given_to_head.reshape(last.shape) if given_to_head.size == last.size else
                   given_to_head, last):
-            logits = result.reshape(*last.shape[:-1], -1)
+            logits, reads = result.reshape(*last.shape[:-1], -1), "last"
+        elif final is not None and given_to_head.size == final.size and same(
+                given_to_head.reshape(final.shape), final):
+            logits, reads = result.reshape(*final.shape[:-1], -1), "final"
         else:
             raise CaptureError("what the recurrent layers write is changed before the linear layer "
-                               "reads it (only all steps, or each row's last)")
+                               "reads it (only all steps, each row's last, or the final states)")
         head = weight, bias
         expected["logits"] = logits
         tensors["weights/classifier.weight"] = weight
@@ -832,6 +842,8 @@ def capture_onnx(model, x, more, wish):
               "batch_first": batch_first, "head": "linear" if head is not None else "none"}
     if first["cell"] == "gru":
         config["gru_reset"] = first["reset"]
+    if reads:
+        config["head_reads"] = reads
     return config, tensors
 
 

@@ -216,6 +216,11 @@ struct ONNXFollower {
     let node = graph.nodes[index]
     if node.operation == "Constant", node.isStandard { return }
     budget -= 1
+    // A graph inside the node may take what the node itself does not.
+    if let names = captured[index], names.contains(where: { traces[$0] != nil }) {
+      return followUnknown(index, node, isNoted: false)
+    }
+    if followQuantised(index, node) { return followUnknown(index, node, isNoted: true) }
     if node.isStandard {
       if let recurrent = ONNXRecurrentNode(index, values) { return follow(recurrent) }
       if let first = traces[node.input(0) ?? Name("")] {
@@ -229,7 +234,7 @@ struct ONNXFollower {
         return
       }
     }
-    followUnknown(index, node)
+    followUnknown(index, node, isNoted: false)
   }
 
   private mutating func followShape(_ node: ONNXNode, _ trace: ONNXTrace) {
@@ -256,7 +261,9 @@ struct ONNXFollower {
   }
 
   /// Puts the result of an operation that only moves.
-  private mutating func put(_ node: ONNXNode, _ trace: ONNXTrace, _ layout: ONNXLayout?, output: Int = 0)
+  private mutating func put(
+    _ node: ONNXNode, _ trace: ONNXTrace, _ layout: ONNXLayout?, output: Int = 0
+  )
     -> Bool
   {
     guard let layout, let name = node.output(output) else { return node.output(output) == nil }
@@ -374,13 +381,16 @@ struct ONNXFollower {
       let each = (size + node.outputs.count - 1) / max(1, node.outputs.count)
       lengths = node.outputs.indices.map { max(0, min(each, size - $0 * each)) }
     }
-    guard lengths.count >= node.outputs.count, lengths.allSatisfy({ (1...size).contains($0) }) else {
+    guard lengths.count >= node.outputs.count, lengths.allSatisfy({ (1...size).contains($0) })
+    else {
       return false
     }
     var start = 0
     var parts: [ONNXLayout] = []
     for length in lengths.prefix(node.outputs.count) {
-      guard let part = layout.sliced(axis, start, start + length, times: times) else { return false }
+      guard let part = layout.sliced(axis, start, start + length, times: times) else {
+        return false
+      }
       parts.append(part)
       start += length
     }
@@ -530,7 +540,8 @@ struct ONNXFollower {
 
   private static let elementwise: Set<String> = [
     "Add", "Sub", "Mul", "Div", "Relu", "Tanh", "Sigmoid", "Softmax", "LogSoftmax", "Clip", "Exp",
-    "Log", "Sqrt", "Abs", "Neg", "Erf", "Gelu", "LeakyRelu", "Elu", "Selu", "HardSigmoid", "Softplus",
+    "Log", "Sqrt", "Abs", "Neg", "Erf", "Gelu", "LeakyRelu", "Elu", "Selu", "HardSigmoid",
+    "Softplus",
     "Softsign", "LayerNormalization", "Cast", "Pow", "Mod", "PRelu", "HardSwish", "Mish",
   ]
   private static let parameterless: Set<String> = [
@@ -539,7 +550,7 @@ struct ONNXFollower {
   ]
 
   /// Breaks the way of all that the operation takes.
-  private mutating func followUnknown(_ index: Int, _ node: ONNXNode) {
+  private mutating func followUnknown(_ index: Int, _ node: ONNXNode, isNoted: Bool) {
     var inputs: [ONNXTrace] = []
     for name in node.inputs.prefix(256) {
       if let trace = traces[name] { inputs.append(trace) }
@@ -547,9 +558,8 @@ struct ONNXFollower {
     for name in (captured[index] ?? []).sorted().prefix(256) {
       if let trace = traces[name] { inputs.append(trace) }
     }
-    followQuantised(index, node)
     guard !inputs.isEmpty else { return }
-    noteOther(index, node)
+    if !isNoted { noteOther(index, node) }
     var layout: ONNXLayout?
     if node.isStandard, Self.elementwise.contains(node.operation), let first = inputs[0].layout,
       inputs.allSatisfy({ $0.layout?.axes.count == first.axes.count }),
@@ -583,14 +593,14 @@ struct ONNXFollower {
   }
 
   /// Recurrent and linear operations with weights of whole numbers are named, and refused.
-  private mutating func followQuantised(_ index: Int, _ node: ONNXNode) {
+  private mutating func followQuantised(_ index: Int, _ node: ONNXNode) -> Bool {
     let isRecurrent =
       !node.isStandard && ["RNN", "LSTM", "GRU"].contains { node.operation.hasSuffix($0) }
     let isProduct = [
       "MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "QGemm",
       "MatMulNBits",
     ].contains(node.operation)
-    guard isRecurrent || isProduct else { return }
+    guard isRecurrent || isProduct else { return false }
     let isQuantised = isProduct || node.operation.contains("Quantize")
     let refusal = RecurrentError(
       .unsupported, isQuantised ? "onnx.quantised" : "onnx.operator", at: node.place,
@@ -602,6 +612,7 @@ struct ONNXFollower {
         ? "Its weights are quantised; convert the model that it was made from." : nil)
     others.append(Other(node: index, name: node.modulePath, refusal: refusal))
     found.append(.other(others.count - 1))
+    return true
   }
 
   /// What stands before ".weight" in a stored name; `nil` when the name does not end so.

@@ -10,8 +10,9 @@ extension ONNXFollower {
     let input = node.input(0).flatMap { traces[$0] }
     if let input { uses.append(Use(reader: .recurrent(number), trace: input)) }
     let (timeAxis, batchAxis) = recurrent.batchMajor ? (1, 0) : (0, 1)
-    let time = axis(timeAxis, of: input?.layout)
-    let batch = axis(batchAxis, of: input?.layout)
+    let stated = node.input(0).flatMap { values.graph.shapes[$0] }
+    let time = axis(timeAxis, of: input?.layout, stated)
+    let batch = axis(batchAxis, of: input?.layout, stated)
     note(number, time: time, batch: batch)
     var hidden = recurrent.weights == nil ? node.integer("hidden_size") ?? 0 : recurrent.hiddenSize
     if hidden > 1 << 30 { hidden = 0 }
@@ -42,8 +43,15 @@ extension ONNXFollower {
   }
 
   /// A lead of what a node reads, or a new one where that is made of something else.
-  private mutating func axis(_ axis: Int, of layout: ONNXLayout?) -> ONNXLayout.Lead {
-    guard let layout, !layout.hasUnknownAxes, layout.axes.count == 3 else { return lead(nil) }
+  private mutating func axis(
+    _ axis: Int, of layout: ONNXLayout?, _ stated: [ONNXInput.Dimension]?
+  ) -> ONNXLayout.Lead {
+    guard let layout, !layout.hasUnknownAxes, layout.axes.count == 3 else {
+      if let stated, stated.count == 3, case .size(let size) = stated[axis] {
+        return lead(ONNXSize(size))
+      }
+      return lead(nil)
+    }
     if layout.axes[axis].count == 1, case .lead(let found) = layout.axes[axis][0],
       found.range == nil
     {

@@ -27,6 +27,8 @@ struct ONNXGraph {
   var initializers: [ONNXTensorRecord] = []
   var inputs: [ONNXInput] = []
   var outputs: [Name] = []
+  /// What the file says about the shapes of values between.
+  var shapes: [Name: [ONNXInput.Dimension]] = [:]
   /// What is stored but not read, one line each.
   var skipped: [String] = []
 }

@@ -184,6 +184,10 @@ struct ONNXModelReader {
       case 12:
         try bytes.charge(3, at: field.offset)
         graph.outputs.append(try input(field.message(bytes)).name)
+      case 13:
+        try bytes.charge(8, at: field.offset)
+        let value = try input(field.message(bytes))
+        graph.shapes[value.name] = value.shape
       case 15: graph.skipped.append("a sparse initializer")
       default: break
       }
@@ -218,8 +222,7 @@ struct ONNXModelReader {
     return node
   }
 
-  private func attribute(_ message: ProtobufReader, _ bodies: inout [Int]) throws -> ONNXAttribute
-  {
+  private func attribute(_ message: ProtobufReader, _ bodies: inout [Int]) throws -> ONNXAttribute {
     var attribute = ONNXAttribute()
     var graphs: [ProtobufReader] = []
     var fields = message

@@ -102,8 +102,9 @@ struct ONNXNetwork {
       return found.first
     }
     embedding = try linked(
-      .embedding, structure.connections.filter { Name($0.to) == name }.map { ($0, $0.from) })
-      .map { Self.prefix($0.1.name) }
+      .embedding, structure.connections.filter { Name($0.to) == name }.map { ($0, $0.from) }
+    )
+    .map { Self.prefix($0.1.name) }
     let top = try linked(
       .linear, structure.connections.filter { Name($0.from) == name }.map { ($0, $0.to) })
     if let (connection, linear) = top {
@@ -115,6 +116,14 @@ struct ONNXNetwork {
           linear.name, "the activation \(activation ?? "")",
           Self.activations.keys.sorted().joined(separator: ", "))
       }
+    }
+    let names = Set([prefix, head, embedding].compactMap { $0 })
+    for obstacle in structure.obstacles
+    where !obstacle.isBranch && names.contains(Self.prefix(obstacle.module)) {
+      throw Self.notWritable(
+        obstacle.module,
+        "\(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) it",
+        "nothing but an embedding, a recurrent module and a linear layer")
     }
   }
 

@@ -145,7 +145,8 @@ struct ONNXNetworkGraph {
   }
 
   /// The part of a state that is a layer's.
-  private mutating func layerState(_ value: String, _ layer: Int, _ index: Int, _ count: Int) -> String
+  private mutating func layerState(_ value: String, _ layer: Int, _ index: Int, _ count: Int)
+    -> String
   {
     guard network.layerCount > 1 else { return value }
     func constant(_ number: Int, _ name: String) -> String {

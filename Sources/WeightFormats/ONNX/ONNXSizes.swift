@@ -62,7 +62,9 @@ struct ONNXSizes {
       guard let shape = integers(node.input(1)) ?? node.attribute("shape")?.integers else {
         return nil
       }
-      if shape.isEmpty { return first.items.count == 1 ? List(items: first.items, isScalar: true) : nil }
+      if shape.isEmpty {
+        return first.items.count == 1 ? List(items: first.items, isScalar: true) : nil
+      }
       return shape == [-1] || shape == [first.items.count] ? List(items: first.items) : nil
     case "Shape": return List(items: first.isScalar ? [] : [ONNXSize(first.items.count)])
     case "ConstantOfShape":
@@ -98,7 +100,8 @@ struct ONNXSizes {
 
   private func constant(_ node: ONNXNode) -> Int? {
     guard let record = node.attribute("value")?.tensor,
-      let tensor = values.stored(attribute: record), !tensor.dtype.isFloatingPoint, tensor.elementCount == 1
+      let tensor = values.stored(attribute: record), !tensor.dtype.isFloatingPoint,
+      tensor.elementCount == 1
     else { return nil }
     return (try? tensor.integers())?.first
   }

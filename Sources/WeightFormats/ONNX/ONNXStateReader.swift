@@ -170,7 +170,7 @@ struct ONNXStateReader {
       var found = ONNXStructure(follower, label: labelOf[index], names: &names)
       let roots = try append(&found, to: &state)
       structure.modules += found.modules.map(\.module)
-      used.formUnion(roots)
+      used.formUnion(roots.subtracting(body.graph.initializers.map(\.name)))
       for record in body.graph.initializers {
         guard !roots.contains(record.name), let tensor = try? inner[index].tensor(record.name),
           tensor.dtype.isFloatingPoint, !tensor.shape.isEmpty

@@ -83,7 +83,8 @@ struct ONNXStructure {
 
   /// The node that a node is the next layer of in one module of PyTorch.
   private func layerBelow(_ trace: ONNXTrace, _ upper: Int) -> Int? {
-    guard trace.isClean, let nodes = trace.recurrentNodes, nodes.count == 1, nodes[0] != upper else {
+    guard trace.isClean, let nodes = trace.recurrentNodes, nodes.count == 1, nodes[0] != upper
+    else {
       return nil
     }
     let (first, second) = (follower.recurrents[nodes[0]], follower.recurrents[upper])
@@ -128,7 +129,8 @@ struct ONNXStructure {
     module.recurrent = Self.recurrent(nodes)
     module.refusal = nodes.lazy.compactMap(\.refusal).first
     if label != nil {
-      module.remarks.append("inside another graph of the model; how it is connected is not followed")
+      module.remarks.append(
+        "inside another graph of the model; how it is connected is not followed")
     }
     let index = modules.count
     modules.append(Module(module: module, content: .recurrent(stack)))
@@ -228,6 +230,7 @@ struct ONNXStructure {
       if case .recurrent(let number) = use.reader, layers[number] ?? 0 > 0 { continue }
       connect(use, to: reader)
     }
+    noteUntraced()
     findBatchFirst()
     finishActivations()
     finishOutputs()
@@ -239,7 +242,9 @@ struct ONNXStructure {
     guard trace.isClean, trace.activation == nil, let layout = trace.layout else {
       var operations = trace.operations
       if let activation = trace.activation { operations.insert(activation, at: 0) }
-      if operations.isEmpty { operations = trace.moves.isEmpty ? ["an unknown operation"] : trace.moves }
+      if operations.isEmpty {
+        operations = trace.moves.isEmpty ? ["an unknown operation"] : trace.moves
+      }
       return block(trace, reader, operations)
     }
     guard case .input? = trace.sources.first else {
@@ -255,6 +260,31 @@ struct ONNXStructure {
     }
     if !readsInput(layout, use.reader) {
       block(trace, reader, trace.moves.isEmpty ? ["an unknown layout"] : trace.moves)
+    }
+  }
+
+  /// Modules that read what no input of the model determines.
+  private mutating func noteUntraced() {
+    let values = follower.values
+    let readers = Set(follower.uses.map(\.reader))
+    for found in follower.found {
+      let source: ONNXTrace.Source
+      let value: Name?
+      switch found {
+      case .recurrent(let number):
+        source = .recurrent(number)
+        value = follower.recurrents[number].node.input(0)
+      case .linear(let number):
+        source = .linear(number)
+        value = values.graph.nodes[follower.linears[number].node].input(0)
+      default: continue
+      }
+      guard !readers.contains(source), let module = owner[source], let value else { continue }
+      if let (node, _) = values.producer(of: value) {
+        add(module, .before, [values.graph.nodes[node].operation])
+      } else if values.isInitializer(value) {
+        add(module, .before, ["a stored tensor"])
+      }
     }
   }
 
@@ -308,7 +338,8 @@ struct ONNXStructure {
       return .failure(
         Mismatch(
           text: features.parts.count < recurrent.directionCount
-            ? "one direction of \(name(from))" : "the directions of \(name(from)) in another order"))
+            ? "one direction of \(name(from))" : "the directions of \(name(from)) in another order")
+      )
     }
     guard let time = follower.time[top], let batch = follower.batch[top] else {
       return .failure(elsewhere)

@@ -97,6 +97,8 @@ final class ONNXValues {
         for input in graph.nodes[index].inputs where seen.insert(input).inserted {
           waiting.append(input)
         }
+      } else if let outer, !inputs.contains(value) {
+        result.formUnion(outer.roots(of: value))
       }
     }
     return result
