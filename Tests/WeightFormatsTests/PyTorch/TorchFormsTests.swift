@@ -43,7 +43,8 @@ struct TorchFormsTests {
       let state = try WeightFile(path: Golden.url("pt-forms/" + file).path).state
       #expect(state.count == expected.tensors.count, "\(file): \(state.names)")
       for (entry, fields) in zip(state.entries, expected.tensors) {
-        guard fields.count == 3, case .name(let name) = fields[0], case .shape(let shape) = fields[1]
+        guard fields.count == 3, case .name(let name) = fields[0],
+          case .shape(let shape) = fields[1]
         else {
           Issue.record("expected.json is broken for \(file)")
           return
@@ -52,7 +53,9 @@ struct TorchFormsTests {
         #expect(entry.tensor.shape == shape, "\(file): \(name)")
         #expect(try entry.tensor.doubles() == fields[2].values, "\(file): \(name)")
       }
-      for line in expected.skipped { #expect(state.skipped.contains(line), "\(file): \(state.skipped)") }
+      for line in expected.skipped {
+        #expect(state.skipped.contains(line), "\(file): \(state.skipped)")
+      }
       let refused = state.structure?.modules.filter { $0.refusal != nil }.map(\.name) ?? []
       #expect(refused == expected.refused, "\(file)")
       #expect((state.structure == nil) == expected.refused.isEmpty, "\(file)")

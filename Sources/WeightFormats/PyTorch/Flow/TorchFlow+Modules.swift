@@ -19,7 +19,8 @@ extension TorchFlow {
 
   /// The name of the module whose tensors these are, in order; `nil` if they are not one module's.
   func owner(of parameters: [TorchValue], _ names: [String]) -> String? {
-    guard parameters.count == names.count, let first = parameters.first, let name = storedName(first),
+    guard parameters.count == names.count, let first = parameters.first,
+      let name = storedName(first),
       name == names[0] || name.hasSuffix("." + names[0])
     else { return nil }
     let prefix = name.dropLast(names[0].count)
@@ -55,8 +56,11 @@ extension TorchFlow {
   /// `torch.lstm` and its like.
   mutating func recurrence(_ call: Recurrence) -> TorchValue {
     let directions = call.isBidirectional ? 2 : 1
-    let hasProjection = call.cell == "lstm" && call.parameters.count
-      == call.layers.multipliedReportingOverflow(by: directions * (call.hasBias ? 5 : 3)).partialValue
+    let hasProjection =
+      call.cell == "lstm"
+      && call.parameters.count
+        == call.layers.multipliedReportingOverflow(by: directions * (call.hasBias ? 5 : 3))
+        .partialValue
     guard (1...1024).contains(call.layers),
       let name = owner(
         of: call.parameters,
@@ -64,9 +68,12 @@ extension TorchFlow {
           layers: call.layers, directions: directions, hasBias: call.hasBias,
           hasProjection: hasProjection))
     else {
-      return spread(derived(call.cell + " with weights that are computed", from: [
-        call.input, call.initial, .list(call.parameters),
-      ]), call.cell)
+      return spread(
+        derived(
+          call.cell + " with weights that are computed",
+          from: [
+            call.input, call.initial, .list(call.parameters),
+          ]), call.cell)
     }
     return recurrent(name, className: call.cell.uppercased(), call)
   }
@@ -160,7 +167,8 @@ extension TorchFlow {
     let reads = recurrents[source].flatMap { layout.reads(layers: $0.layers)?.reads }
     if let order {
       // A sequence: it must lie as the module that reads it expects.
-      guard layout.isCanonical, layout.axes == order + [.feature], reads == .sequence || recurrents[source] == nil
+      guard layout.isCanonical, layout.axes == order + [.feature],
+        reads == .sequence || recurrents[source] == nil
       else {
         return block(
           index, before: place,
@@ -168,6 +176,8 @@ extension TorchFlow {
       }
       return connect(source, place, .sequence)
     }
+    // A product runs over the last axis, whatever it is.
+    guard layout.axes.last == .feature else { return block(index, before: place) }
     if recurrents[source] == nil { return connect(source, place, .sequence) }
     guard let reads else {
       return block(
@@ -262,7 +272,8 @@ extension TorchFlow {
       // Tied weights may go by another module's name; the bias does not.
       guard biasName == "bias" || biasName.hasSuffix(".bias") else { return nil }
       prefix = String(biasName.dropLast("bias".count))
-      guard shape(prefix + "weight") == size, weight == prefix + "weight" || isTied(weight, prefix + "weight")
+      guard shape(prefix + "weight") == size,
+        weight == prefix + "weight" || isTied(weight, prefix + "weight")
       else { return nil }
     } else {
       guard weight == "weight" || weight.hasSuffix(".weight") else { return nil }
@@ -284,7 +295,8 @@ extension TorchFlow {
   private func linearResult(_ place: Int, _ input: TorchValue, _ size: Int) -> TorchTensor {
     var result = TorchTensor(origin: .module(place))
     guard let index = input.tensor, case .module(let source) = tensors[index].origin,
-      var layout = tensors[index].layout, tensors[index].packed == nil
+      var layout = tensors[index].layout, tensors[index].packed == nil,
+      layout.axes.last == .feature
     else { return result }
     if let call = recurrents[source] {
       guard let (_, canonical) = layout.reads(layers: call.layers) else { return result }
@@ -297,12 +309,16 @@ extension TorchFlow {
     layout.whole = layout.parts
     result.layout = layout
     result.operations = layout.isCanonical ? [] : tensors[index].operations
-    if !layout.isCanonical, result.operations.isEmpty { result.operations = ["an axis of one element"] }
+    if !layout.isCanonical, result.operations.isEmpty {
+      result.operations = ["an axis of one element"]
+    }
     return result
   }
 
   /// A table whose rows token ids choose; `nil` if it is not in the file.
-  mutating func embedding(_ weight: TorchValue, _ ids: TorchValue, padding: TorchValue?) -> TorchValue? {
+  mutating func embedding(_ weight: TorchValue, _ ids: TorchValue, padding: TorchValue?)
+    -> TorchValue?
+  {
     guard let name = storedName(weight), name == "weight" || name.hasSuffix(".weight"),
       let size = shape(name), size.count == 2
     else { return nil }
@@ -330,7 +346,9 @@ extension TorchFlow {
   mutating func step(_ cell: String?, _ name: String?, input: TorchValue, state: TorchValue)
     -> TorchValue
   {
-    guard let name else { return derived("a cell with weights that are computed", from: [input, state]) }
+    guard let name else {
+      return derived("a cell with weights that are computed", from: [input, state])
+    }
     let className = ["lstm": "LSTMCell", "gru": "GRUCell"][cell ?? ""] ?? "RNNCell"
     let place = module(name, .cell, className: className)
     if let cell { modules[place].recurrent.cell = cell }
@@ -343,7 +361,8 @@ extension TorchFlow {
     }
     modules[place].recurrent.hasBias = shape(prefix + "bias_ih") != nil
     if let index = input.tensor, case .module(let source) = tensors[index].origin,
-      modules[source].kind != .cell, tensors[index].layout == nil, tensors[index].operations.isEmpty,
+      modules[source].kind != .cell, tensors[index].layout == nil,
+      tensors[index].operations.isEmpty,
       tensors[index].activation == nil
     {
       connect(source, place, .sequence)

@@ -16,9 +16,12 @@ extension TorchFlow {
   private static let pure: Set<String> = [
     "add", "sub", "mul", "div", "relu", "tanh", "sigmoid", "softmax", "log_softmax", "layer_norm",
     "cat", "stack", "matmul", "bmm", "linear", "sum", "mean", "max", "where", "gelu", "embedding",
-    "batch_norm", "conv1d", "flip", "neg", "exp", "index_select", "gather", "pow", "rsub", "dropout",
+    "batch_norm", "conv1d", "flip", "neg", "exp", "index_select", "gather", "pow", "rsub",
+    "dropout",
   ]
-  private static let activations: Set<String> = ["softmax", "log_softmax", "sigmoid", "tanh", "relu"]
+  private static let activations: Set<String> = [
+    "softmax", "log_softmax", "sigmoid", "tanh", "relu",
+  ]
 
   /// What one call of the program gives.
   mutating func apply(_ call: TorchCall) -> TorchValue {
@@ -99,7 +102,7 @@ extension TorchFlow {
       return derived(call.operation, from: call.all)
     }
     let root = tensors[index].root
-    let aliases = tensors.indices.contains { $0 != index && tensors[$0].root == root }
+    let aliases = (families[root]?.count ?? 0) > 1
     let result = apply(plain)
     guard let new = result.tensor, !aliases else {
       change(index, by: call.operation)
@@ -265,13 +268,15 @@ extension TorchFlow {
 
   /// A function of every element, or over the features, right behind a linear layer.
   private mutating func activation(_ call: TorchCall) -> TorchValue? {
-    guard let index = call.arguments.first?.tensor, case .module(let module) = tensors[index].origin,
+    guard let index = call.arguments.first?.tensor,
+      case .module(let module) = tensors[index].origin,
       modules[module].kind == .linear, tensors[index].activation == nil
     else { return nil }
     var tensor = tensors[index]
     if call.operation.hasSuffix("softmax") {
-      guard let axis = call.argument(1, "dim")?.int, call.arguments.count < 3 || call.arguments[2].isNone
-        || call.arguments[2].bool == false
+      guard let axis = call.argument(1, "dim")?.int,
+        call.arguments.count < 3 || call.arguments[2].isNone
+          || call.arguments[2].bool == false
       else { return nil }
       let isLast = tensor.layout.map { layout in
         layout.axis(axis).map { layout.axes[$0] == .feature } ?? false
@@ -304,7 +309,8 @@ extension TorchFlow {
     switch tensors[index].origin {
     case .stored: return storedMovement(call, index)
     case .zeros:
-      return ["expand", "repeat", "to", "unsqueeze", "view", "reshape"].contains(name) ? all[0] : nil
+      return ["expand", "repeat", "to", "unsqueeze", "view", "reshape"].contains(name)
+        ? all[0] : nil
     case .module:
       guard let layout = tensors[index].layout, tensors[index].packed == nil else { return nil }
       return moduleMovement(call, index, layout)
@@ -319,12 +325,14 @@ extension TorchFlow {
     let all = call.arguments
     switch call.operation {
     case "t", "transpose", "permute":
-      let isSwap = switch call.operation {
-      case "t": true
-      case "transpose":
-        all.count == 3 && Set([all[1].int, all[2].int].map { $0.map { ($0 + 2) % 2 } }) == [0, 1]
-      default: all.count == 2 && all[1].ints == [1, 0]
-      }
+      let isSwap =
+        switch call.operation {
+        case "t": true
+        case "transpose":
+          all.count == 3
+            && Set([all[1].int, all[2].int].map { $0.map { ($0 + 2) % 2 } }) == [0, 1]
+        default: all.count == 2 && all[1].ints == [1, 0]
+        }
       guard shape.count == 2, isSwap else { return nil }
       return add(
         TorchTensor(origin: .stored(name: name, shape: shape, isTransposed: !isTransposed)),
@@ -334,7 +342,8 @@ extension TorchFlow {
       guard !isTransposed, shape.count == 3, shape[1] == 1, all.count >= 2, let sizes = all[1].list,
         sizes.count == 3
       else { return nil }
-      let kept = call.operation == "repeat" ? [[1], [], [1]] : [[-1, shape[0]], [], [-1, shape[2]]]
+      let kept =
+        call.operation == "repeat" ? [[1], [], [1]] : [[-1, shape[0]], [], [-1, shape[2]]]
       for axis in [0, 2] {
         guard let size = sizes[axis].int, kept[axis].contains(size) else { return nil }
       }
@@ -378,7 +387,8 @@ extension TorchFlow {
       var results: [TorchValue] = []
       for piece in found {
         let isGone = name == "unbind"
-        guard let layout = isGone ? piece.axis(dim).flatMap({ piece.selecting($0, 0) }) : piece else {
+        guard let layout = isGone ? piece.axis(dim).flatMap({ piece.selecting($0, 0) }) : piece
+        else {
           return nil
         }
         results.append(add(moved(index, layout, name), root: tensors[index].root))

@@ -25,6 +25,8 @@ struct TorchFlow {
   /// What was packed: batch sizes and rows, by the data.
   var packs: [Int: TorchValue] = [:]
   private(set) var uses: [Int: Set<String>] = [:]
+  /// The tensors of every root.
+  private(set) var families: [Int: [Int]] = [:]
   private var storedTensors: [String: Int] = [:]
   private var seenObstacles: Set<String> = []
   private var work = 0
@@ -41,11 +43,11 @@ struct TorchFlow {
     var path: String
   }
 
-  static let maximumTensors = 1_000_000
+  static let maximumTensors = 400_000
   static let maximumModules = 20_000
   private static let maximumTrails = 16
   private static let maximumOperations = 12
-  private static let maximumWork = 20_000_000
+  private static let maximumWork = 4_000_000
 
   init(_ state: StateDict) {
     shape = { state[Name($0)]?.shape }
@@ -63,6 +65,7 @@ struct TorchFlow {
     }
     var tensor = tensor
     tensor.root = root ?? tensors.count
+    families[tensor.root, default: []].append(tensors.count)
     tensors.append(tensor)
     return .tensor(tensors.count - 1)
   }
@@ -121,7 +124,9 @@ struct TorchFlow {
     let indices = tensorIndices(in: values)
     guard !indices.isEmpty else { return .unknown }
     var result = TorchTensor(origin: .derived)
-    let name = operation.map { operation in site.map { "\(operation) of \($0.className) \"\($0.path)\"" } ?? operation }
+    let name = operation.map { operation in
+      site.map { "\(operation) of \($0.className) \"\($0.path)\"" } ?? operation
+    }
     for index in indices {
       for var trail in trails(of: index) {
         work += 1
@@ -176,8 +181,9 @@ struct TorchFlow {
   /// Marks a tensor as changed in place, and all that may share its elements.
   mutating func change(_ index: Int, by operation: String) {
     let root = tensors[index].root
-    work += tensors.count
-    for other in tensors.indices where tensors[other].root == root {
+    let family = families[root] ?? []
+    work += family.count
+    for other in family {
       let value = derived(operation, from: [.tensor(other)])
       guard let new = value.tensor else { return }
       tensors[other] = tensors[new]
@@ -253,7 +259,9 @@ struct TorchFlow {
         }
         continue
       }
-      let isPlain = tensor.layout.map { $0.isCanonical } ?? (tensor.activation != nil || tensor.operations.isEmpty)
+      let isPlain =
+        tensor.layout.map { $0.isCanonical }
+        ?? (tensor.activation != nil || tensor.operations.isEmpty)
       if !isPlain || tensor.packed != nil {
         obstruct(module, .behind, tensor.packed != nil ? ["packed rows"] : tensor.operations)
       } else if let activation = tensor.activation {
@@ -303,7 +311,9 @@ struct TorchFlow {
   /// A module that reads another in two ways reads it in neither, as one network is concerned.
   private mutating func separateConflicts() {
     var ways: [String: Int] = [:]
-    for connection in connections { ways["\(connection.from)\u{1F}\(connection.to)", default: 0] += 1 }
+    for connection in connections {
+      ways["\(connection.from)\u{1F}\(connection.to)", default: 0] += 1
+    }
     guard ways.contains(where: { $0.value > 1 }) else { return }
     let all = connections
     connections = []

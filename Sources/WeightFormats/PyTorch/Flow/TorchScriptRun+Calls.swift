@@ -115,7 +115,8 @@ extension TorchScriptRun {
     if name.hasPrefix("ops.prim.") {
       operation = name.dropFirst("ops.".count)
     } else {
-      operation = name[(name.lastIndex(of: ".").map { name.index(after: $0) } ?? name.startIndex)...]
+      operation =
+        name[(name.lastIndex(of: ".").map { name.index(after: $0) } ?? name.startIndex)...]
     }
     push(flow.apply(TorchCall(operation: String(operation), arguments: arguments, named: named)))
   }
@@ -126,7 +127,8 @@ extension TorchScriptRun {
     let functional = "__torch__.torch.nn.functional."
     if name.hasPrefix(functional), named.isEmpty {
       return push(
-        self.functional(String(name.dropFirst(functional.count)), arguments.map { flow.veiled($0) }))
+        self.functional(String(name.dropFirst(functional.count)), arguments.map { flow.veiled($0) })
+      )
     }
     let packing = "__torch__.torch.nn.utils.rnn."
     if name.hasPrefix(packing), named.isEmpty,
@@ -200,6 +202,7 @@ extension TorchScriptRun {
     _ named: [String: TorchValue]
   ) {
     let className = TorchScriptCode.plainClass(objects.className(object))
+    calledPaths.insert(path)
     if name.hasPrefix("forward"), named.isEmpty,
       let value = ownClass(className, object, path, arguments.map { flow.veiled($0) })
     {
@@ -210,7 +213,8 @@ extension TorchScriptRun {
       return push(flow.derived("a call of \(path).\(name)", from: arguments))
     }
     var site: TorchFlow.Site?
-    if className.hasPrefix("torch.nn.modules."), !className.hasPrefix("torch.nn.modules.container.") {
+    if className.hasPrefix("torch.nn.modules."), !className.hasPrefix("torch.nn.modules.container.")
+    {
       site = TorchFlow.Site(className: objects.shortName(object), path: path)
     }
     if objects.kind(of: object) == .other, objects.isListed(object, flow.shape, path) {
@@ -232,7 +236,9 @@ extension TorchScriptRun {
     if name.hasSuffix("Cell") {
       guard body.finals["hidden_size"] != nil else { return nil }
       var cell = ["LSTMCell": "lstm", "GRUCell": "gru"][name]
-      if name == "RNNCell", let kind = body.finals["nonlinearity"]?.stringValue { cell = "rnn_" + kind }
+      if name == "RNNCell", let kind = body.finals["nonlinearity"]?.stringValue {
+        cell = "rnn_" + kind
+      }
       guard let cell else { return nil }
       return flow.step(cell, path, input: input, state: state)
     }
