@@ -38,7 +38,7 @@ struct TorchFormsTests {
 
   @Test func formsAreWorkedOutOrRefused() throws {
     let files = try Golden.decode([String: Expected].self, "pt-forms/expected.json")
-    #expect(files.count == 11)
+    #expect(files.count == 12)
     for (file, expected) in files {
       let state = try WeightFile(path: Golden.url("pt-forms/" + file).path).state
       #expect(state.count == expected.tensors.count, "\(file): \(state.names)")
@@ -58,6 +58,9 @@ struct TorchFormsTests {
       }
       let refused = state.structure?.modules.filter { $0.refusal != nil }.map(\.name) ?? []
       #expect(refused == expected.refused, "\(file)")
+      let code = file == "max-norm.pt" ? "pt.max-norm" : "pt.parametrisation"
+      let codes = state.structure?.modules.compactMap { $0.refusal?.reason } ?? []
+      #expect(codes.allSatisfy { $0 == code }, "\(file)")
       #expect((state.structure == nil) == expected.refused.isEmpty, "\(file)")
     }
   }

@@ -38,7 +38,8 @@ extension TorchScriptRun {
     let last = frames.count - 1
     let found = Array(frames[last].stack.suffix(count))
     frames[last].stack.removeLast(found.count)
-    return found + Array(repeating: .unknown, count: count - found.count)
+    // An expression never takes more than it has put there; if it did, nothing is known.
+    return found + (found.count..<count).map { _ in .unknown }
   }
 
   // MARK: Attributes
@@ -47,13 +48,13 @@ extension TorchScriptRun {
     switch base {
     case .function("CONSTANTS"): return flow.add(TorchTensor(origin: .constant))
     case .function(let function): return .function("\(function).\(name)")
-    case .object(let object, let path): return attribute(name, object, path)
+    case .object(let object, let path): return member(name, object, path)
     case .tensor, .list: return flow.derived("." + name, from: [base])
     default: return .unknown
     }
   }
 
-  private mutating func attribute(_ name: String, _ object: Int, _ path: String) -> TorchValue {
+  private mutating func member(_ name: String, _ object: Int, _ path: String) -> TorchValue {
     if name == "training" { return .training }
     let inner = path.isEmpty ? name : "\(path).\(name)"
     guard let value = objects.attribute(name, of: object) else {
@@ -102,7 +103,7 @@ extension TorchScriptRun {
       if case .object(let object, let path)? = arguments.first, arguments.count == 2,
         case .text(let attribute) = arguments[1]
       {
-        return push(self.attribute(attribute, object, path))
+        return push(member(attribute, object, path))
       }
       return push(.unknown)
     case "int", "float", "bool", "str", "uninitialized":

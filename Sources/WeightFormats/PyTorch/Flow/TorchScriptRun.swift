@@ -283,20 +283,19 @@ struct TorchScriptRun {
 
   /// One of two values, nobody knows which.
   private mutating func merged(_ a: TorchValue, _ b: TorchValue) -> TorchValue {
+    guard case .list(let x) = a, case .list(let y) = b, x.count == y.count, x.count <= 64 else {
+      return mergedItem(a, b)
+    }
+    var result: [TorchValue] = []
+    for (one, other) in zip(x, y) { result.append(mergedItem(one, other)) }
+    return .list(result)
+  }
+
+  private mutating func mergedItem(_ a: TorchValue, _ b: TorchValue) -> TorchValue {
     switch (a, b) {
-    case (.none, .none): return .none
-    case (.object, .object), (.function, .function): return b
-    case (.list(let x), .list(let y)) where x.count == y.count && x.count <= 64:
-      var result: [TorchValue] = []
-      for (one, other) in zip(x, y) {
-        if one.list == nil, other.list == nil {
-          result.append(merged(one, other))
-        } else {
-          result.append(flow.derived(flow.veil ?? "a condition", from: [one, other]))
-        }
-      }
-      return .list(result)
-    default: return flow.derived(flow.veil ?? "a condition", from: [a, b])
+    case (.none, .none): .none
+    case (.object, .object), (.function, .function): b
+    default: flow.derived(flow.veil ?? "a condition", from: [a, b])
     }
   }
 }
