@@ -67,5 +67,7 @@ save("top-and-dict.pt", {"w": torch.arange(3.), "other": de}, {"w": torch.arange
 save("single.pt", {"voice": de, "step": 4}, de, ["step = 4"])
 save("optimizer.pt", adam.state_dict(), {}, ["the file = the state of an optimizer alone, no weights"])
 save("empty.pt", {}, {}, ["the file = an empty dict"])
+table = nn.Embedding(5, 3, max_norm=1.0)
+save("max-norm.pt", table, table.state_dict(), refused=[""])
 (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 print(len(expected), "files")

@@ -26,7 +26,9 @@ public struct WeightFile: Sendable {
       self.file = file
       if let readSeveral = found.readSeveral {
         let (state, others) = try readSeveral(file)
-        (self.format, self.state, otherFiles) = (found, try state.foldingReparametrisations(), others)
+        (self.format, self.state, otherFiles) = (
+          found, try state.foldingReparametrisations(), others
+        )
       } else if format == nil, found.layout != nil {
         let (layout, state) = try Self.readAmongLayouts(file)
         (self.format, self.state, otherFiles) = (layout, try state.foldingReparametrisations(), [])

@@ -215,7 +215,9 @@ struct PyTorchStateReader {
       for (later, first) in inner.ties {
         state.ties[Name(prefix + later.string)] = Name(prefix + first.string)
       }
-      state.skipped += inner.skipped.prefix(1000 - min(1000, state.skipped.count)).map { prefix + $0 }
+      state.skipped += inner.skipped.prefix(1000 - min(1000, state.skipped.count)).map {
+        prefix + $0
+      }
       if let structure = inner.structure {
         structures?.append(structure.prefixed(prefix))
       } else {

@@ -25,7 +25,8 @@ extension StateDict {
       let error = RecurrentError(
         .unsupported, "pt.parametrisation", at: "module \"\(name)\"",
         found: isSpectral
-          ? "\(weight) with spectral normalisation" : "\(weight) as the result of a parametrisation",
+          ? "\(weight) with spectral normalisation"
+          : "\(weight) as the result of a parametrisation",
         expected: "the weight itself",
         hint: isSpectral
           ? "In Python, call model.eval(), remove_spectral_norm (or "

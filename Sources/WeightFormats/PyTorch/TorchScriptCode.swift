@@ -84,7 +84,8 @@ struct TorchScriptCode {
 
   /// `NAME` of `def NAME(…`.
   private static func definition(_ line: ArraySlice<UInt8>) -> String? {
-    guard line.starts(with: "def ".utf8), let end = line.prefix(4096).firstIndex(of: UInt8(ascii: "("))
+    guard line.starts(with: "def ".utf8),
+      let end = line.prefix(4096).firstIndex(of: UInt8(ascii: "("))
     else { return nil }
     return String(decoding: line[(line.startIndex + 4)..<end], as: UTF8.self)
   }

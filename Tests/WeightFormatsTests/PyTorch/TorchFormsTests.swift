@@ -38,12 +38,13 @@ struct TorchFormsTests {
 
   @Test func formsAreWorkedOutOrRefused() throws {
     let files = try Golden.decode([String: Expected].self, "pt-forms/expected.json")
-    #expect(files.count == 11)
+    #expect(files.count == 12)
     for (file, expected) in files {
       let state = try WeightFile(path: Golden.url("pt-forms/" + file).path).state
       #expect(state.count == expected.tensors.count, "\(file): \(state.names)")
       for (entry, fields) in zip(state.entries, expected.tensors) {
-        guard fields.count == 3, case .name(let name) = fields[0], case .shape(let shape) = fields[1]
+        guard fields.count == 3, case .name(let name) = fields[0],
+          case .shape(let shape) = fields[1]
         else {
           Issue.record("expected.json is broken for \(file)")
           return
@@ -52,9 +53,14 @@ struct TorchFormsTests {
         #expect(entry.tensor.shape == shape, "\(file): \(name)")
         #expect(try entry.tensor.doubles() == fields[2].values, "\(file): \(name)")
       }
-      for line in expected.skipped { #expect(state.skipped.contains(line), "\(file): \(state.skipped)") }
+      for line in expected.skipped {
+        #expect(state.skipped.contains(line), "\(file): \(state.skipped)")
+      }
       let refused = state.structure?.modules.filter { $0.refusal != nil }.map(\.name) ?? []
       #expect(refused == expected.refused, "\(file)")
+      let code = file == "max-norm.pt" ? "pt.max-norm" : "pt.parametrisation"
+      let codes = state.structure?.modules.compactMap { $0.refusal?.reason } ?? []
+      #expect(codes.allSatisfy { $0 == code }, "\(file)")
       #expect((state.structure == nil) == expected.refused.isEmpty, "\(file)")
     }
   }

@@ -36,7 +36,8 @@ enum PickledStructure {
             .unsupported, "pt.max-norm", at: "module \"\(name)\"",
             found: "an embedding whose vectors are shortened when they are read (max_norm)",
             expected: "max_norm=None",
-            hint: "In Python, scale the rows of its weight once, set max_norm to None and save again.")
+            hint:
+              "In Python, scale the rows of its weight once, set max_norm to None and save again.")
         }
       case .linear, .other: break
       }
@@ -78,8 +79,9 @@ enum PickledStructure {
     var facts = Structure.Recurrent()
     facts.cell = ["LSTMCell": "lstm", "GRUCell": "gru"][className]
     if className == "RNNCell" {
-      facts.cell = ["tanh": "rnn_tanh", "relu": "rnn_relu"][
-        text("nonlinearity", value, graph) ?? ""]
+      facts.cell =
+        ["tanh": "rnn_tanh", "relu": "rnn_relu"][
+          text("nonlinearity", value, graph) ?? ""]
     }
     facts.inputSize = int("input_size", value, graph)
     facts.hiddenSize = int("hidden_size", value, graph)

@@ -37,7 +37,9 @@ struct TorchExportGraph {
     var changed: Set<String> = []
     for spec in signature["output_specs"]?.arrayValue ?? [] {
       for key in ["buffer_mutation", "parameter_mutation"] {
-        if let name = spec[key]?["buffer_name"]?.stringValue ?? spec[key]?["parameter_name"]?.stringValue {
+        if let name = spec[key]?["buffer_name"]?.stringValue
+          ?? spec[key]?["parameter_name"]?.stringValue
+        {
           changed.insert(name)
         }
       }
@@ -59,7 +61,8 @@ struct TorchExportGraph {
           ]
           values[argument] = flow.add(tensor)
         } else {
-          values[argument] = kind == "tensor_constant"
+          values[argument] =
+            kind == "tensor_constant"
             ? flow.add(TorchTensor(origin: .constant)) : flow.stored(name)
         }
       }
@@ -120,24 +123,28 @@ struct TorchExportGraph {
     switch member.key {
     case "as_tensor": return content["name"]?.stringValue.flatMap { values[$0] } ?? .unknown
     case "as_tensors":
-      return .list((content.arrayValue ?? []).map { item in
-        item["name"]?.stringValue.flatMap { values[$0] } ?? .unknown
-      })
+      return .list(
+        (content.arrayValue ?? []).map { item in
+          item["name"]?.stringValue.flatMap { values[$0] } ?? .unknown
+        })
     case "as_optional_tensors":
-      return .list((content.arrayValue ?? []).map { item in
-        item["as_tensor"]?["name"]?.stringValue.flatMap { values[$0] } ?? .none
-      })
+      return .list(
+        (content.arrayValue ?? []).map { item in
+          item["as_tensor"]?["name"]?.stringValue.flatMap { values[$0] } ?? .none
+        })
     case "as_none": return .none
     case "as_int": return content.intValue.map { .int($0) } ?? .unknown
     case "as_bool": return content.boolValue.map { .bool($0) } ?? .unknown
     case "as_float": return content.doubleValue.map { .float($0) } ?? .unknown
     case "as_string": return content.stringValue.map { .text($0) } ?? .unknown
     case "as_ints":
-      return .list((content.arrayValue ?? []).map { item in item.intValue.map { .int($0) } ?? .unknown })
+      return .list(
+        (content.arrayValue ?? []).map { item in item.intValue.map { .int($0) } ?? .unknown })
     case "as_sym_ints":
-      return .list((content.arrayValue ?? []).map { item in
-        item["as_int"]?.intValue.map { .int($0) } ?? .unknown
-      })
+      return .list(
+        (content.arrayValue ?? []).map { item in
+          item["as_int"]?.intValue.map { .int($0) } ?? .unknown
+        })
     default: return .unknown
     }
   }
@@ -147,7 +154,8 @@ struct TorchExportGraph {
     flow.site = nil
     guard let last = stack?.split(separator: ";").last else { return }
     let parts = last.split(separator: ",", omittingEmptySubsequences: false)
-    guard parts.count == 3, parts[2].hasPrefix("torch.nn."), !TorchClasses.isContainer(String(parts[2]))
+    guard parts.count == 3, parts[2].hasPrefix("torch.nn."),
+      !TorchClasses.isContainer(String(parts[2]))
     else { return }
     let className = parts[2].split(separator: ".").last.map(String.init) ?? ""
     let path = String(parts[1])

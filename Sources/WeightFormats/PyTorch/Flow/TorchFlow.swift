@@ -24,7 +24,9 @@ struct TorchFlow {
   var failure: String?
   /// What was packed: batch sizes and rows, by the data.
   var packs: [Int: TorchValue] = [:]
-  private(set) var uses: [Int: Set<String>] = [:]
+  var uses: [Int: Set<String>] = [:]
+  /// The tensors of every root.
+  private(set) var families: [Int: [Int]] = [:]
   private var storedTensors: [String: Int] = [:]
   private var seenObstacles: Set<String> = []
   private var work = 0
@@ -41,11 +43,11 @@ struct TorchFlow {
     var path: String
   }
 
-  static let maximumTensors = 1_000_000
+  static let maximumTensors = 400_000
   static let maximumModules = 20_000
   private static let maximumTrails = 16
   private static let maximumOperations = 12
-  private static let maximumWork = 20_000_000
+  private static let maximumWork = 4_000_000
 
   init(_ state: StateDict) {
     shape = { state[Name($0)]?.shape }
@@ -63,6 +65,7 @@ struct TorchFlow {
     }
     var tensor = tensor
     tensor.root = root ?? tensors.count
+    families[tensor.root, default: []].append(tensors.count)
     tensors.append(tensor)
     return .tensor(tensors.count - 1)
   }
@@ -121,7 +124,9 @@ struct TorchFlow {
     let indices = tensorIndices(in: values)
     guard !indices.isEmpty else { return .unknown }
     var result = TorchTensor(origin: .derived)
-    let name = operation.map { operation in site.map { "\(operation) of \($0.className) \"\($0.path)\"" } ?? operation }
+    let name = operation.map { operation in
+      site.map { "\(operation) of \($0.className) \"\($0.path)\"" } ?? operation
+    }
     for index in indices {
       for var trail in trails(of: index) {
         work += 1
@@ -146,38 +151,36 @@ struct TorchFlow {
   /// The same values with every tensor taken as uncertain, while a veil lies over the program.
   mutating func veiled(_ value: TorchValue) -> TorchValue {
     guard let veil else { return value }
-    switch value {
-    case .tensor(let index):
-      if case .derived = tensors[index].origin,
-        tensors[index].trails.allSatisfy({ $0.operations.last == veil })
-      {
+    guard case .list(let items) = value else { return veiledItem(value, veil) }
+    guard items.count <= 64 else { return derived(veil, from: items) }
+    var result: [TorchValue] = []
+    for item in items { result.append(veiledItem(item, veil)) }
+    return .list(result)
+  }
+
+  private mutating func veiledItem(_ value: TorchValue, _ veil: String) -> TorchValue {
+    if case .tensor(let index) = value {
+      switch tensors[index].origin {
+      case .stored: return value
+      case .derived where tensors[index].trails.allSatisfy({ $0.operations.last == veil }):
         return value
+      default: break
       }
-      if case .stored = tensors[index].origin { return value }
-      let site = site
-      self.site = nil
-      defer { self.site = site }
-      return derived(veil, from: [value])
-    case .list(let items):
-      guard items.count <= 64 else { return derived(veil, from: items) }
-      var result: [TorchValue] = []
-      for item in items {
-        if case .list(let inner) = item {
-          result.append(derived(veil, from: inner))
-        } else {
-          result.append(veiled(item))
-        }
-      }
-      return .list(result)
-    default: return value
+    } else if value.list == nil {
+      return value
     }
+    let known = site
+    site = nil
+    defer { site = known }
+    return derived(veil, from: [value])
   }
 
   /// Marks a tensor as changed in place, and all that may share its elements.
   mutating func change(_ index: Int, by operation: String) {
     let root = tensors[index].root
-    work += tensors.count
-    for other in tensors.indices where tensors[other].root == root {
+    let family = families[root] ?? []
+    work += family.count
+    for other in family {
       let value = derived(operation, from: [.tensor(other)])
       guard let new = value.tensor else { return }
       tensors[other] = tensors[new]
@@ -239,91 +242,5 @@ struct TorchFlow {
       from: modules[from].name, to: modules[to].name, reads: reads)
     use(from, as: "connection")
     if !connections.contains(connection) { connections.append(connection) }
-  }
-
-  // MARK: The end
-
-  /// Notes what the program gives back.
-  mutating func give(_ value: TorchValue) {
-    for index in tensorIndices(in: [value]) {
-      let tensor = tensors[index]
-      guard case .module(let module) = tensor.origin else {
-        for trail in trails(of: index) {
-          if let source = trail.module { obstruct(source, .behind, trail.operations) }
-        }
-        continue
-      }
-      let isPlain = tensor.layout.map { $0.isCanonical } ?? (tensor.activation != nil || tensor.operations.isEmpty)
-      if !isPlain || tensor.packed != nil {
-        obstruct(module, .behind, tensor.packed != nil ? ["packed rows"] : tensor.operations)
-      } else if let activation = tensor.activation {
-        use(module, as: "activation \(activation)")
-      } else if tensor.isMainResult {
-        use(module, as: "output")
-      }
-    }
-  }
-
-  /// What was understood.
-  mutating func structure() -> Structure {
-    for module in modules.indices {
-      guard let uses = uses[module] else { continue }
-      for use in uses.sorted() {
-        guard use.hasPrefix("activation ") else { continue }
-        let activation = String(use.dropFirst("activation ".count))
-        if uses.count == 1 {
-          modules[module].activation = activation
-        } else {
-          obstruct(module, .behind, [activation])
-        }
-      }
-    }
-    separateConflicts()
-    var result = Structure(statesConnections: true, modules: modules)
-    guard failure == nil else {
-      result.obstacles = modules.flatMap { module in
-        [.before, .behind].map {
-          Structure.Obstacle(module: module.name, side: $0, operations: [failure ?? ""])
-        }
-      }
-      return result
-    }
-    result.connections = connections
-    let leading = Set(connections.map(\.from))
-    for var obstacle in obstacles {
-      if obstacle.side == .behind, let place = places[obstacle.module] {
-        obstacle.isBranch =
-          leading.contains(obstacle.module) || (uses[place] ?? []).contains("output")
-      }
-      result.obstacles.append(obstacle)
-    }
-    return result
-  }
-
-  /// A module that reads another in two ways reads it in neither, as one network is concerned.
-  private mutating func separateConflicts() {
-    var ways: [String: Int] = [:]
-    for connection in connections { ways["\(connection.from)\u{1F}\(connection.to)", default: 0] += 1 }
-    guard ways.contains(where: { $0.value > 1 }) else { return }
-    let all = connections
-    connections = []
-    for connection in all {
-      if ways["\(connection.from)\u{1F}\(connection.to)"] == 1 {
-        connections.append(connection)
-        continue
-      }
-      let words = ["calls that read \(connection.from) in different ways"]
-      if let from = places[connection.from] { obstruct(from, .behind, words) }
-      if let to = places[connection.to] { obstruct(to, .before, words) }
-    }
-  }
-}
-
-extension TorchTensor {
-  /// Whether this is what a module is there for, not its states.
-  var isMainResult: Bool {
-    guard let layout else { return true }
-    return layout.parts.allSatisfy { $0.content != .hidden && $0.content != .cell }
-      && !layout.parts.isEmpty
   }
 }

@@ -60,7 +60,8 @@ final class TorchScriptObjects {
     if TorchClasses.isContainer(name) { return false }
     if name.hasPrefix("torch.nn.") { return true }
     let prefix = path.isEmpty ? "" : path + "."
-    return children(of: object).isEmpty && table(of: object).keys.contains { shape(prefix + $0) != nil }
+    return children(of: object).isEmpty
+      && table(of: object).keys.contains { shape(prefix + $0) != nil }
   }
 
   /// What the constants of a scripted recurrent class say.
@@ -91,7 +92,8 @@ enum TorchClasses {
       "torch.nn.modules.rnn.RNNCell":
       .cell
     case "torch.nn.modules.sparse.Embedding": .embedding
-    case "torch.nn.modules.linear.Linear", "torch.nn.modules.linear.NonDynamicallyQuantizableLinear":
+    case "torch.nn.modules.linear.Linear",
+      "torch.nn.modules.linear.NonDynamicallyQuantizableLinear":
       .linear
     default: .other
     }
@@ -110,7 +112,11 @@ extension TorchScriptRun {
       if flow.places[path] == nil, objects.isListed(object, flow.shape, path) {
         let kind = objects.kind(of: object)
         let place = flow.module(path, kind, className: objects.shortName(object))
-        flow.modules[place].remarks.append("its forward method does not use it")
+        if calledPaths.contains(path) {
+          leaveUnclear(path)
+        } else {
+          flow.modules[place].remarks.append("the program's forward method does not call it")
+        }
         let body = code.body(of: objects.className(object))
         if kind == .recurrent, let facts = body.flatMap({ objects.recurrence($0.finals) }) {
           flow.describe(place, facts)

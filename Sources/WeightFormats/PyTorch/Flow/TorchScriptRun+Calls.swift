@@ -38,7 +38,8 @@ extension TorchScriptRun {
     let last = frames.count - 1
     let found = Array(frames[last].stack.suffix(count))
     frames[last].stack.removeLast(found.count)
-    return found + Array(repeating: .unknown, count: count - found.count)
+    // An expression never takes more than it has put there; if it did, nothing is known.
+    return found + (found.count..<count).map { _ in .unknown }
   }
 
   // MARK: Attributes
@@ -47,13 +48,13 @@ extension TorchScriptRun {
     switch base {
     case .function("CONSTANTS"): return flow.add(TorchTensor(origin: .constant))
     case .function(let function): return .function("\(function).\(name)")
-    case .object(let object, let path): return attribute(name, object, path)
+    case .object(let object, let path): return member(name, object, path)
     case .tensor, .list: return flow.derived("." + name, from: [base])
     default: return .unknown
     }
   }
 
-  private mutating func attribute(_ name: String, _ object: Int, _ path: String) -> TorchValue {
+  private mutating func member(_ name: String, _ object: Int, _ path: String) -> TorchValue {
     if name == "training" { return .training }
     let inner = path.isEmpty ? name : "\(path).\(name)"
     guard let value = objects.attribute(name, of: object) else {
@@ -102,7 +103,7 @@ extension TorchScriptRun {
       if case .object(let object, let path)? = arguments.first, arguments.count == 2,
         case .text(let attribute) = arguments[1]
       {
-        return push(self.attribute(attribute, object, path))
+        return push(member(attribute, object, path))
       }
       return push(.unknown)
     case "int", "float", "bool", "str", "uninitialized":
@@ -115,7 +116,8 @@ extension TorchScriptRun {
     if name.hasPrefix("ops.prim.") {
       operation = name.dropFirst("ops.".count)
     } else {
-      operation = name[(name.lastIndex(of: ".").map { name.index(after: $0) } ?? name.startIndex)...]
+      operation =
+        name[(name.lastIndex(of: ".").map { name.index(after: $0) } ?? name.startIndex)...]
     }
     push(flow.apply(TorchCall(operation: String(operation), arguments: arguments, named: named)))
   }
@@ -126,7 +128,8 @@ extension TorchScriptRun {
     let functional = "__torch__.torch.nn.functional."
     if name.hasPrefix(functional), named.isEmpty {
       return push(
-        self.functional(String(name.dropFirst(functional.count)), arguments.map { flow.veiled($0) }))
+        self.functional(String(name.dropFirst(functional.count)), arguments.map { flow.veiled($0) })
+      )
     }
     let packing = "__torch__.torch.nn.utils.rnn."
     if name.hasPrefix(packing), named.isEmpty,
@@ -200,6 +203,7 @@ extension TorchScriptRun {
     _ named: [String: TorchValue]
   ) {
     let className = TorchScriptCode.plainClass(objects.className(object))
+    calledPaths.insert(path)
     if name.hasPrefix("forward"), named.isEmpty,
       let value = ownClass(className, object, path, arguments.map { flow.veiled($0) })
     {
@@ -210,7 +214,8 @@ extension TorchScriptRun {
       return push(flow.derived("a call of \(path).\(name)", from: arguments))
     }
     var site: TorchFlow.Site?
-    if className.hasPrefix("torch.nn.modules."), !className.hasPrefix("torch.nn.modules.container.") {
+    if className.hasPrefix("torch.nn.modules."), !className.hasPrefix("torch.nn.modules.container.")
+    {
       site = TorchFlow.Site(className: objects.shortName(object), path: path)
     }
     if objects.kind(of: object) == .other, objects.isListed(object, flow.shape, path) {
@@ -232,7 +237,9 @@ extension TorchScriptRun {
     if name.hasSuffix("Cell") {
       guard body.finals["hidden_size"] != nil else { return nil }
       var cell = ["LSTMCell": "lstm", "GRUCell": "gru"][name]
-      if name == "RNNCell", let kind = body.finals["nonlinearity"]?.stringValue { cell = "rnn_" + kind }
+      if name == "RNNCell", let kind = body.finals["nonlinearity"]?.stringValue {
+        cell = "rnn_" + kind
+      }
       guard let cell else { return nil }
       return flow.step(cell, path, input: input, state: state)
     }

@@ -39,8 +39,10 @@ struct TorchScriptRun {
   var frames: [Frame] = []
   private var methods: [String: TorchScriptMethod?] = [:]
   private var unclearPaths: Set<String> = []
+  /// The modules whose methods were called.
+  var calledPaths: Set<String> = []
   private var stepCount = 0
-  private static let maximumSteps = 2_000_000
+  private static let maximumSteps = 300_000
   private static let maximumFrames = 128
 
   init(objects: TorchScriptObjects, code: TorchScriptCode, state: StateDict) {
@@ -57,6 +59,7 @@ struct TorchScriptRun {
     var remarks: [String] = []
     if !run.begin(root) { remarks.append("the program has no forward method that can be read") }
     run.addUnused(root)
+    run.obstructUnclear()
     var structure = run.flow.structure()
     structure.remarks = remarks
     return structure
@@ -79,6 +82,11 @@ struct TorchScriptRun {
       }
       advance()
     }
+    return true
+  }
+
+  /// Puts obstacles around the modules that code which is not followed may use.
+  private mutating func obstructUnclear() {
     for path in unclearPaths {
       for (index, module) in flow.modules.enumerated()
       where path.isEmpty || module.name == path || module.name.hasPrefix(path + ".") {
@@ -86,7 +94,6 @@ struct TorchScriptRun {
         flow.obstruct(index, .behind, ["code that is not followed"])
       }
     }
-    return true
   }
 
   /// A method of a module's class; read once.
@@ -166,7 +173,8 @@ struct TorchScriptRun {
     for block in frames[last].blocks {
       switch block.mode {
       case .skip:
-        frames[last].blocks += isHeader(statement)
+        frames[last].blocks +=
+          isHeader(statement)
           ? [Block(indent: statement.indent, mode: .skip, otherwise: .skip)] : []
         return false
       case .veil(let what): veil = what
@@ -269,25 +277,25 @@ struct TorchScriptRun {
       return
     }
     let certain = flow.veiled(value)
-    frames[last].variables[name] = frames[last].variables[name].map { merged($0, certain) } ?? certain
+    frames[last].variables[name] =
+      frames[last].variables[name].map { merged($0, certain) } ?? certain
   }
 
   /// One of two values, nobody knows which.
   private mutating func merged(_ a: TorchValue, _ b: TorchValue) -> TorchValue {
+    guard case .list(let x) = a, case .list(let y) = b, x.count == y.count, x.count <= 64 else {
+      return mergedItem(a, b)
+    }
+    var result: [TorchValue] = []
+    for (one, other) in zip(x, y) { result.append(mergedItem(one, other)) }
+    return .list(result)
+  }
+
+  private mutating func mergedItem(_ a: TorchValue, _ b: TorchValue) -> TorchValue {
     switch (a, b) {
-    case (.none, .none): return .none
-    case (.object, .object), (.function, .function): return b
-    case (.list(let x), .list(let y)) where x.count == y.count && x.count <= 64:
-      var result: [TorchValue] = []
-      for (one, other) in zip(x, y) {
-        if one.list == nil, other.list == nil {
-          result.append(merged(one, other))
-        } else {
-          result.append(flow.derived(flow.veil ?? "a condition", from: [one, other]))
-        }
-      }
-      return .list(result)
-    default: return flow.derived(flow.veil ?? "a condition", from: [a, b])
+    case (.none, .none): .none
+    case (.object, .object), (.function, .function): b
+    default: flow.derived(flow.veil ?? "a condition", from: [a, b])
     }
   }
 }

@@ -222,7 +222,8 @@ enum TorchScriptExpression {
               isElement: hasValue && sign == UInt8(ascii: "[")))
           hasValue = false
         case UInt8(ascii: "="):
-          guard groups[groups.count - 1].isCall, hasValue, groups[groups.count - 1].pendingName == nil,
+          guard groups[groups.count - 1].isCall, hasValue,
+            groups[groups.count - 1].pendingName == nil,
             case .name(let name)? = steps.popLast()
           else { return nil }
           groups[groups.count - 1].pendingName = name
