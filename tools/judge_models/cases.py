@@ -78,7 +78,7 @@ class Tools:
             path = model.save(form, self.folder)
             if path is None:
                 continue
-            truth = model.truth.renamed(model.names_in(path)) if form == "onnx" else model.truth
+            truth = model.known(form, path)
             self.judge(Subject(name, name, form, path, truth, plain, form in ("script", "onnx"), form != "onnx",
                                os.path.splitext(path)[1], [r.name for r in truth.recurrent if r.name],
                                all(r.expressible for r in truth.recurrent)))

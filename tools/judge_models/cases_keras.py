@@ -77,7 +77,7 @@ def weights_of_keras_before_2_3(tools):
             group = file.create_group("lstm_1")
             group.attrs["weight_names"] = [b"lstm_1/kernel:0", b"lstm_1/recurrent_kernel:0", b"lstm_1/bias:0"]
             for name, shape in (("kernel:0", (3, 4 * number)), ("recurrent_kernel:0", (number, 4 * number)), ("bias:0", (4 * number,))):
-                file["lstm_1/" + name] = normal(number, *shape)
+                group["lstm_1/" + name] = normal(number, *shape)
         done = tools.run("rnn-inspect", "old.h5")
         tools.expect("hard" in done.text, f"rnn-inspect does not speak of the hard sigmoid: {done.text[:300]}")
         done = tools.convert("old.h5", "old.npz", "--as", "torch")
@@ -111,9 +111,8 @@ def a_class_of_ones_own(tools):
 
     @keras.saving.register_keras_serializable("judge")
     class TeamLSTM(L.LSTM):
-        def call(self, sequences, *given, **keywords):
-            result = super().call(sequences, *given, **keywords)
-            return result * 2.0
+        def call(self, sequences, initial_state=None, mask=None, training=False):
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training) * 2.0
     model = keras.Sequential([L.Input((None, 5)), TeamLSTM(4, return_sequences=True), L.Dense(3)])
     model.save(tools.path("own.keras"))
     model.save(tools.path("own.h5"))
@@ -146,7 +145,7 @@ def merge_modes(tools):
     keras, L = layers()
     for mode in ("sum", "ave", "mul"):
         model = keras.Sequential([L.Input((None, 5)), L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode=mode), L.Dense(3)])
-        judged(tools, f"merge {mode}", model, [("steps", 5)])
+        judged(tools, f"merge {mode}", model, [("steps", 5)], expressible=False)
 
 
 @case

@@ -252,7 +252,7 @@ def what_the_caller_says_is_used(tools):
 def what_we_wrote_is_read_by_the_capture_tool(tools):
     import torch
     from torch import nn
-    from recurrent_capture import capture
+    from recurrent_capture import CaptureError, capture
     torch.manual_seed(4)
     for cell in ("LSTM", "GRU"):
         m = nn.Module()
@@ -263,9 +263,13 @@ def what_we_wrote_is_read_by_the_capture_tool(tools):
             check = ("import sys, onnxruntime as o; o.set_default_logger_severity(2); "
                      "o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])")
             opened = subprocess.run([sys.executable, "-c", check, tools.path("h.onnx")], capture_output=True, text=True)
-            noise = [line for line in opened.stderr.splitlines() if "[W:" in line and "h.onnx" in line or "initializer" in line.lower()]
+            noise = [line for line in opened.stderr.splitlines() if "[W:" in line and "graph.cc" in line]
             tools.expect(opened.returncode == 0 and not noise, f"onnxruntime warns: {noise[:2]}")
-            capture(tools.path("h.onnx"), normal(1, 4, 2, 3), tools.path("x.npz"))
+            try:
+                capture(tools.path("h.onnx"), normal(1, 4, 2, 3), tools.path("x.npz"))
+            except CaptureError as error:
+                tools.complain(f"{cell}: {error}")
+                continue
             done = tools.run("rnn-verify", "x.npz")
             tools.expect(done.returncode == 0, f"{cell}: rnn-verify of the capture: {done.text[:300]}")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 FLAG = re.compile(r"(--(?:module|head-reads|head|embedding|cell|batch-first|gru-reset|as|read-as|dtype|to))[ =]+"
                   r"[`'\"‘“]?([\w./|:-]+)")
-PLACE = {"NAME", "PREFIX", "MODULE", "CELL"}
 ASSUMED = re.compile(r"\bassum", re.I)
 LEFT = re.compile(r"left behind|left_behind|\bcarried\b", re.I)
 AROUND = re.compile(r"left behind|\bbefore\b|\bbehind\b|\bunknown\b|stands? (?:in front|between|before)|not connected", re.I)

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from . import reference
-from .converter import PLACE, connections, flags, parsed, strings
+from .converter import connections, flags, parsed, strings
 from .truth import same
 from .verdict import (ASSUMED_WRONG, BAD_HINT, CRASH, HINT, REFUSED, RIGHT, RIGHT_ASSUMED, SILENT, compare_tensors,
                       connection_is_true, find)
@@ -121,8 +121,10 @@ class Judge:
             return Outcome(REFUSED, said.error, said)
         ways = []
         for flag, value in flags(hint):
-            values = [m for m in s.modules] if value in PLACE and flag == "--module" else [value]
-            ways += [[flag, v] for v in values]
+            if flag != "--module":
+                ways.append([flag, value])
+        if "--module" in hint:
+            ways += [["--module", m] for m in [*s.modules, *s.truth.cells] if m in hint] or [["--module", m] for m in s.modules]
         for other in (".npz", ".safetensors", ".pt", ".h5"):
             if other in hint and other != extension and other in (".npz", ".pt"):
                 ways.append(other)

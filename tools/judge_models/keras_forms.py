@@ -129,7 +129,7 @@ def recurrent(layer, given, keywords):
     r.from_zeros = run(None) if state is not None else None
     usual = {"lstm": "tanh", "gru": "tanh"}.get(cell)
     r.expressible = not (usual and (kind.activation.__name__ != usual or kind.recurrent_activation.__name__ != "sigmoid")) \
-        and getattr(kind, "reset_after", True) and (both or not kind.go_backwards)
+        and getattr(kind, "reset_after", True) and (layer.merge_mode == "concat" if both else not kind.go_backwards)
     return r
 
 

@@ -144,6 +144,7 @@ def merged(d):
     x, y = front(d)
     sequences = d.pick.random() < 0.5
     y = rnn(d, bidirectional=True, merge_mode=mode, sequences=sequences)(y)
+    d.expressible = False
     finish(d, x, head(d, y) if d.pick.random() < 0.6 else y, f"merge mode {mode}")
 
 
@@ -151,6 +152,7 @@ def backwards(d):
     x, y = front(d)
     sequences = d.pick.random() < 0.5
     y = rnn(d, go_backwards=True, sequences=sequences)(y)
+    d.expressible = False
     finish(d, x, head(d, y) if d.pick.random() < 0.6 else y, f"backwards, {'sequence' if sequences else 'last'}")
 
 

@@ -5,6 +5,7 @@ import random
 import sys
 import types
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -100,24 +101,36 @@ class TorchModel:
                 except Exception:  # beyond its compiler
                     compiled = None
                 compiled = compiled or torch.jit.trace(self.net, tuple(self.inputs), check_trace=False)
+                self.saved = compiled.state_dict().keys()
                 torch.jit.save(compiled, path)
             else:
                 return self.export(folder)
         return path
 
-    def names_in(self, path):
-        """What an ONNX file calls the recurrent modules: an exporter names the modules that are called.
-
-        {our name: its name}; a name that two would share is none."""
+    def known(self, form, path):
+        """The truth as far as a form holds it: an exporter keeps what is used, and the names of what is called."""
+        if form == "script":
+            names = set(self.saved)
+            return replace(self.truth, tensors={k: v for k, v in self.truth.tensors.items() if k in names})
+        if form != "onnx":
+            return self.truth
         import onnx
-        nodes = onnx.load(path).graph.node
-        scopes = {n.name.rpartition("/")[0].strip("/").replace("/", ".") for n in nodes if n.op_type in ("LSTM", "GRU", "RNN")}
+        from onnx import numpy_helper
+        graph = onnx.load(path).graph
+        held = [numpy_helper.to_array(t) for t in graph.initializer]
+        held += [numpy_helper.to_array(a.t) for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.HasField("t")]
+        recurrent = {f"{r.name}.{k}".lstrip(".") for r in self.truth.recurrent for k in r.tensors}
+        tensors = {k: v for k, v in self.truth.tensors.items() if k in recurrent or any(
+            v.size == u.size and (np.array_equal(v.ravel(), u.ravel()) or v.ndim == 2 and np.array_equal(v.T.ravel(), u.ravel()))
+            for u in held)}
+        scopes = {n.name.rpartition("/")[0].strip("/").replace("/", ".") for n in graph.node if n.op_type in ("LSTM", "GRU", "RNN")}
         names = {}
         for r in self.truth.recurrent:
             parts = r.name.split(".")
             names[r.name] = next((s for s in (".".join(parts[i:]) for i in range(len(parts))) if s in scopes), "")
         taken = list(names.values())
-        return {k: v if taken.count(v) == 1 else "" for k, v in names.items()}
+        # A name that two would share is nobody's.
+        return replace(self.truth, tensors=tensors).renamed({k: v if taken.count(v) == 1 else "" for k, v in names.items()})
 
     def export(self, folder):
         path = os.path.join(folder, "model.onnx")
