@@ -145,6 +145,11 @@ extension ConversionPlan {
       found.head?.reads = expected.head?.reads ?? .sequence
       found.head?.activation = expected.head?.activation
     }
+    if !expected.bidirectional {
+      // The last step of one direction is its final state.
+      if expected.head?.reads == .final { expected.head?.reads = .last }
+      if found.head?.reads == .final { found.head?.reads = .last }
+    }
     (expected.batchFirst, found.batchFirst) = (false, false)
     (expected.dropout, found.dropout) = (0, 0)
     expected.embedding?.paddingIndex = nil
