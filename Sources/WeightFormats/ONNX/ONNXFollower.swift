@@ -431,6 +431,11 @@ struct ONNXFollower {
       if record == nil || bytes?.allSatisfy({ $0 == 0 }) == true { zeros.insert(output) }
       return
     }
+    // Before there was ConstantOfShape.
+    if node.operation == "ConstantFill" {
+      if (node.attribute("value")?.float ?? 0) == 0 { zeros.insert(output) }
+      return
+    }
     if let input = node.input(0), zeros.contains(input) {
       let moves: Set<String> = [
         "Identity", "Cast", "Expand", "Slice", "Split", "Transpose", "Squeeze", "Unsqueeze",
@@ -441,6 +446,13 @@ struct ONNXFollower {
       {
         zeros.formUnion(node.outputs)
       }
+      return
+    }
+    if ["Expand", "Tile"].contains(node.operation), let input = node.input(0),
+      let tensor = try? values.tensor(input), tensor.dtype.isFloatingPoint,
+      tensor.byteCount <= 1 << 16, let bytes = try? tensor.bytes(), bytes.allSatisfy({ $0 == 0 })
+    {
+      zeros.insert(output)
       return
     }
     for (index, state) in storedStates(node).enumerated() {

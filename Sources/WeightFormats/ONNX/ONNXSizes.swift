@@ -52,7 +52,9 @@ struct ONNXSizes {
       guard found.count == parts.count, !found.contains(where: \.isScalar) else { return nil }
       return List(items: found.flatMap(\.items))
     }
-    guard let first = list(node.input(0)) else { return nil }
+    guard let first = list(node.input(0)) else {
+      return node.operation == "Cast" ? wholeNumbers(node) : nil
+    }
     switch node.operation {
     case "Identity", "Cast": return first
     case "Squeeze":
@@ -96,6 +98,16 @@ struct ONNXSizes {
       return List(items: items, isScalar: first.isScalar)
     default: return nil
     }
+  }
+
+  /// Whole numbers that older exporters store as floating-point ones.
+  private func wholeNumbers(_ node: ONNXNode) -> List? {
+    guard [6, 7].contains(node.integer("to") ?? 0), let name = node.input(0),
+      let tensor = try? values.tensor(name), tensor.dtype.isFloatingPoint, tensor.shape.count < 2,
+      tensor.elementCount <= Self.limit, let floats = try? tensor.doubles(),
+      floats.allSatisfy({ $0.magnitude < 16_777_216 && $0 == $0.rounded() })
+    else { return nil }
+    return List(items: floats.map { ONNXSize(Int($0)) }, isScalar: tensor.shape.isEmpty)
   }
 
   private func constant(_ node: ONNXNode) -> Int? {
