@@ -41,6 +41,8 @@ public enum Assumption: Sendable, Equatable {
   case resetAfter(module: String)
   /// A linear layer follows a recurrent module directly.
   case head(String, follows: String)
+  /// The head of a module reads its output at every step.
+  case everyStep(head: String)
   /// A table comes directly before a recurrent module.
   case embedding(String, precedes: String)
   /// Single layers stand on each other (or side by side), in this order.
@@ -57,6 +59,8 @@ public enum Assumption: Sendable, Equatable {
     case .resetAfter: "assumed reset_after=True; pass --gru-reset before if not"
     case .head(let head, let module):
       "assumed: \(Self.name(head)) follows \(Self.name(module)) directly; pass --head none if not"
+    case .everyStep(let head):
+      "assumed: \(Self.name(head)) reads every step; pass --head-reads last or final if not"
     case .embedding(let table, let module):
       "assumed: \(Self.name(table)) comes directly before \(Self.name(module));"
         + " pass --embedding none if not"
@@ -76,10 +80,20 @@ public enum Assumption: Sendable, Equatable {
     case .timeFirst: "batch_first"
     case .resetAfter: "gru_reset"
     case .head: "head"
+    case .everyStep: "head_reads"
     case .embedding: "embedding"
     case .stack: "stack"
     case .note: "framework"
     }
+  }
+
+  /// What a connection assumes: that it is there, and what is read.
+  static func of(_ connection: Connection, isHead: Bool, isReadsGiven: Bool) -> [Assumption] {
+    guard connection.evidence == .assumed else { return [] }
+    guard isHead else { return [.embedding(connection.from, precedes: connection.to)] }
+    let head = Assumption.head(connection.to, follows: connection.from)
+    return isReadsGiven || connection.reads != .sequence
+      ? [head] : [head, .everyStep(head: connection.to)]
   }
 
   static func name(_ module: String) -> String { module.isEmpty ? "the recurrent module" : module }

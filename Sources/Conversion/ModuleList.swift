@@ -29,6 +29,11 @@ public struct Module: Sendable {
   /// What the file states about it.
   let stated: Structure.Module?
 
+  /// What computes its initial states, where they are neither zeros nor tensors of the file nor the caller's.
+  public var stateSource: String? {
+    if case .computed(let what)? = stated?.recurrent.initialState { what } else { nil }
+  }
+
   /// Whether it is a stack of recurrent layers or a cell.
   public var isRecurrent: Bool { kind == .recurrent || kind == .cell }
 
@@ -105,7 +110,13 @@ public struct ModuleList: Sendable {
       return exact
     }
     let below = recurrent.filter { $0.name.hasPrefix(bare + ".") }
-    return below.count == 1 ? below[0] : nil
+    if below.count == 1 { return below[0] }
+    // The last word of a nested name will do where it is the only one.
+    let ending = modules.filter { module in
+      module.name.hasSuffix("." + bare)
+        || module.stated?.layerNames.contains { $0.hasSuffix("." + bare) } == true
+    }
+    return ending.count == 1 ? ending[0] : nil
   }
 }
 

@@ -58,13 +58,7 @@ extension Module {
   ) throws -> (h: Name?, c: Name?) {
     switch candidate.stated?.recurrent.initialState {
     case .stored(let h, let c)?: return (h, c)
-    case .computed(let what)?:
-      throw RecurrentError(
-        .malformed, "network.initial-state", at: "module \"\(candidate.name)\"",
-        found: "an initial state that \(what) computes",
-        expected: "zeros, tensors of the file, or inputs of the model",
-        hint: "Convert the module's weights with a neutral container and give the states yourself.")
-    case .zeros?, .fed?: return (nil, nil)
+    case .zeros?, .fed?, .computed?: return (nil, nil)
     case nil: break
     }
     guard try metadata.storesInitialState() else { return (nil, nil) }

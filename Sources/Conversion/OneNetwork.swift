@@ -12,14 +12,18 @@ struct OneNetwork {
   init(_ network: Network, _ state: StateDict, _ options: ReadOptions, _ format: WeightFormat) throws {
     self.network = network
     self.options = options
-    let isChosen = options.module != nil || options.head.map { $0 != .none } ?? false
+    let isChosen = options.module != nil || options.head != nil
     guard !isChosen else { return }
     let recognition = network.recognition
     let own = Set(recognition.modules.map(\.name))
     var strangers = recognition.file.modules.filter { module in
       !recognition.modules.contains { $0.name == module.name && $0.kind == module.kind }
     }.map(\.description)
-    let loose = Self.parameters(recognition.file.others, state)
+    // What lies beside a bare nn.LSTM's own tensors was put there by hand, and is no part of a model's class.
+    let isBare = recognition.recurrent.name.isEmpty && recognition.file.modules.count == 1
+    let loose = Self.parameters(recognition.file.others, state).filter {
+      !isBare || $0.string.contains(".")
+    }
     if !loose.isEmpty {
       strangers.append(
         loose.prefix(3).map { "tensor \"\($0)\"" }.joined(separator: ", ")
@@ -28,6 +32,9 @@ struct OneNetwork {
     strangers += (state.structure?.obstacles ?? []).filter {
       !$0.isBranch && own.contains($0.module)
     }.map { "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)" }
+    if let source = recognition.recurrent.stateSource {
+      strangers.append("an initial state that \(source) computes")
+    }
     guard strangers.isEmpty else {
       let module = recognition.recurrent.name
       let name = module.isEmpty ? "\"\"" : module
@@ -54,6 +61,9 @@ struct OneNetwork {
     let own = Set(recognition.modules.map(\.name))
     var lines = (state.structure?.obstacles ?? []).filter { own.contains($0.module) }.map {
       "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)"
+    }
+    if let source = recognition.recurrent.stateSource {
+      lines.append("the initial state of \(recognition.recurrent.name) that \(source) computes")
     }
     let loose = recognition.file.others
     if !loose.isEmpty {

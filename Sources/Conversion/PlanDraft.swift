@@ -18,12 +18,14 @@ struct PlanDraft {
   /// Whether a whole network was written anew.
   private(set) var changesConvention = false
   private var targetTensors: [StoredTensor] = []
+  private var areReadsGiven = false
 
   init(
     _ input: StateDict, _ inputFormat: WeightFormat, _ format: WeightFormat,
     _ options: ConversionOptions
   ) throws {
     let reading = options.reading
+    areReadsGiven = reading.headReads != nil
     var input = input
     // Only a copy inside one framework's own container needs no meaning.
     let isCopy =
@@ -126,16 +128,20 @@ struct PlanDraft {
     _ modules: [Module], _ list: ModuleList, _ state: StateDict, leavesObstacles: Bool
   ) {
     assumptions = modules.flatMap(\.assumptions).filter { $0.code != "batch_first" }
-    for connection in connections where connection.evidence == .assumed {
-      assumptions.append(
-        modules.contains { $0.name == connection.from && $0.isRecurrent }
-          ? .head(connection.to, follows: connection.from)
-          : .embedding(connection.from, precedes: connection.to))
+    for connection in connections {
+      assumptions += Assumption.of(
+        connection,
+        isHead: modules.contains { $0.name == connection.from && $0.isRecurrent },
+        isReadsGiven: areReadsGiven)
     }
     var seen: Set<String> = []
     assumptions = assumptions.filter { seen.insert($0.summary).inserted }
     for remark in modules.flatMap(\.remarks) + (state.structure?.remarks ?? [])
     where !notes.contains(remark) { notes.append(remark) }
+    for module in modules {
+      guard let source = module.stateSource else { continue }
+      leftBehind.append("the initial state of \(module.name) that \(source) computes")
+    }
     guard leavesObstacles else { return }
     for obstacle in state.structure?.obstacles ?? []
     where modules.contains(where: { $0.name == obstacle.module }) {

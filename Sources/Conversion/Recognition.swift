@@ -27,15 +27,14 @@ public struct Recognition: Sendable {
   public var modules: [Module] { [embedding, recurrent, head].compactMap { $0 } }
   /// The connections between them.
   public let connections: [Connection]
+  private let areReadsGiven: Bool
 
   /// What neither tensors nor metadata nor the caller say and was assumed.
   public var assumed: [Assumption] {
     var result: [Assumption] = []
-    for connection in connections where connection.evidence == .assumed {
-      result.append(
-        connection.from == recurrent.name
-          ? .head(connection.to, follows: connection.from)
-          : .embedding(connection.from, precedes: connection.to))
+    for connection in connections {
+      result += Assumption.of(
+        connection, isHead: connection.from == recurrent.name, isReadsGiven: areReadsGiven)
     }
     return recurrent.assumptions.filter { $0.code != "batch_first" } + result
       + recurrent.assumptions.filter { $0.code == "batch_first" }
@@ -82,6 +81,7 @@ public struct Recognition: Sendable {
     if let refusal = module.refusal { throw refusal }
     file = list
     recurrent = module
+    areReadsGiven = options.headReads != nil
     let behind = list.connections.filter { connection in
       connection.from == module.name
         && list.modules.contains { $0.name == connection.to && $0.kind == .linear }
@@ -138,6 +138,7 @@ extension Recognition {
     self.tensors = tensors
     foreign = []
     connections = []
+    areReadsGiven = true
   }
 }
 

@@ -79,6 +79,7 @@ public struct WeightFile: Sendable {
   private static func impostor(_ file: InputFile) throws -> RecurrentError? {
     let head = try file.read(0..<min(300, file.count))
     func begins(_ text: String) -> Bool { head.starts(with: Array(text.utf8)) }
+    if let foreign = ForeignFile(head, file) { return foreign.error }
     if begins("PK") {
       // Let the zip reader say what is wrong with it.
       do {
