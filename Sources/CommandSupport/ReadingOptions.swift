@@ -58,7 +58,9 @@ public struct ReadingOptions: ParsableArguments {
 
   /// What was said; throws `.usage` for a word that is none, and what reading a names file throws.
   public func options() throws -> ReadOptions {
-    func neighbour(_ text: String) -> ReadOptions.Neighbour { text == "none" ? .none : .named(text) }
+    func neighbour(_ text: String) -> ReadOptions.Neighbour {
+      text == "none" ? .none : .named(text)
+    }
     var options = ReadOptions()
     options.convention =
       try readAs.map(Convention.named) ?? names.map { try Convention(contentsOf: $0) }

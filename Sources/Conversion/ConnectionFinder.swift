@@ -51,7 +51,8 @@ struct ConnectionFinder {
   private mutating func applyOptions() throws {
     let recurrent = modules.filter(\.isRecurrent)
     let asked = options.module.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
-    let target = recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
+    let target =
+      recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
       ?? recurrent.first { module in asked.map { module.name.hasPrefix($0 + ".") } ?? false }
     guard let target else { return }
     let kinds = modules
@@ -66,12 +67,14 @@ struct ConnectionFinder {
       let head = try given(name, .linear, "a linear layer")
       let width = target.architecture.outputSize
       guard head.architecture.inputSize == width else {
-        throw mismatch(head, "\(head.architecture.inputSize) inputs", "\(width), the output of \(target.name)")
+        throw mismatch(
+          head, "\(head.architecture.inputSize) inputs", "\(width), the output of \(target.name)")
       }
       connections.removeAll { $0.from == target.name && isKind($0.to, .linear) }
       connections.append(
         Connection(
-          from: target.name, to: head.name, reads: options.headReads ?? .sequence, evidence: .given))
+          from: target.name, to: head.name, reads: options.headReads ?? .sequence, evidence: .given)
+      )
     }
     switch options.embedding {
     case nil: break
@@ -86,7 +89,8 @@ struct ConnectionFinder {
           "\(width), the input of \(target.name)")
       }
       connections.removeAll { $0.to == target.name && isKind($0.from, .embedding) }
-      connections.append(Connection(from: table.name, to: target.name, reads: .sequence, evidence: .given))
+      connections.append(
+        Connection(from: table.name, to: target.name, reads: .sequence, evidence: .given))
     }
     if let reads = options.headReads {
       for index in connections.indices
@@ -146,7 +150,11 @@ struct ConnectionFinder {
       where !(stated.kind == .other && isTransparent(stated.className)) {
         let index = modules.firstIndex { $0.name == stated.name }
         items.append(
-          (Item(name: stated.name, kind: index.map { modules[$0].kind } ?? stated.kind, module: index), place))
+          (
+            Item(
+              name: stated.name, kind: index.map { modules[$0].kind } ?? stated.kind, module: index),
+            place
+          ))
       }
       return items.map(\.item)
     }
@@ -157,18 +165,24 @@ struct ConnectionFinder {
         last = nil
         guard seen.insert(owner).inserted else { continue }
         items.append(
-          (Item(name: modules[owner].name, kind: modules[owner].kind, module: owner), order[name] ?? 0))
+          (
+            Item(name: modules[owner].name, kind: modules[owner].kind, module: owner),
+            order[name] ?? 0
+          ))
         continue
       }
       // Counters and the like are no parameters.
-      guard let tensor = state[name], tensor.dtype.isFloatingPoint, !tensor.shape.isEmpty else { continue }
+      guard let tensor = state[name], tensor.dtype.isFloatingPoint, !tensor.shape.isEmpty else {
+        continue
+      }
       let text = name.string
       let module = text.lastIndex(of: ".").map { String(text[..<$0]) } ?? text
       guard module != last else { continue }
       last = module
       items.append((Item(name: module, kind: .other, module: nil), order[name] ?? 0))
     }
-    for (index, module) in modules.enumerated() where module.refusal != nil && !seen.contains(index) {
+    for (index, module) in modules.enumerated() where module.refusal != nil && !seen.contains(index)
+    {
       items.append((Item(name: module.name, kind: module.kind, module: index), Int.max))
     }
     return items.map(\.item)
@@ -254,7 +268,8 @@ struct ConnectionFinder {
     let isHidden = modules.contains { other in
       other.kind == .linear && other.name != head.name && other.refusal == nil
         && other.architecture.inputSize == head.architecture.head?.classCount
-        && (!state.keepsOrder || (modules.firstIndex { $0.name == other.name }.flatMap(place) ?? 0) > position)
+        && (!state.keepsOrder
+          || (modules.firstIndex { $0.name == other.name }.flatMap(place) ?? 0) > position)
         && Self.depth(other.name, head.name) >= Self.depth(module.name, head.name)
     }
     guard !isHidden else { return nil }
@@ -286,7 +301,9 @@ struct ConnectionFinder {
     guard state.keepsOrder else {
       let couldLieBetween = items.contains { item in
         guard item.kind == .linear || item.kind == .other else { return false }
-        guard let linear = item.module.map({ modules[$0] }), item.kind == .linear else { return true }
+        guard let linear = item.module.map({ modules[$0] }), item.kind == .linear else {
+          return true
+        }
         return linear.architecture.head?.classCount == width && !DenseNames.isHead(linear.name)
       }
       return couldLieBetween ? nil : fitting[0]
@@ -307,7 +324,9 @@ enum DenseNames {
 
   /// Whether a name is one of those; numbers at its end do not count.
   static func isHead(_ name: String) -> Bool {
-    guard let last = name.split(whereSeparator: { $0 == "." || $0 == "/" }).last else { return false }
+    guard let last = name.split(whereSeparator: { $0 == "." || $0 == "/" }).last else {
+      return false
+    }
     var word = last.lowercased()
     while let character = word.last, character.isNumber || character == "_" { word.removeLast() }
     return heads.contains(word)

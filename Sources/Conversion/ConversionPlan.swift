@@ -26,6 +26,11 @@ public struct ConversionPlan: Sendable {
   public let carried: [Name]
   /// What the output does not have, one line each.
   public let leftBehind: [String]
+  /// The tensors of the input that nothing in the output is made of.
+  public var unusedTensors: [Name] {
+    let used = Set(steps.flatMap(\.sources))
+    return input.state.names.filter { !used.contains($0) }
+  }
   /// What else a reader should know; one line each.
   public let notes: [String]
   /// The keys of metadata that the output's container has no place for.
@@ -98,7 +103,8 @@ public struct ConversionPlan: Sendable {
     leftBehind += input.state.skipped
     guard state.count > 0 else {
       throw RecurrentError(
-        .malformed, "weights.none", found: "no tensor to write"
+        .malformed, "weights.none",
+        found: "no tensor to write"
           + (input.state.skipped.first.map { "; the file has \($0)" } ?? ""),
         expected: "at least one tensor")
     }

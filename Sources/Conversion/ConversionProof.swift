@@ -133,7 +133,8 @@ extension ConversionPlan {
         (try? ModuleList(written, options: reading))?.modules.first { $0.kind == kind }
           .map { .named($0.name) } ?? .none
       }
-      reading.head = network.architecture.head == nil ? ReadOptions.Neighbour.none : neighbour(.linear)
+      reading.head =
+        network.architecture.head == nil ? ReadOptions.Neighbour.none : neighbour(.linear)
       reading.embedding =
         network.architecture.embedding == nil ? ReadOptions.Neighbour.none : neighbour(.embedding)
     }
@@ -154,7 +155,9 @@ extension ConversionPlan {
     (expected.dropout, found.dropout) = (0, 0)
     expected.embedding?.paddingIndex = nil
     found.embedding?.paddingIndex = nil
-    guard found == expected else { throw Network.fault("the network", converted.architecture.summary) }
+    guard found == expected else {
+      throw Network.fault("the network", converted.architecture.summary)
+    }
     return Pair(name: network.recognition.recurrent.name, original: network, converted: converted)
   }
 

@@ -16,12 +16,15 @@ extension ConversionPlan {
     public let actions: [String]
 
     /// A tensor whose bytes are copied.
-    static func copy(_ name: Name, _ tensor: Tensor, as target: Name? = nil, _ actions: [String] = [])
+    static func copy(
+      _ name: Name, _ tensor: Tensor, as target: Name? = nil, _ actions: [String] = []
+    )
       -> Step
     {
       Step(
         target: target ?? name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
-        actions: actions + (target.map { $0 != name } == true && actions.isEmpty ? ["renamed"] : []))
+        actions: actions + (target.map { $0 != name } == true && actions.isEmpty ? ["renamed"] : [])
+      )
     }
 
     /// Compares two tables to say what happens to a tensor.

@@ -24,7 +24,8 @@ public struct ModuleLayout: Sendable {
 
   /// Describes a layout.
   public init(
-    kind: Structure.Kind, cells: [Cell] = [], gruReset: GRUReset? = nil, directions: [String] = [""],
+    kind: Structure.Kind, cells: [Cell] = [], gruReset: GRUReset? = nil,
+    directions: [String] = [""],
     numbersLayers: Bool = false, spelling: String = "", tensors: [TensorTemplate]
   ) {
     self.kind = kind

@@ -115,7 +115,9 @@ struct LayoutFinder {
     return fallback
   }
 
-  private func hasFittingShapes(_ layout: ModuleLayout, _ architecture: Architecture, _ part: String)
+  private func hasFittingShapes(
+    _ layout: ModuleLayout, _ architecture: Architecture, _ part: String
+  )
     -> Bool
   {
     layout.recurrentTensors(of: architecture, name: part) { _, _ in part }.allSatisfy { stored in
@@ -298,7 +300,9 @@ enum EmbeddingNames {
   ///
   /// `word_emb`, `char_embeddings`, `tok_embeddings`, `src_embed`, `embedding_1` and `embed_tokens` do; `membrane` does not.
   static func suggest(_ name: String) -> Bool {
-    guard let last = name.split(whereSeparator: { $0 == "." || $0 == "/" }).last else { return false }
+    guard let last = name.split(whereSeparator: { $0 == "." || $0 == "/" }).last else {
+      return false
+    }
     var pieces: [String] = []
     var piece = ""
     for character in last {

@@ -196,7 +196,7 @@ struct ModuleFinder {
     let stacks = CellStacks(
       innerComponents: convention.parts == nil
         ? convention.innerComponents : KerasParts.innerComponents,
-      separator: convention.parts == nil ? "." : "/",
+      separator: convention.parts == nil ? "." : "/", numbersLayers: convention.parts == nil,
       linearWidths: Set(dense.filter { $0.kind == .linear }.map(\.architecture.inputSize)))
     result += stacks.candidates(
       singles.map { cell in
@@ -259,7 +259,9 @@ struct ModuleFinder {
         func name(_ template: TensorTemplate) -> Name {
           Name(template.text(name: part, part: part, layer: 0, direction: "", gate: nil))
         }
-        guard let weight = state[name(layout.tensors[0])]?.shape, weight.count == 2 else { continue }
+        guard let weight = state[name(layout.tensors[0])]?.shape, weight.count == 2 else {
+          continue
+        }
         let bias = layout.tensors.count > 1 ? state[name(layout.tensors[1])]?.shape : nil
         var naming = Naming(recurrent: "", head: part, embedding: part)
         naming.headSpelling = layout.spelling
@@ -291,7 +293,8 @@ struct ModuleFinder {
       ?? RecurrentError(
         .malformed, "weights.missing", at: "module \"\(module.name)\"",
         found: "no tensors that fit each other",
-        expected: "the weights of \(module.className.isEmpty ? module.kind.rawValue : module.className)")
+        expected:
+          "the weights of \(module.className.isEmpty ? module.kind.rawValue : module.className)")
     return candidate
   }
 

@@ -34,8 +34,8 @@ extension Module {
         tensors = try convention.storedTensors(of: architecture, naming: naming)
         try Self.check(state, tensors)
         if let stray = LayoutFinder(convention: convention, state: state).stray(
-          of: candidate, among: state.names.filter { name in !tensors.contains { $0.name == name } })
-        {
+          of: candidate, among: state.names.filter { name in !tensors.contains { $0.name == name } }
+        ) {
           throw RecurrentError(
             .malformed, "weights.extra", at: "tensor \"\(stray)\"",
             found: "a parameter that \(architecture.summary) does not have",
@@ -100,7 +100,8 @@ extension Module {
     if architecture.cell == .gru, let reset = try options.gruReset ?? metadata.gruReset() {
       guard !candidate.known.contains(.gruReset) || reset == architecture.gruReset else {
         throw contradiction(
-          "gru_reset", "\"\(reset.rawValue)\"", "\(architecture.gruReset.rawValue), as the file says")
+          "gru_reset", "\"\(reset.rawValue)\"",
+          "\(architecture.gruReset.rawValue), as the file says")
       }
       architecture.gruReset = reset
     }

@@ -59,7 +59,8 @@ struct ModuleRewriting {
     if let chosen {
       let own = Set(chosen.flatMap(\.tensorNames))
       let others = input.names.filter { !own.contains($0) }
-      for module in list.modules where !chosen.contains(where: { $0.name == module.name && $0.kind == module.kind }) {
+      for module in list.modules
+      where !chosen.contains(where: { $0.name == module.name && $0.kind == module.kind }) {
         fates.append(.init(module: module, fate: .leftBehind, outputName: ""))
       }
       if !others.isEmpty {
@@ -91,7 +92,8 @@ struct ModuleRewriting {
 
   private mutating func carry(_ entry: StateDict.Entry, _ target: Convention?) throws {
     // Paths of an archive's objects become the dotted names that everybody else has.
-    let isPath = target != nil && target?.name != Convention.keras.name && entry.name.string.contains("/vars/")
+    let isPath =
+      target != nil && target?.name != Convention.keras.name && entry.name.string.contains("/vars/")
     let name =
       isPath ? Name(String(entry.name.string.map { $0 == "/" ? "." : $0 })) : entry.name
     try append(name, entry.tensor)
@@ -110,7 +112,9 @@ struct ModuleRewriting {
       naming.head = "layers/\(name)/vars/#"
       naming.embedding = naming.head
     }
-    if target.name == Convention.flax.name || target.name == Convention.nnx.name, module.kind != .recurrent {
+    if target.name == Convention.flax.name || target.name == Convention.nnx.name,
+      module.kind != .recurrent
+    {
       let root = target.name == Convention.flax.name ? "params." : ""
       naming.head = root + prefix
       naming.embedding = root + prefix
@@ -138,9 +142,11 @@ struct ModuleRewriting {
 
   /// The names of modules in the output: their own; those of modules without any are PyTorch users' customary ones, unless
   /// a module is alone.
-  static func outputNames(_ modules: [Module], _ list: ModuleList, _ target: Convention?) -> [String] {
+  static func outputNames(_ modules: [Module], _ list: ModuleList, _ target: Convention?)
+    -> [String]
+  {
     var used = Set(modules.map(\.name))
-    let isAlone = modules.count == 1 && list.others.isEmpty
+    let isAlone = modules.count == 1
     return modules.map { module in
       guard module.name.isEmpty, !isAlone, module.convention.name != target?.name else {
         return module.name

@@ -83,7 +83,8 @@ struct FixedModules: Sendable {
         entry.layout, "", weight: weight, bias: names.count > 1 ? state[names[1]]?.shape : nil)
     else {
       var candidate = Candidate(
-        kind: entry.layout.kind, name: entry.name, architecture: .linear(inputs: 0, outputs: 0, bias: false),
+        kind: entry.layout.kind, name: entry.name,
+        architecture: .linear(inputs: 0, outputs: 0, bias: false),
         naming: naming(entry))
       candidate.refusal = RecurrentError(
         .malformed, "names.shape", at: "module \"\(entry.name)\"",
@@ -300,8 +301,9 @@ private struct NamesReader {
     for key in ["weight_ih", "weight_hh"] where !found.contains(where: { $0.key == key }) {
       throw Self.error(name, "no template for \(key)", "\"\(key)\": the name of the matrix")
     }
-    guard !found.contains(where: { $0.key == "bias" })
-      || !found.contains(where: { $0.key.hasPrefix("bias_") })
+    guard
+      !found.contains(where: { $0.key == "bias" })
+        || !found.contains(where: { $0.key.hasPrefix("bias_") })
     else { throw Self.error(name, "bias beside bias_ih or bias_hh", "one form of biases") }
     let isPerGate = found.contains { $0.text.contains("{gate}") }
     let named = found.map { key, text -> (key: String, template: TensorTemplate) in
@@ -341,7 +343,8 @@ private struct NamesReader {
     }
     guard order.count == words.count, order.sorted() == Array(own.indices) else {
       throw Self.error(
-        name, "gates \(json.serialized())", "the letters \(own.joined(separator: " ")) in the file's order")
+        name, "gates \(json.serialized())",
+        "the letters \(own.joined(separator: " ")) in the file's order")
     }
     var inOrder = own
     for (word, gate) in zip(words, order) { inOrder[gate] = word }

@@ -9,7 +9,9 @@ struct OneNetwork {
 
   /// Throws `conversion.not-one-network` unless everything that computes in the file is in the network, or the caller chose
   /// the module.
-  init(_ network: Network, _ state: StateDict, _ options: ReadOptions, _ format: WeightFormat) throws {
+  init(_ network: Network, _ state: StateDict, _ options: ReadOptions, _ format: WeightFormat)
+    throws
+  {
     self.network = network
     self.options = options
     let isChosen = options.module != nil || options.head != nil
@@ -42,8 +44,10 @@ struct OneNetwork {
         .malformed, "conversion.not-one-network",
         found: "\(recognition.architecture.summary), and beside it "
           + strangers.prefix(6).joined(separator: "; ") + (strangers.count > 6 ? "; …" : ""),
-        expected: "one network whose every connection is known, because \(format.name) holds a computation",
-        hint: "--module \(name) converts the recurrent module alone, with what is known to follow it"
+        expected:
+          "one network whose every connection is known, because \(format.name) holds a computation",
+        hint:
+          "--module \(name) converts the recurrent module alone, with what is known to follow it"
           + " (--head PREFIX names its head); .pt, .h5, .npz and .safetensors hold all modules.")
     }
   }

@@ -37,7 +37,8 @@ struct PlanDraft {
     }
     // A configuration's text describes the container that was read.
     input.metadata = Metadata(
-      unique: input.metadata.pairs.filter { !$0.key.hasPrefix("keras.") }.map { ($0.key, $0.value) })
+      unique: input.metadata.pairs.filter { !$0.key.hasPrefix("keras.") }.map { ($0.key, $0.value) }
+    )
     let list = try ModuleList(input, options: reading)
     try Self.checkDamage(list, options)
     if let convention = options.convention { try format.check(holds: convention) }
@@ -90,8 +91,12 @@ struct PlanDraft {
       network = try Network(input, found)
       if options.reading.module != nil { chosen = found.modules }
     }
-    let needsRewriting = list.modules.contains { target != nil && $0.convention.name != target?.name }
-    if !needsRewriting, let refused = list.recurrent.first(where: { $0.refusal != nil }), network == nil {
+    let needsRewriting = list.modules.contains {
+      target != nil && $0.convention.name != target?.name
+    }
+    if !needsRewriting, let refused = list.recurrent.first(where: { $0.refusal != nil }),
+      network == nil
+    {
       notes.append(
         "\(refused.name.isEmpty ? "the module" : refused.name) is copied without being understood:"
           + " \(refused.refusal?.found ?? "")")
@@ -101,7 +106,8 @@ struct PlanDraft {
     do {
       rewriting = try ModuleRewriting(input, list, as: target, chosen: chosen)
     } catch let error as RecurrentError where chosen == nil && list.recurrent.count > 1 {
-      throw error.hint == nil ? error.hinting("Convert the other modules one by one with --module.") : error
+      throw error.hint == nil
+        ? error.hinting("Convert the other modules one by one with --module.") : error
     }
     state = rewriting.state
     steps = rewriting.steps
@@ -146,7 +152,8 @@ struct PlanDraft {
     for obstacle in state.structure?.obstacles ?? []
     where modules.contains(where: { $0.name == obstacle.module }) {
       leftBehind.append(
-        "\(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)")
+        "\(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)"
+      )
     }
   }
 

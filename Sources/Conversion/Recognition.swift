@@ -155,15 +155,19 @@ extension ModuleList {
     if let module = options.module {
       let all = modules.map(\.name)
       if !modules.isEmpty {
-        found = "no module \"\(module)\" among " + modules.prefix(8).map(\.description).joined(separator: "; ")
+        found =
+          "no module \"\(module)\" among "
+          + modules.prefix(8).map(\.description).joined(separator: "; ")
         expected = "the name of a recurrent module"
       } else {
         expected += " under \"\(module)\""
       }
-      hint = nearest(to: module, among: all).map { "Did you mean --module \($0)?" }
+      hint =
+        nearest(to: module, among: all).map { "Did you mean --module \($0)?" }
         ?? recurrent.first.map { "For instance --module \($0.name.isEmpty ? "\"\"" : $0.name)." }
     } else if state.count > 0 {
-      hint = "If it holds a recurrent module under its own names, describe it in a names file (--names);"
+      hint =
+        "If it holds a recurrent module under its own names, describe it in a names file (--names);"
         + " rnn-inspect --json drafts one."
     }
     return RecurrentError(

@@ -118,7 +118,8 @@ public struct Fixture: Sendable {
     var options = ReadOptions(
       convention: configuration.convention ?? .torch, module: names.recurrent,
       cell: configuration.cell, gruReset: configuration.gruReset,
-      head: configuration.head == false ? ReadOptions.Neighbour.none : names.head.map { .named($0) },
+      head: configuration.head == false
+        ? ReadOptions.Neighbour.none : names.head.map { .named($0) },
       headReads: configuration.headReads, embedding: names.embedding.map { .named($0) },
       batchFirst: configuration.batchFirst)
     do {

@@ -109,7 +109,8 @@ public struct Model<S: Scalar>: Sendable {
     let stream = try ModelStream(network, batch: batch)
     if let h = initialState.h {
       try stream.setState(
-        h: Self.expanded(h, rows: batch), c: initialState.c.map { try Self.expanded($0, rows: batch) })
+        h: Self.expanded(h, rows: batch),
+        c: initialState.c.map { try Self.expanded($0, rows: batch) })
     }
     return stream
   }

@@ -31,7 +31,8 @@ struct ForeignFile {
       4, "ORTM", "file.ort", "a model in ONNX Runtime's own format",
       "Convert the .onnx file that it was made from."),
     Signature(
-      0, "GGUF", "file.gguf", "a GGUF file", "It holds language models of another kind; convert the original checkpoint."),
+      0, "GGUF", "file.gguf", "a GGUF file",
+      "It holds language models of another kind; convert the original checkpoint."),
     Signature(
       0, [0x6c, 0x6d, 0x67, 0x67], "file.ggml", "a GGML file",
       "Convert the original checkpoint."),
@@ -71,7 +72,8 @@ struct ForeignFile {
     } else if Self.isSavedModel(head) {
       self.error = error(
         "file.saved-model", "the graph of a TensorFlow SavedModel, or a frozen graph",
-        "Its weights are in variables/: open variables/variables.index, or save the model as .keras.")
+        "Its weights are in variables/: open variables/variables.index, or save the model as .keras."
+      )
     } else if Self.isCoreML(head) {
       self.error = error(
         "file.coreml", "a Core ML model",

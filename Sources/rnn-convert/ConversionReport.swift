@@ -26,7 +26,8 @@ struct ConversionReport {
     return [
       name, (fate.module.kind == .cell ? "cell, " : "") + fate.module.architecture.summary,
       fate.fate.rawValue
-        + (isRenamed && !fate.outputName.isEmpty ? " as \(escapedForTerminal(fate.outputName))" : ""),
+        + (isRenamed && !fate.outputName.isEmpty
+          ? " as \(escapedForTerminal(fate.outputName))" : ""),
     ]
   }
 
@@ -102,7 +103,8 @@ struct ConversionReport {
       .init(
         key: "left_behind",
         value: .strings(
-          plan.modules.filter { $0.fate == .leftBehind }.map { "module \($0.module.name)" }
+          plan.unusedTensors.map(\.string)
+            + plan.modules.filter { $0.fate == .leftBehind }.map { "module \($0.module.name)" }
             + plan.leftBehind)),
       .init(key: "losses", value: .array(plan.losses.map(loss))),
       .init(key: "written", value: .bool(proof != nil)),

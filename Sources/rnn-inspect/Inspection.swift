@@ -120,7 +120,8 @@ extension Inspection {
     lines += (list?.structure?.remarks ?? []).map { "note: \($0)" }
     for obstacle in list?.structure?.obstacles ?? [] {
       lines.append(
-        "note: \(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)")
+        "note: \(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)"
+      )
     }
     var seen: Set<String> = []
     return lines.filter { seen.insert($0).inserted }
@@ -149,7 +150,8 @@ extension Inspection {
         let what =
           module.refusal.map { "cannot be used: \($0.description)" } ?? module.architecture.summary
         facts.append([
-          "  \(name)", (module.kind == .cell ? "cell, " : "") + escapedForTerminal(what, limit: 1000),
+          "  \(name)",
+          (module.kind == .cell ? "cell, " : "") + escapedForTerminal(what, limit: 1000),
         ])
       }
     }

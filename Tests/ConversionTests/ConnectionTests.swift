@@ -19,7 +19,8 @@ import WeightFormats
 
   private func gru(_ name: String, _ inputs: Int = 4, _ hidden: Int = 6) -> [(String, [Int])] {
     [
-      ("\(name).weight_ih_l0", [3 * hidden, inputs]), ("\(name).weight_hh_l0", [3 * hidden, hidden]),
+      ("\(name).weight_ih_l0", [3 * hidden, inputs]),
+      ("\(name).weight_hh_l0", [3 * hidden, hidden]),
       ("\(name).bias_ih_l0", [3 * hidden]), ("\(name).bias_hh_l0", [3 * hidden]),
     ]
   }

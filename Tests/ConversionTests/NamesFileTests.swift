@@ -119,7 +119,8 @@ import WeightFormats
     var state = try stored(
       architecture, order: [1, 0, 2], columns: false, perGate: ["u", "r", "h"], sumsBiases: false
     ) { key, _, _, gate in
-      let word = ["weight_ih": "W_", "weight_hh": "U_", "bias_ih": "b_", "bias_hh": "c_"][key] ?? key
+      let word =
+        ["weight_ih": "W_", "weight_hh": "U_", "bias_ih": "b_", "bias_hh": "c_"][key] ?? key
       return "enc." + word + ["r", "u", "h"][gate]
     }
     let numbers = (0..<36).map { Double($0) * 0.37 - 5 }
@@ -192,7 +193,10 @@ import WeightFormats
       #"{"schema": 1, "modules": {"a": {"kind": "linear", "tensors": {"weight": "x"}}}, "connections": ["a -> b"]}"#,
       "unknown module"
     ),
-    (#"{"schema": 1, "modules": {"a": {"kind": "linear", "gate": "x", "tensors": {"weight": "x"}}}}"#, "gate"),
+    (
+      #"{"schema": 1, "modules": {"a": {"kind": "linear", "gate": "x", "tensors": {"weight": "x"}}}}"#,
+      "gate"
+    ),
   ])
   func whatANamesFileCannotSay(_ text: String, _ word: String) throws {
     let failure = reason { _ = try Convention(names: json(text)) }

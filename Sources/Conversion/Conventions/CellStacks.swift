@@ -21,6 +21,8 @@ struct CellStacks {
   var innerComponents: Set<String> = []
   /// What stands between the components of a name.
   var separator: Character = "."
+  /// Whether numbers at the end of names count the layers of a stack, and not just layers of one class.
+  var numbersLayers = true
   /// The widths of the linear layers in the file, which tell two layers from two directions.
   var linearWidths: Set<Int> = []
 
@@ -67,8 +69,10 @@ struct CellStacks {
       components[components.count - 1] = rest
     }
     let key = [
-      components.joined(separator: String(separator)), base, found.cell.rawValue, "\(found.hiddenSize)",
+      components.joined(separator: String(separator)), base, found.cell.rawValue,
+      "\(found.hiddenSize)",
       "\(found.bias)", "\(found.projSize)", found.spelling, "\(direction == nil)",
+      numbersLayers ? "" : "\(number)",
     ].joined(separator: "|")
     return (Placed(found: found, path: path, number: number, direction: direction), key)
   }

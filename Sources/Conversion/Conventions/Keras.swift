@@ -22,7 +22,8 @@ extension Convention {
           [.gru], [1, 0, 2],
           [
             TensorTemplate(
-              "{part:2:bias}", [.init([.biasIH], gates: [1, 0, 2]), .init([.biasHH], gates: [1, 0, 2])],
+              "{part:2:bias}",
+              [.init([.biasIH], gates: [1, 0, 2]), .init([.biasHH], gates: [1, 0, 2])],
               .bandRows, when: .bias)
           ], .after),
         layout([.gru], [1, 0, 2], [sum([1, 0, 2])], .before),

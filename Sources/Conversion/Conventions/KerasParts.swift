@@ -26,15 +26,19 @@ enum KerasParts {
   }
 
   /// The components at the end of a part that say nothing about the layer.
-  static let innerComponents: Set<String> = ["cell", "vars", "#", "*", "*:0", "forward_layer_", "lstm_cell", "gru_cell", "simple_rnn_cell"]
+  static let innerComponents: Set<String> = [
+    "cell", "vars", "#", "*", "*:0", "forward_layer_", "lstm_cell", "gru_cell", "simple_rnn_cell",
+  ]
 
   /// The layer's name in a part: `dense` of `layers/dense/vars/#`; `nil` for names without slashes.
   static func name(ofPart part: String) -> String? {
     guard part.contains("/") else { return nil }
     var components = part.split(separator: "/").map(String.init)
     while let last = components.last, innerComponents.contains(last) { components.removeLast() }
-    components = components.enumerated().filter { $0.offset == components.count - 1 || $0.element != "layers" }
-      .map(\.element)
+    components = components.enumerated().filter {
+      $0.offset == components.count - 1 || $0.element != "layers"
+    }
+    .map(\.element)
     // Keras 2 names a layer's scope twice: dense/dense.
     if components.count > 1, components[components.count - 1] == components[components.count - 2] {
       components.removeLast()

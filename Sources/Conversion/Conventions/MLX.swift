@@ -33,7 +33,9 @@ extension Convention {
         candidate.architecture.inputSize == candidate.architecture.hiddenSize
       {
         candidate.assumptions.append(
-          .note("square matrices: assumed that MLX 0.18 or later wrote them; before, they lay transposed"))
+          .note(
+            "square matrices: assumed that MLX 0.18 or later wrote them; before, they lay transposed"
+          ))
       }
     }
     return convention

@@ -14,7 +14,8 @@ extension Convention {
     var convention = Convention(
       name: "onnx", summary: "ONNX operators (W, R and B of RNN, LSTM and GRU nodes)",
       layouts: [
-        layout([.rnnTanh, .rnnRelu], [0]), layout([.lstm], [0, 3, 1, 2]), layout([.gru], [1, 0, 2]),
+        layout([.rnnTanh, .rnnRelu], [0]), layout([.lstm], [0, 3, 1, 2]),
+        layout([.gru], [1, 0, 2]),
         .embedding("{name}weight"), .linear("{name}weight", "{name}bias", .rows),
       ])
     convention.refuse = { architecture in
@@ -34,7 +35,8 @@ extension Convention {
       tensors: [
         TensorTemplate("{name}W_l{layer}", [band(.weightIH)], .directions),
         TensorTemplate("{name}R_l{layer}", [band(.weightHH)], .directions),
-        TensorTemplate("{name}B_l{layer}", [band(.biasIH), band(.biasHH)], .directions, when: .bias),
+        TensorTemplate(
+          "{name}B_l{layer}", [band(.biasIH), band(.biasHH)], .directions, when: .bias),
       ])
   }
 }

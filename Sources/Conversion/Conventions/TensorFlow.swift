@@ -71,7 +71,8 @@ private enum TensorFlowLayouts {
   }()
 
   static let legacy: [ModuleLayout] = {
-    func joined(_ name: String, _ gates: [Int], _ addends: [Int: Double] = [:]) -> [TensorTemplate] {
+    func joined(_ name: String, _ gates: [Int], _ addends: [Int: Double] = [:]) -> [TensorTemplate]
+    {
       [
         TensorTemplate(
           "{part}\(name)kernel",

@@ -66,7 +66,8 @@ extension Convention {
     }
     guard architecture.cell.gateNames.count == 1 else {
       throw inexpressible(
-        "cell \(architecture.cell.rawValue)", "The document describes a simple recurrent network only.")
+        "cell \(architecture.cell.rawValue)",
+        "The document describes a simple recurrent network only.")
     }
     guard architecture.bias, architecture.head?.bias ?? true else {
       throw inexpressible(
