@@ -175,11 +175,19 @@ public struct ConversionPlan: Sendable {
     return []
   }
 
-  /// Whether the output is the whole input, all of whose connections the file or the caller says.
+  /// Whether the output is the whole of a network whose every connection the file or the caller says: only of that
+  /// may it be said that it is the same.
   public var isWholeNetwork: Bool {
-    network != nil && outputFormat.holdsOneNetwork
+    guard let network, outputFormat.holdsOneNetwork else { return false }
+    let recognition = network.recognition
+    let isSaid =
+      recognition.file.structure?.statesConnections == true
+      || recognition.convention.fixed != nil || recognition.convention.statesHead
+      || input.state.metadata["connections"] != nil
+    return isSaid && assumptions.isEmpty
       && connections.allSatisfy { $0.evidence == .stated || $0.evidence == .given }
-      && modules.allSatisfy { $0.fate != .leftBehind } && carried.isEmpty && leftBehind.isEmpty
+      && modules.allSatisfy { $0.fate != .leftBehind } && carried.isEmpty && unusedTensors.isEmpty
+      && leftBehind.isEmpty
   }
 
   private func checkStrictly() throws {

@@ -17,7 +17,6 @@ struct OneNetwork {
     let isChosen = options.module != nil || options.head != nil
     guard !isChosen else { return }
     let recognition = network.recognition
-    let own = Set(recognition.modules.map(\.name))
     var strangers = recognition.file.modules.filter { module in
       !recognition.modules.contains { $0.name == module.name && $0.kind == module.kind }
     }.map(\.description)
@@ -31,9 +30,7 @@ struct OneNetwork {
         loose.prefix(3).map { "tensor \"\($0)\"" }.joined(separator: ", ")
           + (loose.count > 3 ? ", …" : ""))
     }
-    strangers += (state.structure?.obstacles ?? []).filter {
-      !$0.isBranch && own.contains($0.module)
-    }.map { "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)" }
+    strangers += Self.obstacles(network, state).filter { !$0.isBranch }.map { "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)" }
     if let source = recognition.recurrent.stateSource {
       strangers.append("an initial state that \(source) computes")
     }
@@ -52,6 +49,17 @@ struct OneNetwork {
     }
   }
 
+  /// What stands next to the network's modules; the function of the head is part of the network.
+  private static func obstacles(_ network: Network, _ state: StateDict) -> [Structure.Obstacle] {
+    let recognition = network.recognition
+    return (state.structure?.obstacles ?? []).filter { obstacle in
+      guard recognition.modules.contains(where: { $0.name == obstacle.module }) else { return false }
+      let activation = network.architecture.head?.activation
+      return !(obstacle.side == .behind && obstacle.module == recognition.head?.name
+        && activation != nil && obstacle.operations == [activation])
+    }
+  }
+
   /// Floating-point tensors with at least one axis: what may be parameters of something.
   static func parameters(_ names: [Name], _ state: StateDict) -> [Name] {
     names.filter { name in
@@ -62,8 +70,7 @@ struct OneNetwork {
   /// What stands around the network and is not in the output, one line each.
   func leftBehind(_ state: StateDict) -> [String] {
     let recognition = network.recognition
-    let own = Set(recognition.modules.map(\.name))
-    var lines = (state.structure?.obstacles ?? []).filter { own.contains($0.module) }.map {
+    var lines = Self.obstacles(network, state).map {
       "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)"
     }
     if let source = recognition.recurrent.stateSource {

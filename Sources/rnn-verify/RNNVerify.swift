@@ -41,7 +41,8 @@ struct RNNVerify: Tool {
   var github = false
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
-  @Option(help: "The cell, for --same and --gradcheck: rnn_tanh or rnn_relu.") var cell: String?
+  @OptionGroup(title: "How to read the files of --same and --gradcheck")
+  var reading: ReadingOptions
 
   static func main() { launch() }
 
@@ -119,12 +120,8 @@ struct RNNVerify: Tool {
 
   // MARK: Networks
 
-  private func reading() throws -> ReadOptions {
-    ReadOptions(cell: try cell.map(Cell.argument))
-  }
-
   private func compareNetworks() throws -> Int32 {
-    let comparison = try NetworkComparison(paths[0], paths[1], options: reading())
+    let comparison = try NetworkComparison(paths[0], paths[1], options: reading.options())
     if json {
       Output.line(
         JSON.object([
@@ -161,7 +158,7 @@ struct RNNVerify: Tool {
     do {
       let network =
         Fixture.isFixture(file.state)
-        ? try Fixture(file.state).network() : try Network(file.state, options: reading())
+        ? try Fixture(file.state).network() : try Network(file.state, options: reading.options())
       check = try GradientCheck(network)
     } catch let error as RecurrentError {
       throw error.inFile(paths[0])

@@ -38,6 +38,12 @@ class Subject:
     by_value: bool = False    # judge tensor files by running them
 
 
+def merged(options, more):
+    """Options with others in place of those of the same name."""
+    kept = [o for pair in zip(options[::2], options[1::2]) if pair[0] not in more[::2] for o in pair]
+    return kept + more
+
+
 class Judge:
     """Judges subjects one after another and keeps count."""
 
@@ -104,14 +110,15 @@ class Judge:
             self.fail(s, outcome.what, outcome.reason, outcome.said)
         return outcome
 
-    def judged(self, s, target, module, extension, options, follow=True):
+    def judged(self, s, target, module, extension, options, follow=4):
+        """One conversion; `follow` is how often lines that own up, or a hint, may still be acted on."""
         said, path = self.converter.convert(s.path, "out" + extension, *options)
         if said.crashed:
             return Outcome(CRASH, f"exit status {said.code}", said)
         if said.code != 0:
             if os.path.exists(path):
                 return Outcome(SILENT, f"exit status {said.code}, and yet there is an output", said)
-            return self.refusal(s, target, module, extension, options, said) if follow else Outcome(REFUSED, "", said)
+            return self.refusal(s, target, module, extension, options, said) if follow == 4 else Outcome(REFUSED, said.error, said)
         try:
             if target == "tensors":
                 return self.tensors(s, module, said, path)
@@ -137,11 +144,11 @@ class Judge:
                 ways.append(other)
         for way in ways:
             if isinstance(way, str):
-                outcome = self.judged(s, "tensors", module, way, ["--as", "torch"] + (["--module", module] if module else []), False)
+                outcome = self.judged(s, "tensors", module, way, ["--as", "torch"] + (["--module", module] if module else []), 3)
             else:
                 name = way[1] if way[0] == "--module" else module
                 kept = [] if way[0] == "--module" and "--module" in options else options
-                outcome = self.judged(s, target, name, extension, kept + way, False)
+                outcome = self.judged(s, target, name, extension, kept + way, 3)
             if outcome.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
                 return Outcome(HINT, hint, said)
             if outcome.what in (SILENT, CRASH):
@@ -172,8 +179,8 @@ class Judge:
                 return Outcome(SILENT, f"{', '.join(wrong)} of {f.name or 'the model'}", said)
             if not covering:
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said)
-            mended = self.judged(s, target, module, extension, options + covering, False)
-            if mended.what in (RIGHT, RIGHT_ASSUMED):
+            mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 3) - 1)
+            if mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said, mended.whole)
             return Outcome(SILENT, f"{', '.join(wrong)}; {' '.join(covering)} does not mend it: {mended.reason}", said)
         complaint = self.unsaid(s, said, f.lost, f.whole, module)

@@ -87,6 +87,7 @@ def against(truth, written, r, states):
 def heads_of(truth, r, output, h_n, zeros):
     """Every linear layer with what it gives behind these results."""
     heads = [(n, logits_of(n, r, output, h_n) if zeros else n.output) for n in truth.linear]
+    heads += [(n, n.activated) for n in truth.linear if not zeros and n.activated is not None]
     if r in truth.cell_runs:  # a head on every step of a cell
         heads += [(n, output @ n.tensors["weight"].T + n.tensors.get("bias", 0)) for n in truth.linear
                   if n.x.shape[-1] == output.shape[-1]]
