@@ -146,6 +146,58 @@ def cases():
     yield "metadata.batch_first", safetensors(network(), batch_first="perhaps")
     yield "metadata.gru_reset", safetensors(network(3), gru_reset="never")
     yield "metadata.head", safetensors(network(), head="tail")
+    for code, value in (("metadata.cell", "neuron"), ("metadata.head_reads", "middle"), ("metadata.dropout", "much"),
+                        ("metadata.initial_state", "random"), ("metadata.direction", "reverse"), ("metadata.clip", "3.5"),
+                        ("metadata.activations", "softsign tanh"), ("metadata.input_forget", "1"),
+                        ("metadata.connections", "rnn => fc")):
+        yield code, safetensors(network(), **{code.split(".")[1]: value})
+    yield "weights.none", torch()
+    yield from foreign()
+
+
+def foreign():
+    """Files of known kinds that are not read are named as what they are."""
+    yield "file.tflite", b"\x1c\0\0\0TFL3" + bytes(40)
+    yield "file.ort", b"\x1c\0\0\0ORTM" + bytes(40)
+    yield "file.gguf", b"GGUF\3\0\0\0" + bytes(40)
+    yield "file.ggml", b"lmgg" + bytes(40)
+    yield "file.kaldi", b"\0B<Nnet3> " + bytes(40)
+    yield "file.torch7", struct.pack("<ii", 4, 1) + bytes(40)
+    yield "file.rtneural", json.dumps({"in_shape": [None, None, 1], "layers": [{"type": "lstm"}]}).encode()
+    yield "file.pickle", pickle.dumps({"weight": [1.0, 2.0]}, 4)
+    # A SavedModel: its schema's version and a graph; a Core ML model: its version and a description.
+    yield "file.saved-model", b"\x08\x01\x12\x06\x0a\x04\x0a\x02\x08\x01"
+    yield "file.coreml", b"\x08\x04\x12\x08\x0a\x06\x0a\x04text"
+
+
+def connected():
+    """A network whose metadata states that its head reads the last step, and a layer that nobody reads."""
+    head = {f"{name}.{part}": np.ones(shape) for name in ("fc", "more") for part, shape in (("weight", (2, 5)), ("bias", (2,)))}
+    return safetensors(network(**head), cell="rnn_tanh", connections="rnn -> fc [last] (stated)")
+
+
+def chosen(folder):
+    """What the caller says must fit the file: connections, modules, a names file."""
+    file, out = folder / "connected.safetensors", folder / "chosen.onnx"
+    file.write_bytes(connected())
+    for code, *options in (("network.head-reads", "--head-reads", "sequence"), ("network.neighbour", "--head", "tail"),
+                           ("network.neighbour", "--embedding", "fc"), ("weights.kind", "--module", "fc"),
+                           ("usage.head-reads", "--head-reads", "first"), ("usage.yes-no", "--batch-first", "perhaps"),
+                           ("conversion.not-one-network",), ("conversion.strict", "--module", "rnn", "--strict")):
+        expect(code, "rnn-convert", file, out, *options)
+    narrow = folder / "narrow.safetensors"
+    narrow.write_bytes(safetensors(network(**{"fc.weight": np.ones((2, 4))}), cell="rnn_tanh"))
+    expect("network.sizes", "rnn-convert", narrow, out, "--head", "fc")
+    names, module = folder / "names.json", {"cell": "gru", "gates": "r z n", "orientation": "rows"}
+    tensors = {"weight_ih": "rnn.weight_ih_l0", "weight_hh": "rnn.weight_hh_l0"}
+    for code, modules in (("names.shape", {"stack": module | {"tensors": tensors | {"weight_hh": "fc.bias"}}}),
+                          ("names.missing", {"fc": {"kind": "linear", "tensors": {"weight": "fc.weight", "bias": "fc.offset"}}}),
+                          ("names.format", {"stack": module | {"gates": "r z", "tensors": tensors}})):
+        names.write_text(json.dumps({"schema": 1, "modules": modules}))
+        expect(code, "rnn-convert", file, folder / "chosen.safetensors", "--as", "torch", "--names", names)
+    for path in (out, folder / "chosen.safetensors"):
+        if path.exists():
+            problems.append(f"{path.name}: something was written")
 
 
 def expect(code, tool, *arguments, **options):
@@ -301,6 +353,9 @@ def messages(folder):
             if text.returncode:
                 break
             (folder / output).unlink()
+        else:
+            problems.append(f"{name}: is not refused: {text.stdout!r}")
+            continue
         said = subprocess.run([*arguments, "--json"], capture_output=True, text=True).stdout
         if text.returncode not in (65, 66, 69) or (folder / output).exists():
             problems.append(f"{name}: status {text.returncode}, written {(folder / output).exists()}")
@@ -407,6 +462,7 @@ def main():
         expect("usage.cell", "rnn-convert", good, folder / "x.h5", "--cell", "neuron")
         expect("usage.gru-reset", "rnn-convert", good, folder / "x.h5", "--gru-reset", "never")
         expect("usage.dtype", "rnn-convert", good, folder / "x.h5", "--dtype", "i8")
+        chosen(folder)
         system_failures(folder)
         library_failures(folder)
         messages(folder)

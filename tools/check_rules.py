@@ -32,7 +32,8 @@ BANNED = {
 LISTED = {
     r"&[+*-]=? ": ("wraps silently", {
         "CRC32C.swift": (1, "the checksum is defined so"), "HDF5Checksum.swift": (33, "as above"),
-        "ConvertedSource.swift": (2, "bits of one number"), "Probe.swift": (3, "a random generator")}),
+        "ConvertedSource.swift": (2, "bits of one number"), "Probe.swift": (3, "a random generator"),
+        "ONNXFollower.swift": (1, "lengths of at most 2^40, of a node's outputs")}),
     r"\breserveCapacity\(": ("allocates at once", {
         "WeightNorm.swift": (1, "elements that were read"), "HDF5Filters.swift": (1, "bounded by the chunk limit"),
         "KerasLegacyArrays.swift": (1, "elements that were read"), "OutputFile.swift": (1, "a constant"),
@@ -50,7 +51,11 @@ LISTED = {
         "HDF5LibraryDataset.swift": (5, "ranks, a window, an element"), "HDF5Worker.swift": (1, "a path"),
         "JSONWriter.swift": (2, "indentation"), "KerasLegacyArrays.swift": (1, "as long as another"),
         "Suggestion.swift": (2, "names of at most 200 bytes"),
-        "WeightNorm.swift": (1, "groups of a tensor that was read"), "ConversionProgress.swift": (1, "tensors")}),
+        "WeightNorm.swift": (1, "groups of a tensor that was read"), "ConversionProgress.swift": (1, "tensors"),
+        "KerasFlow.swift": (3, "layers that were read"), "KerasStructure.swift": (1, "layers that were read"),
+        "ONNXFollower.swift": (1, "nodes that were read"), "ONNXStateReader.swift": (1, "graphs that were read"),
+        "ONNXInitialStates.swift": (1, "as long as a tensor that was charged"), "ONNXSizes.swift": (1, "at most its limit"),
+        "ONNXStoredState.swift": (2, "at most 8 axes")}),
     r"\bmmap\(": ("dies with the file", {"Scratch.swift": (1, "anonymous memory")}),
     r"\bgetenv\(": ("listens to the environment", {"HDF5WorkerClient.swift": (1, "hands PATHs on")}),
     r"\bunsafeBitCast\(": ("believes", {"LiveTemporaries.swift": (3, "a signal handler")}),
@@ -70,6 +75,8 @@ RECURSIVE = {
     ("KerasVariables.swift", "guess"): "a function inside a function",
     ("KerasVariables.swift", "withoutCuDNN"): "at most as deep as JSON may be",
     ("FlaxMessagePackWriter.swift", "write"): "overloads",
+    ("KerasSequential.swift", "refuse"): "a function inside a function",
+    ("ONNXFollower.swift", "impliedRank"): "counts its depth", ("ONNXGraphBuilder.swift", "constant"): "overloads",
     ("ONNXValues.swift", "tensor"): "counts its depth", ("ProtobufMessage.swift", "append"): "overloads",
     ("ShardedWeights.swift", "read"): "overloads", ("ByteSource.swift", "read"): "overloads",
     ("StridedAxis.swift", "move"): "by element size", ("StridedAxis.swift", "nest"): "axes, at most 64",
@@ -150,12 +157,26 @@ def reason_codes():
             kinds, found, expected = codes.get(code, (set(), "", ""))
             codes[code] = (kinds | {kind}, found or phrase("found", rest), expected or phrase("expected", rest))
             families.add(code.split(".")[0])
+    codes.update({c: v for c, v in metadata_codes(sources).items() if c not in codes})
     families -= {"model"}
     for text in sources.values():
         for code in LITERAL.findall(text):
             if code.split(".")[0] in families and code not in NOT_CODES and code not in codes:
                 codes[code] = (set(), "", "")
     return {c: v for c, v in codes.items() if not c.endswith((".weight", ".bias", ".kernel"))}
+
+
+def metadata_codes(sources):
+    """The codec of the metadata names its codes by their keys."""
+    text = next(t for p, t in sources.items() if p.as_posix().endswith("Conversion/Metadata.swift"))
+    codes = {f"metadata.{key}": ({"malformed"}, '"…"', "true or false") for key in re.findall(r'flag\("(\w+)"\)', text)}
+    for key, expected, rest in re.findall(r'malformed\(\s*"?(\w+)"?, \w+,\s*("[^"]*"|[\w.\\()"\s]+?)(, \.unsupported)?\)\n', text):
+        kind = "unsupported" if rest else "malformed"
+        loop = re.search(r"for \(key, \w+\) in \[(.*?)\] \{", text)
+        for name in re.findall(r'\("(\w+)"', loop[1]) if key == "key" and rest else [] if key == "key" else [key]:
+            kinds = codes.get(f"metadata.{name}", (set(),))[0]
+            codes[f"metadata.{name}"] = kinds | {kind}, '"…"', expected.strip('"') if expected.startswith('"') else ""
+    return codes
 
 
 def page(codes):

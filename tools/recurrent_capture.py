@@ -116,6 +116,17 @@ def array(value, what):
     return result
 
 
+def said_of_modules(recurrent, embedding, head, reads):
+    """What the config says of the parts: their names under weights/, and what the head reads of the results."""
+    names = {"recurrent": recurrent, "embedding": embedding, "head": head}
+    said = {"head": "linear" if head else "none"}
+    if reads:
+        said["head_reads"] = reads
+    if any(names.values()):
+        said["modules"] = {key: name for key, name in names.items() if name}
+    return said
+
+
 def same(a, b):
     return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
 
@@ -224,19 +235,26 @@ def capture_torch(module, x, more, lengths, wish):
         raise CaptureError(f"what {source} is changed before the recurrent layer reads it; {alone}")
 
     output_array = array(output, "output")
-    logits = None
+    logits, reads = None, None
     if heads:
         (read_by_head,), logits = seen["linear layer"]
         got, last = array(read_by_head, "head"), last_step(output_array, valid, rnn.batch_first)
-        whole = same_valid(got, output_array, valid, rnn.batch_first)
-        if not whole and not same(got, last):
-            raise CaptureError("what the recurrent layer writes is changed before the linear layer "
-                               f"reads it (only all steps, or each row's last); {alone}")
+        # The final states of the top layer, forward then backward; of one direction this is the last step.
+        final = np.concatenate(list(array(h_n, "h_n")[-2 if rnn.bidirectional else -1:]), -1)
+        if same_valid(got, output_array, valid, rnn.batch_first):
+            reads = "sequence"
+        elif same(got, last) or same(got, final):
+            reads = "last" if same(got, last) else "final"
+        else:
+            raise CaptureError("what the recurrent layer writes is changed before the linear layer reads it "
+                               f"(only all steps, each row's last, or the final states); {alone}")
 
     keys = {id(p): key for key, p in (rnn if module is rnn else module).named_parameters()}
     mode = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}[rnn.mode]
     config = {"source": f"torch {torch.__version__}", "cell": mode, "batch_first": rnn.batch_first,
-              "head": "linear" if heads else "none"}
+              **said_of_modules(*(next((key for key, own in named.items() if own is part), "")
+                                  for part in (rnn, *(embeddings[:1] or [None]), *(heads[:1] or [None]))),
+                                reads)}
     if embeddings and embeddings[0].padding_idx is not None:
         config["padding_idx"] = embeddings[0].padding_idx
     parameters = {}
@@ -361,7 +379,9 @@ def capture_keras(model, x, more, wish):
             raise CaptureError("recurrent layers of different kinds or sizes are no single stack; "
                                "capture each alone")
     config = {"source": f"keras {keras.__version__} on {keras.backend.backend()}",
-              "cell": first["cell"], "batch_first": True, "head": "linear" if head else "none"}
+              "cell": first["cell"], "batch_first": True,
+              **said_of_modules("rnn", "embedding" if ids else "", "classifier" if head else "",
+                                head and ("sequence" if returns_sequences(recurrent[-1]) else "final"))}
     if first["cell"] == "gru":
         config["gru_reset"] = first["reset"]
 
@@ -805,9 +825,9 @@ def capture_onnx(model, x, more, wish):
         flat = turn(current).reshape(-1, current.shape[-1])
         time_first = current.reshape(-1, current.shape[-1])
         if same(given_to_head, turn(current)) or same(given_to_head, flat):
-            logits = result.reshape(*turn(current).shape[:-1], -1)
+            logits, reads = result.reshape(*turn(current).shape[:-1], -1), "sequence"
         elif same(given_to_head, current) or same(given_to_head, time_first):
-            logits = turn(result.reshape(*current.shape[:-1], -1))
+            logits, reads = turn(result.reshape(*current.shape[:-1], -1)), "sequence"
         elif same(given_to_head.reshape(last.shape) if given_to_head.size == last.size else
                   given_to_head, last):
             logits, reads = result.reshape(*last.shape[:-1], -1), "last"
@@ -839,11 +859,10 @@ def capture_onnx(model, x, more, wish):
                            "a linear layer (with softmax or without)")
     tensors.update({f"outputs/{key}": value for key, value in expected.items()})
     config = {"source": f"onnxruntime {onnxruntime.__version__}", "cell": first["cell"],
-              "batch_first": batch_first, "head": "linear" if head is not None else "none"}
+              "batch_first": batch_first,
+              **said_of_modules("rnn", "embedding" if tables else "", "classifier" if head else "", reads)}
     if first["cell"] == "gru":
         config["gru_reset"] = first["reset"]
-    if reads:
-        config["head_reads"] = reads
     return config, tensors
 
 

@@ -130,7 +130,12 @@ extension ModuleLayout {
       for direction in 0..<architecture.directionCount {
         for template in tensors where template.applies(to: architecture) {
           if case .directions = template.arrangement, direction > 0 { continue }
-          let words = template.isPerGate ? template.gateWords.indices.map { $0 } : [nil]
+          // A table may have a tensor for some gates only, as the bias of Linen's hn.
+          let words: [Int?] =
+            template.isPerGate
+            ? template.gateWords.indices.filter { gate in
+              template.bands.contains { $0.gates?.contains(gate) ?? true }
+            } : [nil]
           for gate in words {
             let text = template.text(
               name: name, part: part(layer, direction), layer: layer,

@@ -101,6 +101,7 @@ struct PlanDraft {
         "\(refused.name.isEmpty ? "the module" : refused.name) is copied without being understood:"
           + " \(refused.refusal?.found ?? "")")
     }
+    if chosen == nil, target != nil { try noteRefused(list) }
     try Self.checkReset(list, chosen, target, format)
     var rewriting: ModuleRewriting
     do {
@@ -113,7 +114,7 @@ struct PlanDraft {
     steps = rewriting.steps
     fates = rewriting.fates
     carried = rewriting.carried
-    leftBehind = rewriting.leftBehind
+    leftBehind += rewriting.leftBehind
     rewritten = rewriting.rewritten
     convention = target ?? list.recurrent.first?.convention
     let kept = chosen ?? list.modules
@@ -127,6 +128,18 @@ struct PlanDraft {
           "\(module.name) starts from a stored state; a state dict cannot say so, it is kept as tensors h_0"
             + (module.initialState.c == nil ? "" : " and c_0"))
       }
+    }
+  }
+
+  /// A module that cannot be used is no loose tensors: it is refused where nothing else is there to convert, and named
+  /// otherwise.
+  private mutating func noteRefused(_ list: ModuleList) throws {
+    let refused = list.recurrent.filter { $0.refusal != nil }
+    if refused.count == list.recurrent.count, let refusal = refused.first?.refusal { throw refusal }
+    for module in refused {
+      leftBehind.append(
+        "what \(module.name.isEmpty ? "a module" : module.name) means: \(module.refusal?.found ?? "");"
+          + " its tensors stay as they are")
     }
   }
 

@@ -18,7 +18,7 @@ def judged(tools, name, model, inputs, plain=False, forms=("keras", "weights.h5"
         freeze()
     for form in forms:
         path = made.save(form, tools.folder)
-        tools.judge(Subject(name, name, form, path, made.truth, plain, form != "weights.h5", True, "." + form,
+        tools.judge(Subject(name, name, form, path, made.truth, plain and made.is_one(form), form != "weights.h5", True, "." + form,
                             made.modules(), expressible, by_value=True))
 
 

@@ -266,7 +266,7 @@ def what_we_wrote_is_read_by_the_capture_tool(tools):
             noise = [line for line in opened.stderr.splitlines() if "[W:" in line and "graph.cc" in line]
             tools.expect(opened.returncode == 0 and not noise, f"onnxruntime warns: {noise[:2]}")
             try:
-                capture(tools.path("h.onnx"), normal(1, 4, 2, 3), tools.path("x.npz"))
+                capture(tools.path("h.onnx"), normal(1, 4, 2, 3), tools.path("x.npz"), overwrite=True)
             except CaptureError as error:
                 tools.complain(f"{cell}: {error}")
                 continue

@@ -78,9 +78,16 @@ class Judge:
         if s.plain and s.expressible:
             for target in targets:
                 if done[target].what in (REFUSED, BAD_HINT, HINT):
-                    self.fail(s, "plain model refused", f"to {target}: {done[target].said.error}", done[target].said)
+                    if not (target == "keras" and self.no_sequential(s, done[target].said)):
+                        self.fail(s, "plain model refused", f"to {target}: {done[target].said.error}", done[target].said)
                 elif done[target].what in (RIGHT, RIGHT_ASSUMED) and not done[target].whole and target != "tensors":
                     self.fail(s, "plain model not whole", f"to {target}", done[target].said)
+
+    def no_sequential(self, s, said):
+        """Whether the refusal is that no Sequential reads the last step of both directions, and the model does."""
+        return "error[keras.sequential]" in said.error and any(
+            n.reads.get(r.name) == "last" and r.output.shape[-1] == 2 * r.h_n.shape[-1]
+            for r in s.truth.recurrent for n in s.truth.linear)
 
     def must(self, s, module, target):
         """Whether a module has to be expressible in a target."""

@@ -70,6 +70,10 @@ class KerasModel:
             (self.net.save_weights if form == "weights.h5" else self.net.save)(path)
         return path
 
+    def is_one(self, form):
+        """Whether the file may be read as one stack: weights alone do not say that layers continue one another."""
+        return form != "weights.h5" or sum(len(r.layers) == 1 for r in self.truth.recurrent) < 2
+
     def modules(self):
         """The names of the stacks: of layers that continue one another, the first one's."""
         later = {n for r in self.truth.recurrent for n in r.layers[1:]}

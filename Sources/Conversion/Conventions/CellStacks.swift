@@ -149,7 +149,11 @@ struct CellStacks {
   /// A path as the name of a module: without what the framework puts around every path.
   private func moduleName(_ path: String) -> String {
     var components = path.split(separator: separator).map(String.init)
-    if components.count > 1, roots.contains(components[0]) { components.removeFirst() }
+    // A cell at the root of a Linen file ("params.cell") has no name of its own.
+    if components.count > 1 || separator == ".", let first = components.first, roots.contains(first)
+    {
+      components.removeFirst()
+    }
     return components.joined(separator: ".")
   }
 
