@@ -51,7 +51,7 @@ import WeightFormats
       #expect(after.state.metadata["cell"] == (carries ? "rnn_relu" : nil))
       #expect(after.state.metadata["note"] == (carries ? "kept" : nil))
       #expect(after.state.metadata["format"] == (carries ? "rnn-state-dict" : nil))
-      #expect(plan.notes.contains { $0.contains("note = kept") } == !carries)
+      #expect(plan.leftBehind.contains { $0.contains("note = kept") } == !carries)
     }
   }
 
