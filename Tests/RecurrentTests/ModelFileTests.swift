@@ -161,7 +161,7 @@ import Testing
           try encoder(x).output == RNN(encoder.configuration, parameters: parameters)(x).output)
         let cell = try weights.cell("decoder.cell", as: Float.self)
         let frame = try NDArray<Float>(shape: [2, 3], elements: [1, 2, 3, -1, 0.5, 0])
-        #expect(try cell(frame).h.shape == [2, 5])
+        #expect(try cell.step(frame).h.shape == [2, 5])
         for (name, count) in [("policy", 2), ("value", 1)] {
           let linear = try weights.linear(name, as: Float.self)
           #expect(linear.outputSize == count)
