@@ -120,7 +120,7 @@ struct PlanDraft {
     connections = list.connections.filter { connection in
       [connection.from, connection.to].allSatisfy { name in kept.contains { $0.name == name } }
     }
-    note(kept, list, input, leavesObstacles: target != nil && inputFormat.isFrameworkArchive)
+    note(kept, list, input)
     if format.name == WeightFormat.pytorch.name {
       for module in kept where module.architecture.storesInitialState {
         notes.append(
@@ -130,9 +130,7 @@ struct PlanDraft {
     }
   }
 
-  private mutating func note(
-    _ modules: [Module], _ list: ModuleList, _ state: StateDict, leavesObstacles: Bool
-  ) {
+  private mutating func note(_ modules: [Module], _ list: ModuleList, _ state: StateDict) {
     assumptions = modules.flatMap(\.assumptions).filter { $0.code != "batch_first" }
     for connection in connections {
       assumptions += Assumption.of(
@@ -148,7 +146,7 @@ struct PlanDraft {
       guard let source = module.stateSource else { continue }
       leftBehind.append("the initial state of \(module.name) that \(source) computes")
     }
-    guard leavesObstacles else { return }
+    // No file of modules says what is computed between them.
     for obstacle in state.structure?.obstacles ?? []
     where modules.contains(where: { $0.name == obstacle.module }) {
       leftBehind.append(
