@@ -10,6 +10,8 @@ struct ConnectionFinder {
   private let state: StateDict
   private let options: ReadOptions
   private let items: [Item]
+  /// Every module is compared with every other; nobody has so many and means one network.
+  private static let largestFile = 1000
 
   /// One thing in the file's order that has parameters or a class of its own.
   private struct Item {
@@ -40,8 +42,11 @@ struct ConnectionFinder {
             modules.contains { $0.name == name }
           }
       }
-    } else {
+    } else if modules.count <= Self.largestFile {
       for index in modules.indices where modules[index].isRecurrent { try assume(index) }
+    } else {
+      doubts.append(
+        "more than \(Self.largestFile) modules: nothing is assumed about their connections")
     }
     try applyOptions()
   }

@@ -7,6 +7,8 @@ struct LayoutFinder {
   let state: StateDict
   /// What the caller says about single modules.
   var options = ReadOptions()
+  /// The names of the file by the prefixes that layouts give them, worked out once.
+  var index = NameIndex()
 
   /// One layer in one direction, of a convention whose names do not number layers.
   struct Cell1: Sendable {
@@ -44,14 +46,9 @@ struct LayoutFinder {
     guard var architecture = architecture(layout, name: prefix, part: prefix) else { return nil }
     // The largest number names the last layer, so that a missing one is an error and not the end.
     var last = 0
-    for name in state.names {
-      for template in layout.tensors {
-        guard let match = template.matched(name.string, layout), match.prefix == prefix else {
-          continue
-        }
-        last = max(last, match.layer)
-        if match.direction > 0 { architecture.bidirectional = true }
-      }
+    for place in index.places(prefix, of: layout, convention, state) {
+      last = max(last, place.layer)
+      if place.direction > 0 { architecture.bidirectional = true }
     }
     // A file that names layer 10 without layer 9 must not make us build a table of 2^60 layers.
     guard last < state.count else { return nil }
@@ -63,17 +60,14 @@ struct LayoutFinder {
   }
 
   /// A tensor of a module's names that its table does not have.
-  func stray(of candidate: Candidate, among names: [Name]) -> Name? {
+  func stray(of candidate: Candidate, except own: Set<Name>) -> Name? {
     guard
       let layout = convention.layouts.first(where: {
         $0.kind == candidate.kind && $0.spelling == candidate.naming.spelling && $0.numbersLayers
       })
     else { return nil }
-    return names.first { name in
-      layout.tensors.contains {
-        $0.matched(name.string, layout)?.prefix == candidate.naming.recurrent
-      }
-    }
+    return index.places(candidate.naming.recurrent, of: layout, convention, state)
+      .first { !own.contains($0.name) }?.name
   }
 
   // MARK: Parts (everyone else)
@@ -264,6 +258,35 @@ struct LayoutFinder {
     let isVector = expected.filter { $0 != 1 }.count <= 1
     return shape == expected
       || (isVector && shape.filter { $0 != 1 } == expected.filter { $0 != 1 })
+  }
+}
+
+/// The names of a file that a layout's templates match, by the prefix before them: one pass for each layout, however many
+/// modules there are.
+final class NameIndex {
+  /// A name with its place in the module.
+  typealias Place = (name: Name, layer: Int, direction: Int)
+
+  private var tables: [String: [Name: [Place]]] = [:]
+
+  /// Where the names of a module stand, in file order.
+  func places(
+    _ prefix: String, of layout: ModuleLayout, _ convention: Convention, _ state: StateDict
+  ) -> [Place] {
+    let key =
+      "\(convention.name) \(layout.kind.rawValue) \(layout.spelling) \(layout.cells.count) \(layout.tensors[0].bands[0].gates ?? [])"
+    if tables[key] == nil {
+      var table: [Name: [Place]] = [:]
+      for name in state.names {
+        for template in layout.tensors {
+          guard let match = template.matched(name.string, layout) else { continue }
+          table[Name(match.prefix), default: []].append((name, match.layer, match.direction))
+          break
+        }
+      }
+      tables[key] = table
+    }
+    return tables[key]?[Name(prefix)] ?? []
   }
 }
 

@@ -68,13 +68,13 @@ public struct ModuleList: Sendable {
   /// Throws `metadata.…` for metadata that contradicts the tensors. Modules that cannot be used are listed with
   /// the reason.
   public init(_ state: StateDict, options: ReadOptions = .init()) throws {
-    let found = ModuleFinder(state, options).candidates()
+    let index = NameIndex()
+    let found = ModuleFinder(state, options, index).candidates()
+    let isOnlyOne = found.count { $0.1.kind == .recurrent || $0.1.kind == .cell } == 1
     var modules: [Module] = []
     for (convention, candidate) in found {
       modules.append(
-        try Module(
-          convention, candidate, state, options,
-          isOnlyOne: found.count { $0.1.kind == .recurrent || $0.1.kind == .cell } == 1))
+        try Module(convention, candidate, state, options, index, isOnlyOne: isOnlyOne))
     }
     self.modules = modules
     structure = state.structure
@@ -124,10 +124,12 @@ public struct ModuleList: Sendable {
 struct ModuleFinder {
   let state: StateDict
   let options: ReadOptions
+  private let index: NameIndex
 
-  init(_ state: StateDict, _ options: ReadOptions) {
+  init(_ state: StateDict, _ options: ReadOptions, _ index: NameIndex) {
     self.state = state
     self.options = options
+    self.index = index
   }
 
   /// Every module with its convention, in file order.
@@ -168,7 +170,8 @@ struct ModuleFinder {
 
   private func modules(of convention: Convention) -> [Candidate] {
     if let fixed = convention.fixed { return fixed.candidates(convention, state) }
-    let finder = LayoutFinder(convention: convention, state: state, options: options)
+    let finder = LayoutFinder(
+      convention: convention, state: state, options: options, index: index)
     if let structure = state.structure, structure.owner == convention.name,
       structure.statesConnections
     {

@@ -8,7 +8,7 @@ extension Module {
   /// module is its ``refusal``.
   init(
     _ convention: Convention, _ candidate: Candidate, _ state: StateDict, _ options: ReadOptions,
-    isOnlyOne: Bool
+    _ index: NameIndex, isOnlyOne: Bool
   ) throws {
     self.convention = convention
     name = candidate.name
@@ -33,9 +33,8 @@ extension Module {
       if refusal == nil {
         tensors = try convention.storedTensors(of: architecture, naming: naming)
         try Self.check(state, tensors)
-        if let stray = LayoutFinder(convention: convention, state: state).stray(
-          of: candidate, among: state.names.filter { name in !tensors.contains { $0.name == name } }
-        ) {
+        let finder = LayoutFinder(convention: convention, state: state, index: index)
+        if let stray = finder.stray(of: candidate, except: Set(tensors.map(\.name))) {
           throw RecurrentError(
             .malformed, "weights.extra", at: "tensor \"\(stray)\"",
             found: "a parameter that \(architecture.summary) does not have",

@@ -30,7 +30,9 @@ struct OneNetwork {
         loose.prefix(3).map { "tensor \"\($0)\"" }.joined(separator: ", ")
           + (loose.count > 3 ? ", …" : ""))
     }
-    strangers += Self.obstacles(network, state).filter { !$0.isBranch }.map { "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)" }
+    strangers += Self.obstacles(network, state).filter { !$0.isBranch }.map {
+      "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)"
+    }
     if let source = recognition.recurrent.stateSource {
       strangers.append("an initial state that \(source) computes")
     }
@@ -53,9 +55,12 @@ struct OneNetwork {
   private static func obstacles(_ network: Network, _ state: StateDict) -> [Structure.Obstacle] {
     let recognition = network.recognition
     return (state.structure?.obstacles ?? []).filter { obstacle in
-      guard recognition.modules.contains(where: { $0.name == obstacle.module }) else { return false }
+      guard recognition.modules.contains(where: { $0.name == obstacle.module }) else {
+        return false
+      }
       let activation = network.architecture.head?.activation
-      return !(obstacle.side == .behind && obstacle.module == recognition.head?.name
+      return
+        !(obstacle.side == .behind && obstacle.module == recognition.head?.name
         && activation != nil && obstacle.operations == [activation])
     }
   }

@@ -1,0 +1,43 @@
+import Conversion
+import RNNEngine
+import Tensors
+import WeightFormats
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+extension Model {
+  /// Opens any container in any convention; `url` is a file URL.
+  ///
+  /// Throws as ``init(contentsOf:options:)-(String,_)``, and `usage.url` for a URL of another kind.
+  public init(contentsOf url: URL, options: ReadOptions = .init()) throws {
+    try self.init(contentsOf: filePath(url), options: options)
+  }
+
+  /// Writes to a file URL, as ``write(to:convention:overwrite:)-(String,_,_)`` writes to a path.
+  public func write(
+    to url: URL, convention: Convention? = nil, overwrite: Bool = false
+  ) throws {
+    try write(to: filePath(url), convention: convention, overwrite: overwrite)
+  }
+}
+
+extension WeightFile {
+  /// Opens a file URL; throws as ``init(path:format:key:)``, and `usage.url` for a URL of another kind.
+  public init(_ url: URL, format: WeightFormat? = nil) throws {
+    try self.init(path: filePath(url), format: format)
+  }
+}
+
+/// The path of a file URL.
+private func filePath(_ url: URL) throws -> String {
+  guard url.isFileURL else {
+    throw RecurrentError(
+      .usage, "usage.url", found: "the URL \(url)", expected: "a file URL",
+      hint: "Download it first.")
+  }
+  return url.path(percentEncoded: false)
+}

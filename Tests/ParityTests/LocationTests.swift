@@ -1,0 +1,24 @@
+import Foundation
+import Recurrent
+import Testing
+
+/// Files by URL, as Swift programs have them.
+@Suite struct LocationTests {
+  @Test func modelsOpenAndWriteByURL() throws {
+    let checkpoint = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("fixtures/checkpoints/char-rnn.pt")
+    let model = try Model<Float>(contentsOf: checkpoint)
+    let output = URL(fileURLWithPath: NSTemporaryDirectory())
+      .appendingPathComponent("recurrent \(UUID().uuidString).h5")
+    defer { try? FileManager.default.removeItem(at: output) }
+    try model.write(to: output)
+    let again = try Model<Float>(WeightFile(output))
+    let arrays = model.network.rnn.parameters.entries.map(\.array)
+    #expect(again.network.rnn.parameters.entries.map(\.array) == arrays)
+    let error = #expect(throws: RecurrentError.self) {
+      try WeightFile(URL(string: "https://example.org/model.pt") ?? output)
+    }
+    #expect(error?.reason == "usage.url")
+  }
+}
