@@ -40,6 +40,10 @@ LISTED = {
         "NumericConversion.swift": (2, "elements that are there"), "FileDifference.swift": (1, "a block")}),
     r"\brepeating:": ("allocates at once", {
         "ONNXNetworkGraph.swift": (2, "layers, directions"), "ONNX.swift": (1, "directions"),
+        "ONNXFollower.swift": (1, "nodes that were read"), "ONNXInitialStates.swift": (1, "charged before"),
+        "ONNXSizes.swift": (1, "at most the limit of lists"), "ONNXStateReader.swift": (1, "graphs that were read"),
+        "ONNXStoredState.swift": (2, "ranks of at most 8"), "KerasFlow.swift": (3, "layers that were read"),
+        "KerasStructure.swift": (1, "layers that were read"),
         "RearrangedSource.swift": (1, "a block"), "TensorStatistics.swift": (1, "bins"), "ONNXWriter.swift": (1, "padding"),
         "ONNXRearrangement.swift": (1, "a rank"), "ONNXRecurrentNode.swift": (1, "directions"),
         "ZipWriter.swift": (1, "padding"), "CheckedSource.swift": (1, "digits"),
@@ -74,6 +78,9 @@ RECURSIVE = {
     ("KerasVariables.swift", "counts"): "layers in layers, at most as deep as JSON may be",
     ("KerasVariables.swift", "guess"): "a function inside a function",
     ("KerasVariables.swift", "withoutCuDNN"): "at most as deep as JSON may be",
+    ("KerasSequential.swift", "refuse"): "a function inside a function",
+    ("ONNXFollower.swift", "impliedRank"): "counts its depth, one deep",
+    ("ONNXGraphBuilder.swift", "constant"): "overloads",
     ("FlaxMessagePackWriter.swift", "write"): "overloads",
     ("KerasSequential.swift", "refuse"): "a function inside a function",
     ("ONNXFollower.swift", "impliedRank"): "counts its depth", ("ONNXGraphBuilder.swift", "constant"): "overloads",
@@ -84,7 +91,7 @@ RECURSIVE = {
 }
 # Literals that look like reason codes.
 NOT_CODES = set("""fixture.npz clip.kind clip.max loss.kind keras.names keras.note keras.version file.h5 onnx.data
-    torch.cuda torch.modules torch.storage weights.h5 metadata.json tensor.name""".split())
+    torch.cuda torch.storage weights.h5 metadata.json tensor.name""".split())
 LITERAL = re.compile(r'"([a-z0-9]+(?:[-_][a-z0-9]+)*\.[a-z0-9]+(?:[-_][a-z0-9]+)*)"')
 CALL = re.compile(r'RecurrentError\(\s*\.(\w+),\s*"([^"]+)"((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)')
 

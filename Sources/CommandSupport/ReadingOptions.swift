@@ -19,17 +19,21 @@ public struct ReadingOptions: ParsableArguments {
     completion: .file(extensions: ["json"]))
   public var names: String?
   /// The recurrent module.
-  @Option(help: "The recurrent module that is meant, with what is known to stand beside it.")
+  @Option(
+    help: "The recurrent module that is meant, by its name, with what is known to stand beside it.")
   public var module: String?
   /// The linear layer behind it.
-  @Option(help: "The linear layer behind the recurrent module, or none.") public var head: String?
+  @Option(help: "The name of the linear layer behind the recurrent module, or none.")
+  public var head: String?
   /// Which result it reads.
   @Option(
-    help: "What the head reads: sequence (every step), last or final (the final states).",
+    help:
+      "What the head reads: sequence (every step), last (the last step) or final (the final states).",
     completion: .list(Structure.Reads.allCases.map(\.rawValue)))
   public var headReads: String?
   /// The table before it.
-  @Option(help: "The embedding before the recurrent module, or none.") public var embedding: String?
+  @Option(help: "The name of the embedding before the recurrent module, or none.")
+  public var embedding: String?
   /// The cell.
   @Option(
     help: "The cell, where shapes leave it open: rnn_tanh or rnn_relu.",

@@ -43,6 +43,7 @@ struct ModuleRewriting {
     for (index, module) in modules.enumerated() {
       for name in module.tensorNames { owners[name] = index }
     }
+    var order = Self.order(modules, list, input, target)[...]
     var done: Set<Int> = []
     for entry in input.entries {
       guard let index = owners[entry.name] else {
@@ -59,8 +60,8 @@ struct ModuleRewriting {
         }
         continue
       }
-      guard done.insert(index).inserted else { continue }
-      try rewrite(module, input, target, names[index])
+      guard done.insert(index).inserted, let next = order.popFirst() else { continue }
+      try rewrite(modules[next], input, target, names[next])
     }
     if let chosen {
       let own = Set(chosen.flatMap(\.tensorNames))
@@ -85,6 +86,34 @@ struct ModuleRewriting {
     }
     state.metadata = input.metadata
     state.keepsOrder = input.keepsOrder
+  }
+
+  /// The modules that are rewritten, in the order in which they are written: the file's, or that of the computation where
+  /// the file states it, because the readers of a state dict have nothing but the order.
+  private static func order(
+    _ modules: [Module], _ list: ModuleList, _ input: StateDict, _ target: Convention?
+  ) -> [Int] {
+    let places = Dictionary(
+      zip(input.names, 0..<input.count), uniquingKeysWith: { first, _ in first })
+    func place(_ index: Int) -> Int {
+      modules[index].tensorNames.compactMap { places[$0] }.min() ?? Int.max
+    }
+    var order = modules.indices.filter { modules[$0].convention.name != target?.name }
+      .map { ($0, place($0)) }.sorted { $0.1 < $1.1 }.map(\.0)
+    guard list.structure?.statesConnections == true else { return order }
+    // What stands behind a module moves behind it; each pass settles one module at least.
+    for _ in order.indices {
+      var isSettled = true
+      for connection in list.connections {
+        guard let from = order.firstIndex(where: { modules[$0].name == connection.from }),
+          let to = order.firstIndex(where: { modules[$0].name == connection.to }), to < from
+        else { continue }
+        order.insert(order.remove(at: to), at: from)
+        isSettled = false
+      }
+      if isSettled { break }
+    }
+    return order
   }
 
   private mutating func append(_ name: Name, _ tensor: Tensor) throws {

@@ -122,6 +122,15 @@ struct PlanDraft {
       [connection.from, connection.to].allSatisfy { name in kept.contains { $0.name == name } }
     }
     note(kept, list, input)
+    for module in kept where module.kind == .linear {
+      guard let activation = module.stated?.activation else { continue }
+      // Metadata keep what stands behind the head of the one network.
+      let isKept =
+        format.carriesMetadata && network?.architecture.head?.activation == activation
+        && network?.recognition.modules.contains { $0.name == module.name } == true
+      let line = "\(activation) behind \(module.name)"
+      if !isKept, !leftBehind.contains(line) { leftBehind.append(line) }
+    }
     if format.name == WeightFormat.pytorch.name {
       for module in kept where module.architecture.storesInitialState {
         notes.append(

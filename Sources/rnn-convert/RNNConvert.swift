@@ -15,9 +15,14 @@ struct RNNConvert: Tool {
       rnn-convert --batch INPUT... OUTPUT_DIRECTORY --to CONTAINER [OPTIONS]
       """,
     discussion: """
-      The input's container is recognised by content, its convention by names and shapes. The \
-      output's container is chosen by extension. Before the output appears it is read back and \
-      proven equal: byte for byte, or by running both networks when the convention changes.
+      The input's container is recognised by content, its modules by names and shapes. The output's \
+      container is chosen by extension. Every module converts, under its own name. Before the output \
+      appears it is read back and proven: byte for byte, or by running the modules of both files when \
+      the convention changes.
+
+      How modules are connected, the file states, or options say (--head, --head-reads, --embedding), \
+      or it is assumed and said. Keras models and ONNX hold one network; of a file that is more, \
+      --module chooses what to convert.
 
       With --batch the inputs are files and directories; what lies below a directory goes to the same \
       place below the output directory. If two inputs would become one file, or an output exists \

@@ -8,12 +8,16 @@ struct RNNInspect: Tool {
   static let toolName = "rnn-inspect"
   static let consequence: String? = nil
   static let configuration = CommandConfiguration(
-    commandName: toolName, abstract: "Say what network is in a weight file.",
+    commandName: toolName,
+    abstract: "Say what networks are in a weight file, and how that is known.",
     usage: """
-      rnn-inspect FILE [--stats] [--html PAGE] [--json]
+      rnn-inspect FILE [OPTIONS] [--stats] [--html PAGE] [--json]
       rnn-inspect A --diff B [--json]
       """,
     discussion: """
+      Lists the modules of a file, their connections with how they are known (stated, given, \
+      assumed), what is assumed, and what a conversion to every target would lose.
+
       With --diff two files are compared tensor by tensor; the exit status is 0 when both have the \
       same tensors, bit for bit, and 1 when they differ. Order and metadata do not count.
 

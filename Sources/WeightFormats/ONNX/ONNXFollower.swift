@@ -525,14 +525,14 @@ struct ONNXFollower {
     }
     if node.operation == "Split" {
       guard let axis = position(node.integer("axis") ?? 0), let size = state.sizes[axis]?.known,
-        size < 1 << 40, let given = numbers(node, "split", 1)
+        (1..<1 << 40).contains(size), let given = numbers(node, "split", 1)
       else { return nil }
       let each = (size + node.outputs.count - 1) / max(1, node.outputs.count)
       let lengths = given.isEmpty ? node.outputs.map { _ in each } : given
-      guard output < lengths.count, lengths.allSatisfy({ (1...size).contains($0) }) else {
-        return nil
-      }
-      let start = lengths[..<output].reduce(0, { $0 &+ $1 })
+      guard output < lengths.count, lengths.count < 1 << 16,
+        lengths.allSatisfy({ (1...size).contains($0) })
+      else { return nil }
+      let start = lengths[..<output].reduce(0, +)
       let end = min(size, start + lengths[output])
       return start < end ? (axis, start..<end) : nil
     }

@@ -111,11 +111,16 @@ struct ONNXInitialStates {
       if case .stored(let tensor, _) = kind { tensors.append(tensor) } else { tensors.append(nil) }
     }
     guard let first = tensors.compactMap({ $0 }).first else { return nil }
-    let zeros = try Tensor(
-      dtype: first.dtype, shape: first.shape, bytes: [UInt8](repeating: 0, count: first.byteCount))
     for case .zeros in kinds {
-      try follower.values.charge(zeros.byteCount, at: follower.recurrents[stack[0]].node.place)
+      try follower.values.charge(first.byteCount, at: follower.recurrents[stack[0]].node.place)
     }
+    // Charged above; where every layer stores a state there is nothing to fill in.
+    let zeroCount = tensors.contains { $0 == nil } ? first.byteCount : 0
+    let zeros =
+      zeroCount == 0
+      ? first
+      : try Tensor(
+        dtype: first.dtype, shape: first.shape, bytes: [UInt8](repeating: 0, count: zeroCount))
     let parts = tensors.map { $0 ?? zeros }
     guard parts.allSatisfy({ $0.shape == first.shape && $0.dtype == first.dtype }) else {
       return try Tensor(dtype: .u8, shape: [], bytes: [0])
