@@ -70,6 +70,8 @@ class Judge:
                 if len(s.modules) == 1 and done[target].what in (RIGHT, RIGHT_ASSUMED) and not s.plain and target == "keras":
                     continue  # nothing new
                 outcome = self.conversion(s, target, module)
+                if target == "keras" and self.no_sequential(s, outcome.said):
+                    outcome = self.judged(s, target, module, ".keras", ["--module", module, "--head", "none"])
                 refused = outcome.what in (REFUSED, BAD_HINT, HINT)
                 if refused and self.must(s, module, target):
                     self.fail(s, "module not converted", f"--module {module} to {target}: {outcome.said.error}", outcome.said)
