@@ -112,7 +112,8 @@ def owner_opens(path, container):
 
 
 # What a module without a name of its own, or of the customary one, is called by its framework.
-CUSTOMARY = {"keras": "rnn|simple_rnn|lstm|gru|bidirectional", "flax": "(SimpleCell|LSTMCell|GRUCell)_0", "mlx": "rnn|layers"}
+CUSTOMARY = {"keras": "rnn|simple_rnn|lstm|gru|bidirectional", "flax": "(SimpleCell|LSTMCell|GRUCell)_0", "mlx": "rnn|layers",
+             "burn": "rnn|lstm|gru"}
 
 
 def under_names(original, found, convention):
