@@ -57,6 +57,7 @@ let package = Package(
     .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
+    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent"]),
     .testTarget(name: "PlotsTests", dependencies: ["Recurrent"]),
     .testTarget(
       name: "ToolTests",

@@ -190,6 +190,13 @@ public struct ConversionPlan: Sendable {
       && leftBehind.isEmpty
   }
 
+  /// What to say so that nothing is assumed, where that is all there is to object to.
+  private var strictHint: String {
+    let said = assumptions.compactMap(\.acceptance)
+    guard !said.isEmpty else { return "Leave out --strict to accept it." }
+    return "If what is assumed is so, say it: \(said.joined(separator: " "))"
+  }
+
   private func checkStrictly() throws {
     var objections = assumptions.map(\.summary) + leftBehind.map { "left behind: \($0)" }
     objections += modules.filter { $0.fate == .leftBehind }.map { "left behind: \($0.module.name)" }
@@ -199,7 +206,6 @@ public struct ConversionPlan: Sendable {
     throw RecurrentError(
       .malformed, "conversion.strict",
       found: first + (objections.count > 1 ? "; and \(objections.count - 1) more" : ""),
-      expected: "nothing assumed, left behind or rounded",
-      hint: "Say what is assumed with options, or leave out --strict.")
+      expected: "nothing assumed, left behind or rounded", hint: strictHint)
   }
 }

@@ -73,6 +73,19 @@ public enum Assumption: Sendable, Equatable {
     }
   }
 
+  /// The option that turns the assumption into something said; `nil` where there is none.
+  var acceptance: String? {
+    switch self {
+    case .tanh: "--cell rnn_tanh"
+    case .timeFirst: "--batch-first no"
+    case .resetAfter: "--gru-reset after"
+    case .head(let head, _): head.isEmpty ? nil : "--head \(head)"
+    case .everyStep: "--head-reads sequence"
+    case .embedding(let table, _): table.isEmpty ? nil : "--embedding \(table)"
+    case .stack, .note: nil
+    }
+  }
+
   /// A word for programs.
   public var code: String {
     switch self {

@@ -229,7 +229,9 @@ struct LayoutFinder {
     var naming = Naming(recurrent: "", head: prefix, embedding: prefix)
     naming.headSpelling = layout.spelling
     naming.embeddingSpelling = layout.spelling
-    let name = KerasParts.name(ofPart: prefix) ?? Self.module(prefix)
+    let bare = convention.name == Convention.flax.name && prefix.hasPrefix("params.")
+    let name =
+      KerasParts.name(ofPart: prefix) ?? Self.module(bare ? String(prefix.dropFirst(7)) : prefix)
     if layout.kind == .embedding {
       // Where tables have a word of their own, that word tells; elsewhere the module's name.
       let sharesWord = convention.layouts.contains {

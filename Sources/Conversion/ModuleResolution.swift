@@ -107,7 +107,8 @@ extension Module {
     }
     if let batchFirst = try options.batchFirst ?? metadata.batchFirst() {
       architecture.batchFirst = batchFirst
-    } else if !candidate.known.contains(.batchFirst) {
+    } else if !candidate.known.contains(.batchFirst), candidate.kind != .cell {
+      // A cell makes one step; it has no time axis.
       assumptions.append(.timeFirst(module: candidate.name))
     }
     if let dropout = try metadata.dropout() { architecture.dropout = dropout }

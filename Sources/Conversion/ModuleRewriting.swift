@@ -33,6 +33,12 @@ struct ModuleRewriting {
   ) throws {
     let modules = chosen ?? list.modules
     let names = Self.outputNames(modules, list, target)
+    // A module that cannot be used has no tensors of its own; they must not go along as if they were nobody's.
+    if let target {
+      for module in modules where module.isRecurrent && module.convention.name != target.name {
+        if let refusal = module.refusal { throw refusal }
+      }
+    }
     var owners: [Name: Int] = [:]
     for (index, module) in modules.enumerated() {
       for name in module.tensorNames { owners[name] = index }

@@ -36,7 +36,8 @@ struct FixedModules: Sendable {
       var candidate =
         entry.layout.kind == .embedding || entry.layout.kind == .linear
         ? dense(entry, finder, state) : recurrent(entry, finder)
-      candidate.refusal = candidate.refusal ?? missing(entry, state)
+      // A tensor that is not there explains every other trouble.
+      candidate.refusal = missing(entry, state) ?? candidate.refusal
       return candidate
     }
   }

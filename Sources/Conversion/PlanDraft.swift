@@ -101,7 +101,7 @@ struct PlanDraft {
         "\(refused.name.isEmpty ? "the module" : refused.name) is copied without being understood:"
           + " \(refused.refusal?.found ?? "")")
     }
-    if chosen == nil, target != nil { try noteRefused(list) }
+    if chosen == nil, needsRewriting { try noteRefused(list) }
     try Self.checkReset(list, chosen, target, format)
     var rewriting: ModuleRewriting
     do {
@@ -121,7 +121,7 @@ struct PlanDraft {
     connections = list.connections.filter { connection in
       [connection.from, connection.to].allSatisfy { name in kept.contains { $0.name == name } }
     }
-    note(kept, list, input, leavesObstacles: target != nil && inputFormat.isFrameworkArchive)
+    note(kept, list, input)
     if format.name == WeightFormat.pytorch.name {
       for module in kept where module.architecture.storesInitialState {
         notes.append(
@@ -143,9 +143,7 @@ struct PlanDraft {
     }
   }
 
-  private mutating func note(
-    _ modules: [Module], _ list: ModuleList, _ state: StateDict, leavesObstacles: Bool
-  ) {
+  private mutating func note(_ modules: [Module], _ list: ModuleList, _ state: StateDict) {
     assumptions = modules.flatMap(\.assumptions).filter { $0.code != "batch_first" }
     for connection in connections {
       assumptions += Assumption.of(
@@ -161,7 +159,7 @@ struct PlanDraft {
       guard let source = module.stateSource else { continue }
       leftBehind.append("the initial state of \(module.name) that \(source) computes")
     }
-    guard leavesObstacles else { return }
+    // No file of modules says what is computed between them.
     for obstacle in state.structure?.obstacles ?? []
     where modules.contains(where: { $0.name == obstacle.module }) {
       leftBehind.append(

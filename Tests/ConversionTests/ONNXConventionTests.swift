@@ -56,17 +56,26 @@ import WeightFormats
     ),
   ]
 
-  /// A linear layer that the graph does not apply to the module is carried along, and is no head.
+  /// A linear layer that the graph does not apply to the module is a module of its own, and no head.
   @Test func aMatrixBesideTheNetworkIsNotTakenForItsHead() throws {
     try scratch { folder in
-      var state = try WeightFile(path: Self.path("gemm-dynamo.onnx")).state
-      state.metadata["onnx.modules"] =
-        #"[{"prefix":"encoder.rnn.","op":"GRU","bias":false,"linear_before_reset":true}]"#
-      try WeightFormat.safetensors.write(state, to: folder + "in.safetensors") { _ in }
-      let proof = try convert(folder + "in.safetensors", folder + "out.h5") {
-        $0.convention = .torch
-      }
-      guard case .sameNetwork = proof else {
+      var file = try WeightFile(path: Self.path("gemm-dynamo.onnx")).state
+      #expect(try Recognition(file).head?.name == "out")
+      file.structure?.connections = []
+      let list = try ModuleList(file)
+      #expect(list.modules.map(\.name) == ["encoder.rnn", "out"] && list.connections.isEmpty)
+      #expect(try Recognition(file).head == nil)
+      // Nor is it dropped.
+      var options = ConversionOptions()
+      options.convention = .torch
+      var plain = file
+      plain.metadata["connections"] = ""
+      try WeightFormat.safetensors.write(plain, to: folder + "in.safetensors") { _ in }
+      options.reading.head = ReadOptions.Neighbour.none
+      let plan = try ConversionPlan(
+        from: folder + "in.safetensors", to: folder + "out.h5", options: options)
+      #expect(plan.modules.map(\.fate) == [.converted, .converted])
+      guard case .sameModules(["encoder.rnn", "out"], 0, 0) = try plan.execute() else {
         Issue.record("not run")
         return
       }
@@ -91,26 +100,35 @@ import WeightFormats
     let (name, architecture) = Self.expected[index]
     try scratch { folder in
       let source = Self.path(name + ".onnx")
-      guard case .sameNetwork(0, 0) = try convert(source, folder + "a.safetensors") else {
-        Issue.record("not the same network")
+      guard case .sameModules(let modules, 0, 0) = try convert(source, folder + "a.safetensors")
+      else {
+        Issue.record("not the same modules")
         return
       }
       // The reader's metadata goes with it: neither nonlinearity nor axes have to be assumed again.
       let read = try Network(WeightFile(path: folder + "a.safetensors").state)
       #expect(read.recognition.convention.name == "torch")
       #expect(read.architecture == architecture && read.recognition.assumptions.isEmpty)
-      guard case .sameNetwork(0, 0) = try convert(folder + "a.safetensors", folder + "b.onnx")
-      else {
-        Issue.record("not the same network")
-        return
+      #expect(read.recognition.modules.map(\.name) == modules)
+      // What lies beside the network has no place in a graph, unless the module alone is asked for.
+      let isAlone = read.recognition.foreign.isEmpty
+      if !isAlone {
+        #expect(
+          reason { _ = try convert(folder + "a.safetensors", folder + "b.onnx") }
+            == "conversion.not-one-network")
+      }
+      for (from, to) in [("a.safetensors", "b.onnx"), ("b.onnx", "c.onnx")] {
+        let proof = try convert(folder + from, folder + to) {
+          if !isAlone { $0.reading.module = modules[0] }
+        }
+        switch proof {
+        case .sameNetwork(0, 0): #expect(isAlone || from == "b.onnx")
+        case .sameModules(modules, 0, 0): #expect(!isAlone)
+        default: Issue.record("\(from) to \(to): \(proof)")
+        }
       }
       let again = try WeightFile(path: folder + "b.onnx").state
       #expect(try Recognition(again).architecture == architecture)
-      // From ONNX to ONNX only names and bytes move.
-      guard case .identical = try convert(folder + "b.onnx", folder + "c.onnx") else {
-        Issue.record("not identical")
-        return
-      }
       let exported = try Network(WeightFile(path: source).state)
       let ours = try Network(WeightFile(path: folder + "c.onnx").state)
       let canonical = try Network.parameterTensors(of: architecture)
@@ -148,10 +166,11 @@ import WeightFormats
       let modules = try ModuleList(WeightFile(path: path).state).recurrent
       #expect(modules.map(\.refusal?.reason) == [expected])
       try scratch { folder in
-        for target in ["a.pt", "a.npz", "a.onnx"] {
+        for target in ["a.pt", "a.npz", "a.safetensors", "a.h5", "a.onnx", "a.keras"] {
           #expect(
             reason { _ = try convert(path, folder + target) } == expected, "\(name) \(target)")
         }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
       }
     }
   }

@@ -123,7 +123,12 @@ class Judge:
             return self.refusal(s, target, module, extension, options, said) if follow == 4 else Outcome(REFUSED, said.error, said)
         try:
             if target == "tensors":
-                return self.tensors(s, module, said, path)
+                outcome = self.tensors(s, module, said, path)
+                if outcome.what == SILENT and follow and "--gru-reset" in " ".join(said.assumed) and "--gru-reset" not in options:
+                    mended = self.judged(s, target, module, extension, options + ["--gru-reset", "before"], follow - 1)
+                    if mended.what in (RIGHT, RIGHT_ASSUMED):
+                        return Outcome(ASSUMED_WRONG, outcome.reason, said)
+                return outcome
             return self.network(s, target, module, extension, options, said, path, follow)
         except Exception as error:  # its own library does not take it
             return Outcome(SILENT, f"written, but cannot be opened: {type(error).__name__}: {str(error)[:200]}", said)
@@ -227,9 +232,12 @@ class Judge:
                 continue  # no option gives a layer's activation back
             if point in ("output", "h_n", "c_n"):
                 r = next((r for r in s.truth.recurrent if r.name == f.name), None)
-                if r is None or not r.cell.startswith("rnn") or "--cell" not in text:
+                if r is not None and r.cell == "gru" and "--gru-reset" in text:
+                    new = ["--gru-reset", "before"]
+                elif r is None or not r.cell.startswith("rnn") or "--cell" not in text:
                     return None
-                new = ["--cell", r.cell]
+                else:
+                    new = ["--cell", r.cell]
             elif flag not in text:
                 return None
             elif flag == "--batch-first":

@@ -88,6 +88,12 @@ def heads_of(truth, r, output, h_n, zeros):
     """Every linear layer with what it gives behind these results."""
     heads = [(n, logits_of(n, r, output, h_n) if zeros else n.output) for n in truth.linear]
     heads += [(n, n.activated) for n in truth.linear if not zeros and n.activated is not None]
+    # The function of a hidden layer, where the next layer really reads it.
+    for n in truth.linear if not zeros else []:
+        for word in ("relu", "tanh", "sigmoid"):
+            bent = bent_by(word, n.output)
+            if any(m is not n and m.x.shape == bent.shape and same(m.x, bent) for m in truth.linear):
+                heads.append((n, bent))
     if r in truth.cell_runs:  # a head on every step of a cell
         heads += [(n, output @ n.tensors["weight"].T + n.tensors.get("bias", 0)) for n in truth.linear
                   if n.x.shape[-1] == output.shape[-1]]

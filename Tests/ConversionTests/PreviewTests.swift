@@ -1,0 +1,68 @@
+import Conversion
+import Foundation
+import Tensors
+import Testing
+import WeightFormats
+
+/// What rnn-inspect says that a conversion would lose is what rnn-convert's plan says.
+@Suite struct PreviewTests {
+  private static let golden = URL(fileURLWithPath: #filePath)
+    .appendingPathComponent("../../../fixtures/golden").standardized.path
+
+  static let folders = ((try? FileManager.default.contentsOfDirectory(atPath: golden)) ?? [])
+    .sorted()
+
+  @Test func theGoldensAreThere() { #expect(Self.folders.count >= 18) }
+
+  @Test(arguments: folders) func previewAndPlanAreOneComputation(_ folder: String) throws {
+    let root = Self.golden + "/" + folder
+    let names = try FileManager.default.subpathsOfDirectory(atPath: root).sorted()
+    var compared = 0
+    for name in names {
+      var isDirectory: ObjCBool = false
+      let path = root + "/" + name
+      guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
+        !isDirectory.boolValue, !name.hasSuffix(".json"), let file = try? WeightFile(path: path)
+      else { continue }
+      for preview in try ConversionPreview.all(of: file) {
+        var options = ConversionOptions()
+        switch preview.target {
+        case .container(let format): options.outputFormat = format
+        case .convention(let convention):
+          (options.outputFormat, options.convention) = (.safetensors, convention)
+        }
+        let target =
+          "\(folder)/\(name) to \(options.convention?.name ?? options.outputFormat?.name ?? "")"
+        let plan: ConversionPlan
+        do {
+          plan = try ConversionPlan(
+            from: path, to: NSTemporaryDirectory() + "/never-written", options: options)
+        } catch let error as RecurrentError {
+          #expect(preview.refusal?.reason == error.reason, "\(target)")
+          #expect(preview.summary.hasPrefix("refused: \(error.found)"), "\(target)")
+          continue
+        }
+        compared += 1
+        #expect(preview.refusal == nil, "\(target): \(preview.summary)")
+        var expected: [String] = []
+        if !plan.droppedMetadata.isEmpty {
+          expected.append("metadata " + plan.droppedMetadata.joined(separator: ", "))
+        }
+        let behind = plan.modules.filter { $0.fate == .leftBehind }.map(\.module.name)
+        if !behind.isEmpty { expected.append("modules " + behind.joined(separator: ", ")) }
+        for line in plan.leftBehind {
+          let isMetadata = plan.droppedMetadata.contains { line.hasPrefix("metadata \($0) = ") }
+          if !isMetadata, !file.state.skipped.contains(line) { expected.append(line) }
+        }
+        #expect(preview.losses.filter { !$0.contains("rounded once") } == expected, "\(target)")
+        #expect(
+          preview.losses.contains("pairs of biases become their sums, rounded once")
+            == plan.roundsSums, "\(target)")
+        // Every tensor is used, or something is said to be left behind.
+        #expect(plan.unusedTensors.isEmpty || !preview.losses.isEmpty, "\(target)")
+      }
+    }
+    // Files of single arrays and of TensorFlow's bookkeeping have nothing to compare.
+    #expect(compared > 0 || folder == "npy", "\(folder)")
+  }
+}
