@@ -187,7 +187,8 @@ class Judge:
             if not covering:
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said)
             mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 3) - 1)
-            if mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
+            sequential = target == "keras" and self.no_sequential(s, mended.said)  # the flag makes it a refusal, which is right
+            if sequential or mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said, mended.whole)
             return Outcome(SILENT, f"{', '.join(wrong)}; {' '.join(covering)} does not mend it: {mended.reason}", said)
         complaint = self.unsaid(s, said, f.lost, f.whole, module)
