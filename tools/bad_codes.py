@@ -150,7 +150,8 @@ def cases():
                         ("metadata.initial_state", "random"), ("metadata.direction", "reverse"), ("metadata.clip", "3.5"),
                         ("metadata.activations", "softsign tanh"), ("metadata.input_forget", "1"),
                         ("metadata.connections", "rnn => fc")):
-        yield code, safetensors(network(), **{code.split(".")[1]: value})
+        head = {"fc.weight": np.ones((2, 5)), "fc.bias": np.ones(2)} if code == "metadata.head_reads" else {}
+        yield code, safetensors(network(**head), **{code.split(".")[1]: value})
     yield "weights.none", torch()
     yield from foreign()
 
@@ -181,7 +182,7 @@ def chosen(folder):
     file, out = folder / "connected.safetensors", folder / "chosen.onnx"
     file.write_bytes(connected())
     for code, *options in (("network.head-reads", "--head-reads", "sequence"), ("network.neighbour", "--head", "tail"),
-                           ("network.neighbour", "--embedding", "fc"), ("weights.kind", "--module", "fc"),
+                           ("network.neighbour", "--embedding", "tail"), ("weights.kind", "--module", "fc"),
                            ("usage.head-reads", "--head-reads", "first"), ("usage.yes-no", "--batch-first", "perhaps"),
                            ("conversion.not-one-network",), ("conversion.strict", "--module", "rnn", "--strict")):
         expect(code, "rnn-convert", file, out, *options)
@@ -191,7 +192,8 @@ def chosen(folder):
     names, module = folder / "names.json", {"cell": "gru", "gates": "r z n", "orientation": "rows"}
     tensors = {"weight_ih": "rnn.weight_ih_l0", "weight_hh": "rnn.weight_hh_l0"}
     for code, modules in (("names.shape", {"stack": module | {"tensors": tensors | {"weight_hh": "fc.bias"}}}),
-                          ("names.missing", {"fc": {"kind": "linear", "tensors": {"weight": "fc.weight", "bias": "fc.offset"}}}),
+                          ("names.missing", {"stack": {"cell": "rnn_tanh", "orientation": "rows", "tensors": tensors | {
+                              "bias_ih": "rnn.bias_ih_l0", "bias_hh": "rnn.offset"}}}),
                           ("names.format", {"stack": module | {"gates": "r z", "tensors": tensors}})):
         names.write_text(json.dumps({"schema": 1, "modules": modules}))
         expect(code, "rnn-convert", file, folder / "chosen.safetensors", "--as", "torch", "--names", names)
@@ -338,12 +340,16 @@ def library_failures(folder):
 WHOLE = {"h5.keras", "pt.key", "pt.legacy", "pt.root", "pt.torchscript", "weights.unrecognized"}
 
 
+# Two state dicts, and cells of different sizes: refused as one network only.
+CONVERTED = {"two.pt", "cells.keras"}
+
+
 def messages(folder):
     """F13: every golden file that must be refused is refused with a code, a place, what was found and expected,
     and that nothing was written; half of the messages are shorter than 300 characters."""
     lengths, placed, hints, codes = [], 0, 0, set()
     for path in sorted((ROOT / "fixtures/golden").glob("*/.refused/*")):
-        if path.suffix in (".json", ".bin") or ".data-" in path.name:
+        if path.suffix in (".json", ".bin") or ".data-" in path.name or path.name in CONVERTED:
             continue
         name = f"{path.parent.parent.name}/{path.name}"
         # Sound files are refused for what PyTorch cannot express.
@@ -456,6 +462,7 @@ def main():
             expect(code, "rnn-convert", source, folder / "out.safetensors", *asked)
             if (folder / "out.safetensors").exists():
                 problems.append(f"{code}: something was written")
+                (folder / "out.safetensors").unlink()
         good = folder / "good.safetensors"
         good.write_bytes(safetensors(network()))
         expect("usage.format", "rnn-convert", good, folder / "x", "--to", "cuneiform")

@@ -14,6 +14,7 @@ import concurrent.futures
 import itertools
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -110,8 +111,32 @@ def owner_opens(path, container):
     return len(msgpack.unpackb(pathlib.Path(path).read_bytes(), strict_map_key=False, ext_hook=lambda c, d: d))
 
 
+# What a module without a name of its own, or of the customary one, is called by its framework.
+CUSTOMARY = {"keras": "rnn|simple_rnn|lstm|gru|bidirectional", "flax": "(SimpleCell|LSTMCell|GRUCell)_0", "mlx": "rnn|layers",
+             "burn": "rnn|lstm|gru"}
+
+
+def under_names(original, found, convention):
+    """The tensors found under the original's names: a bare module may have the framework's name for it, and Keras's
+    names alone do not say that one layer follows another (NAME, NAME_1)."""
+    own = "rnn." if any(k.startswith("rnn.") for k in original) else ""
+    layers = 1 + max(int(k.split("_l")[1][0]) for k in original if "_l" in k)
+    first = next((k for k in found if "weight_ih_l0" in k), "")
+    name = first[:first.index("weight_ih_l0")] if first else ""
+    roots = sorted({k[:k.index("weight_ih_l0")] for k in found if k.endswith("weight_ih_l0")})
+    if convention == "keras" and len(roots) == layers > 1 and roots[1] == roots[0][:-1] + "_1.":
+        moved = {k: v for k, v in found.items() if not k.startswith(tuple(roots))}
+        for layer, root in enumerate(roots):
+            moved |= {roots[0] + k[len(root):].replace("_l0", f"_l{layer}"): v for k, v in found.items() if k.startswith(root)}
+        found, name = moved, roots[0]
+    if name != own and re.fullmatch(f"({CUSTOMARY.get(convention, 'rnn')})\\.", name):
+        found = {own + k[len(name):] if k.startswith(name) else k: v for k, v in found.items()}
+    return found
+
+
 def same(original, found, convention, cell):
     """What differs, in words; bits, or sums of biases rounded once."""
+    found = under_names(original, found, convention)
     if set(original) != set(found):
         return f"names {sorted(set(original) ^ set(found))}"
     one = ONE_BIAS.get(convention, {}).get(cell, [])

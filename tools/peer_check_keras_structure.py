@@ -631,6 +631,7 @@ def main():
         for style in STYLES:
             renamed(name, model, style)
         models[name] = (model, connections, obstacles)
+    subprocess.run(["swift", "build", "--build-tests", "-j", "2"], cwd=ROOT, check=True, capture_output=True)
     subprocess.run(
         ["swift", "test", "-j", "2", "--skip-build", "--filter", "KerasStructureDump"], cwd=ROOT, check=True,
         env=os.environ | {"KERAS_STRUCTURE_FOLDER": str(FOLDER)}, capture_output=True)

@@ -163,7 +163,8 @@ def check_rewritten():
         given = []
         for value in original.get_inputs():
             shape = [{"T": 6, "N": 2, "a": 6, "b": 2}.get(d, d) for d in value.shape]
-            given.append(rng.integers(0, 7, shape) if "int64" in value.type else
+            whole_numbers = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}.get(value.type)
+            given.append(rng.integers(1, 7, shape).astype(whole_numbers) if whole_numbers else
                          rng.standard_normal(shape).astype(np.float32))
         expected = original.run(None, dict(zip((i.name for i in original.get_inputs()), given)))
         names = [o.name for o in session.get_outputs()]
@@ -230,6 +231,22 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def check_foreign_operator():
+    """A recurrent operator of somebody else's is named, and is no network."""
+    from onnx import TensorProto, helper
+    weights = [helper.make_tensor(n, TensorProto.FLOAT, s, np.ones(s, np.float32).ravel())
+               for n, s in (("W", (1, 20, 3)), ("R", (1, 20, 5)))]
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "xy"]
+    node = helper.make_node("PackedLSTM", ["x", "W", "R"], ["y"], name="team", domain="com.team", hidden_size=5)
+    graph = helper.make_graph([node], "g", value[:1], value[1:], weights)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.team", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets), WORK / "foreign.onnx")
+    result = subprocess.run([BIN / "rnn-inspect", WORK / "foreign.onnx", "--json"], capture_output=True, text=True)
+    note("foreign operator", "onnx.operator" in result.stdout, result.stdout[:300] + result.stderr)
+    result = convert(WORK / "foreign.onnx", WORK / "foreign.pt")
+    note("foreign operator refused", result.returncode in (65, 69) and "PackedLSTM" in result.stderr, result.stderr)
+
+
 def check_reset_before():
     """A GRU of the older form, which torch cannot run: against the equations."""
     torch.manual_seed(7)
@@ -290,6 +307,7 @@ def main():
         check_written(model, what, torch.float32)
         if number // STRIDE % 2:
             check_written(model, what, torch.float64)
+    check_foreign_operator()
     check_reset_before()
     check_rewritten()
     for kind, count in sorted(counts.items()):

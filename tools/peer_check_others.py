@@ -83,12 +83,13 @@ class Network(torch.nn.Module):
         y = self.rnn(x)[0]
         return self.classifier(y) if hasattr(self, "classifier") else y
 
-    def load(self, path):
+    def load(self, path, rnn="rnn."):
+        """Loads every tensor of a file whose author gave the recurrent module the name `rnn`: it keeps it."""
         state = {k: torch.from_numpy(v.copy()) for k, v in load_file(path).items()}
-        if not hasattr(self, "classifier") and not hasattr(self, "embedding"):
-            self.rnn.load_state_dict(state)
-        else:
-            self.load_state_dict(state)
+        names = {k: rnn + k.removeprefix("rnn.") if k.startswith("rnn.") else k for k in self.state_dict()}
+        if set(names.values()) != set(state):
+            raise RuntimeError(f"{path}: the names {sorted(state)}, expected {sorted(names.values())}")
+        self.load_state_dict({k: state[stored] for k, stored in names.items()})
         return self
 
     def save(self, path):
@@ -186,12 +187,13 @@ def mlx_part(folder):
         if convert(target, back, "--as", "torch") is None:
             continue
         expected = np.array(fresh(mx.array(x)))
-        close(f"{title}: mlx -> torch", Network(**options).load(back).outputs(x), expected)
+        own = fresh.cells + "."
+        close(f"{title}: mlx -> torch", Network(**options).load(back, own).outputs(x), expected)
         again = target.replace(".safetensors", "-again.npz")
         names = {k: np.array(v) for k, v in mlx.utils.tree_flatten(fresh.parameters())}
         np.savez(again, **names)
         if convert(again, back, "--as", "torch", "--force") is not None:
-            close(f"{title}: mlx npz -> torch", Network(**options).load(back).outputs(x), expected)
+            close(f"{title}: mlx npz -> torch", Network(**options).load(back, own).outputs(x), expected)
             moved = load_file(back)
             for name, value in names.items():
                 if name.endswith(("Wx", "Wh", "Wxh", "Whh")):
@@ -242,13 +244,13 @@ def flax_part(folder):
         @nn.compact
         def __call__(self, x):
             if self.embedding:
-                x = nn.Embed(V, I)(x)
+                x = nn.Embed(V, I, name="embedding")(x)
             for _ in range(self.layers):
                 if self.bidirectional:
                     x = nn.Bidirectional(nn.RNN(kinds[self.kind](H)), nn.RNN(kinds[self.kind](H)))(x)
                 else:
                     x = nn.RNN(kinds[self.kind](H))(x)
-            return nn.Dense(C)(x) if self.head else x
+            return nn.Dense(C, name="classifier")(x) if self.head else x
 
     def noisy(tree):
         leaves, definition = jax.tree_util.tree_flatten(tree)
@@ -272,13 +274,13 @@ def flax_part(folder):
             file.write(serialization.to_bytes(variables))
         if convert(target, back) is None:
             continue
-        moved = Network(**options).load(back)
+        own = kinds[options["kind"]].__name__ + "_0."
+        moved = Network(**options).load(back, own)
         close(f"{title}: flax -> torch", moved.outputs(x), model.apply(variables, x))
         if options["kind"] == "lstm" and options["layers"] == 1 and not options["bidirectional"]:
             cell = variables["params"]["LSTMCell_0"]
             kernel = np.concatenate([np.asarray(cell[g]["kernel"]).T for g in ("ii", "if", "ig", "io")])
-            same_bits(f"{title}: kernels", load_file(back)[
-                "rnn.weight_ih_l0" if options["head"] else "weight_ih_l0"], kernel)
+            same_bits(f"{title}: kernels", load_file(back)[own + "weight_ih_l0"], kernel)
             optimized = nn.RNN(nn.OptimizedLSTMCell(H))
             if not options["head"]:
                 close("OptimizedLSTMCell", optimized.apply({"params": {"cell": cell}}, x), moved.outputs(x))
@@ -429,7 +431,8 @@ def burn_part(folder):
         rng = np.random.default_rng(8)
         save_file({k: rng.normal(size=v.shape).astype("f4") * 0.4 for k, v in weights.items()}, target)
         if convert(target, back, "--as", "torch") is not None:
-            close(f"{title}: burn -> torch", Network(**options).load(back).outputs(x),
+            own = "rnn." if options["head"] else options["kind"] + "."
+            close(f"{title}: burn -> torch", Network(**options).load(back, own).outputs(x),
                   run(load_file(target), options, x))
 
 

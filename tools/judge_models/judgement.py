@@ -70,6 +70,8 @@ class Judge:
                 if len(s.modules) == 1 and done[target].what in (RIGHT, RIGHT_ASSUMED) and not s.plain and target == "keras":
                     continue  # nothing new
                 outcome = self.conversion(s, target, module)
+                if target == "keras" and self.no_sequential(s, outcome.said):
+                    outcome = self.judged(s, target, module, ".keras", ["--module", module, "--head", "none"])
                 refused = outcome.what in (REFUSED, BAD_HINT, HINT)
                 if refused and self.must(s, module, target):
                     self.fail(s, "module not converted", f"--module {module} to {target}: {outcome.said.error}", outcome.said)
@@ -185,7 +187,8 @@ class Judge:
             if not covering:
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said)
             mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 3) - 1)
-            if mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
+            sequential = target == "keras" and self.no_sequential(s, mended.said)  # the flag makes it a refusal, which is right
+            if sequential or mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said, mended.whole)
             return Outcome(SILENT, f"{', '.join(wrong)}; {' '.join(covering)} does not mend it: {mended.reason}", said)
         complaint = self.unsaid(s, said, f.lost, f.whole, module)

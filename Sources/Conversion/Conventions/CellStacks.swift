@@ -113,7 +113,7 @@ struct CellStacks {
     let first = layers[0][0]
     let shared = sharedPath(layers.joined().map(\.path))
     var candidate = Candidate(
-      kind: .recurrent, name: moduleName(roots.contains(shared) ? first.path : shared),
+      kind: .recurrent, name: moduleName(roots.contains(shared) ? lonePath(first) : shared),
       architecture: Architecture(
         cell: first.found.cell, inputSize: first.found.inputSize,
         hiddenSize: first.found.hiddenSize, layerCount: layers.count,
@@ -141,6 +141,14 @@ struct CellStacks {
       split.allSatisfy { index < $0.count && $0[index] == first[index] }
     }.count
     return first.prefix(count).joined(separator: String(separator))
+  }
+
+  /// The path of a stack whose cells share none: two directions at the root ("forward", "backward") have no name.
+  private func lonePath(_ first: Placed) -> String {
+    guard let direction = Self.direction(first.path), direction.rest.isEmpty else {
+      return first.path
+    }
+    return ""
   }
 
   /// Paths that are the framework's and no module's name.
