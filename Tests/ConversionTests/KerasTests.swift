@@ -193,7 +193,7 @@ import WeightFormats
         #expect(found == architecture)
         let back = directory + "/back.safetensors"
         guard
-          case .sameNetwork = try ConversionPlan(from: there, to: back, options: .init())
+          case .sameModules = try ConversionPlan(from: there, to: back, options: .init())
             .execute()
         else {
           Issue.record("no proof by running")
