@@ -30,10 +30,11 @@ struct LayoutFinder {
       for layout in layouts {
         guard let anchor = layout.tensors.first, let match = anchor.matched(name.string, layout)
         else { continue }
-        guard match.layer == 0, match.direction == 0,
-          seen.insert(Name("\(layout.kind.rawValue) \(match.prefix)")).inserted,
+        let key = Name("\(layout.kind.rawValue) \(match.prefix)")
+        guard match.layer == 0, match.direction == 0, !seen.contains(key),
           let candidate = numbered(match.prefix, layout)
         else { continue }
+        seen.insert(key)
         result.append(candidate)
         break
       }

@@ -137,8 +137,13 @@ struct ModuleFinder {
     var result: [(Convention, Candidate)] = []
     var claimed: Set<Name> = []
     let conventions = options.convention.map { [$0] } ?? Convention.all
-    for convention in conventions {
-      var own = modules(of: convention)
+    let all = conventions.map { ($0, modules(of: $0)) }
+    func hasWhole(_ entry: (Convention, [Candidate])) -> Bool {
+      entry.1.contains { ($0.kind == .recurrent || $0.kind == .cell) && isWhole($0, entry.0) }
+    }
+    // A module that lacks nothing comes before one of another convention that would be damaged.
+    for (convention, candidates) in all.filter(hasWhole) + all.filter({ !hasWhole($0) }) {
+      var own = candidates
       own.removeAll { candidate in
         let names = Self.names(candidate, convention)
         return names.contains(where: claimed.contains)
@@ -160,6 +165,16 @@ struct ModuleFinder {
     return result.map { ($0, place($0)) }.enumerated().sorted {
       ($0.element.1, $0.offset) < ($1.element.1, $1.offset)
     }.map(\.element.0)
+  }
+
+  /// Whether every tensor of a candidate is in the file with the shape that its table gives.
+  private func isWhole(_ candidate: Candidate, _ convention: Convention) -> Bool {
+    guard candidate.architecture.layerCount < 1 << 16 else { return false }
+    let tensors = try? convention.storedTensors(
+      of: candidate.architecture, naming: candidate.naming)
+    return tensors?.allSatisfy { stored in
+      state[stored.name].map { LayoutFinder.fits($0.shape, stored.shape) } ?? false
+    } ?? false
   }
 
   private static func names(_ candidate: Candidate, _ convention: Convention) -> [Name] {

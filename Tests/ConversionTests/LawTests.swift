@@ -111,7 +111,12 @@ func canonicalState(
     let original = try CanonicalWeights(
       canonicalState(architecture, zeros: omitted(convention, architecture)),
       architecture: architecture, tensors: canonical)
-    let tensors = try convention.storedTensors(of: architecture)
+    let isKeras = convention.name == "keras"
+    let tensors = try convention.storedTensors(
+      of: architecture,
+      naming: isKeras
+        ? Naming(recurrent: "", head: "layers/dense/vars/#", embedding: "layers/embedding/vars/#")
+        : Naming.customary(for: architecture))
     let encoded = try original.encoded(as: tensors)
     let decoded = try CanonicalWeights(encoded, architecture: architecture, tensors: tensors)
     // Compared through sums where the convention sums, exactly elsewhere.

@@ -79,6 +79,7 @@ import Testing
       recognition.assumptions == [
         "assumed nonlinearity tanh; pass --cell rnn_relu if not",
         "assumed: classifier follows rnn directly; pass --head none if not",
+        "assumed: classifier reads every step; pass --head-reads last or final if not",
         "assumed: rnn takes (T, N, features); pass --batch-first yes if not",
       ])
     #expect(recognition.connections.map(\.evidence) == [.assumed])
@@ -91,7 +92,7 @@ import Testing
     let recognition = try Recognition(file)
     #expect(recognition.architecture.cell == .rnnRelu)
     #expect(recognition.architecture.batchFirst)
-    #expect(recognition.assumed.map(\.code) == ["head"])
+    #expect(recognition.assumed.map(\.code) == ["head", "head_reads"])
     file.metadata["connections"] = "rnn -> classifier [last] (given)"
     let said = try Recognition(file)
     #expect(said.assumed.isEmpty && said.architecture.head?.reads == .last)
@@ -171,7 +172,7 @@ import Testing
     let recognition = try Recognition(file)
     #expect(recognition.architecture.cell == .rnnRelu && recognition.architecture.batchFirst)
     #expect(recognition.architecture.embedding?.paddingIndex == 2)
-    #expect(recognition.assumed.map(\.code) == ["embedding", "head"])
+    #expect(recognition.assumed.map(\.code) == ["embedding", "head", "head_reads"])
     // A module of another kind in between contradicts the assumption.
     file.structure?.modules.insert(.init(name: "act", kind: .other, className: "ReLU"), at: 2)
     #expect(try Recognition(file).head == nil)

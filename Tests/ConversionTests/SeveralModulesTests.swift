@@ -333,10 +333,13 @@ import WeightFormats
           #expect(
             followed.modules.contains { $0.fate == .leftBehind } || !followed.leftBehind.isEmpty,
             "\(what)")
-          guard case .sameModules([module], _, _) = try followed.execute() else {
-            Issue.record("\(what): the module alone is not proven alone")
+          // The module, with what is known to stand around it, and nothing else.
+          guard case .sameModules(let proven, _, _) = try followed.execute() else {
+            Issue.record("\(what): not proven")
             continue
           }
+          let converted = followed.modules.filter { $0.fate == .converted }.map(\.module.name)
+          #expect(proven.contains(module) && Set(proven) == Set(converted), "\(what)")
         }
       }
     }

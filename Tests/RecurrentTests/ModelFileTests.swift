@@ -86,7 +86,7 @@ import Testing
     (RecurrentConfiguration(cell: .lstm, inputSize: 4, hiddenSize: 6), 9, 9, .sequence),
     (
       RecurrentConfiguration(
-        cell: .gru, inputSize: 4, hiddenSize: 6, layerCount: 2, bidirectional: true), nil, 3, .last
+        cell: .gru, inputSize: 4, hiddenSize: 6, layerCount: 2, bidirectional: true), nil, 3, .final
     ),
     (
       RecurrentConfiguration(cell: .gru, inputSize: 4, hiddenSize: 6, gruReset: .before), nil, 3,
