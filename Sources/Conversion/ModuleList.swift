@@ -239,7 +239,9 @@ struct ModuleFinder {
         ?? (convention.parts == nil ? nil : candidate.naming.head)
       {
         candidate.stated = structure.modules.first { $0.parts.joined().contains(part) }
-        if let name = candidate.stated?.name { candidate.name = name }
+        if let name = candidate.stated?.name {
+          candidate.name = KerasParts.name(ofPart: name) ?? name
+        }
       } else {
         candidate.stated = structure.module(candidate.name)
       }

@@ -27,6 +27,9 @@ extension Module {
         let metadata = ModuleMetadata(state.metadata, module: candidate.name, isOnlyOne: isOnlyOne)
         assumptions += try Self.resolve(
           &architecture, candidate, metadata, isMeant(candidate, options) ? options : .init())
+        if try options.gruReset ?? metadata.gruReset() != nil {
+          assumptions.removeAll { $0.code == "gru_reset" }
+        }
         initialState = try Self.initialState(candidate, metadata, state)
         architecture.storesInitialState = initialState.h != nil || initialState.c != nil
       }

@@ -302,21 +302,24 @@ import WeightFormats
     }
     let network = try Network(state)
     #expect(network.architecture.bidirectional && network.architecture.cell == .lstm)
-    #expect(network.recognition.naming.recurrent == "both")
+    #expect(network.recognition.recurrent.name == "both")
     #expect(network.recognition.convention.name == "keras")
   }
 
   @Test func arraysThatContradictTheModelAreDamage() throws {
-    let config =
-      #"{"class_name":"Sequential","config":[{"class_name":"LSTM","config":{"name":"a"}}]}"#
     var empty = StateDict()
-    empty.metadata["keras.config"] = config
+    empty.structure = Structure(
+      statesConnections: true,
+      modules: [
+        .init(
+          name: "a", kind: .recurrent, className: "LSTM", parts: [["layers/lstm/cell/vars/#"]])
+      ])
     var wrong = empty
     try wrong.append(
       "layers/lstm/cell/vars/0", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
     try wrong.append(
       "layers/lstm/cell/vars/1", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
-    for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.shape")] {
+    for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.missing")] {
       #expect { try Network(state) } throws: { ($0 as? RecurrentError)?.reason == reason }
     }
   }

@@ -50,7 +50,11 @@ struct CellStacks {
 
   private func placed(_ found: FoundCell) -> (Placed, key: String) {
     var components = found.prefix.split(separator: separator).map(String.init)
-    while let last = components.last, innerComponents.contains(last) { components.removeLast() }
+    while let last = components.last, innerComponents.contains(last) {
+      components.removeLast()
+      // Of dotted names only one component is the framework's; another "cell" is a name.
+      if separator == "." { break }
+    }
     let path = components.joined(separator: String(separator))
     var direction: Int?
     var residue = ""

@@ -23,8 +23,11 @@ extension Convention {
       ])
     convention.customaryPart = { architecture, naming, layer, direction in
       if !naming.recurrent.isEmpty, naming.recurrent != "rnn." {
+        // Readers take one "cell" at the end for that of nn.RNN.
+        let isCell = naming.recurrent == "cell." || naming.recurrent.hasSuffix(".cell.")
         return "params.\(naming.recurrent)" + (architecture.layerCount > 1 ? "\(layer)." : "")
           + (architecture.bidirectional ? ["forward.", "backward."][direction] : "")
+          + (isCell ? "cell." : "")
       }
       let kind = [1: "SimpleCell", 3: "GRUCell", 4: "LSTMCell"][architecture.cell.gateNames.count]
       return "params.\(kind ?? "")_\(layer * architecture.directionCount + direction)."

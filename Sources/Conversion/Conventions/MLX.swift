@@ -27,6 +27,9 @@ extension Convention {
       try refuseResetBefore(architecture, "MLX's GRU", "mlx")
     }
     convention.refine = { candidate, state in
+      // Notebooks have Wxh and Whh too, with the biases bh and by.
+      let part = candidate.naming.layers.first?.first ?? ""
+      candidate.isRejected = state["\(part)Wxh"] != nil && state["\(part)bh"] != nil
       if candidate.naming.spelling == mlxTransposed {
         candidate.remarks.append("matrices lie as in MLX before 0.18, transposed")
       } else if candidate.architecture.cell.gateNames.count == 1,

@@ -81,15 +81,15 @@ private enum TensorFlowLayouts {
           "{part}\(name)bias", [.init([.biasIH, .biasHH], gates: gates, addends: addends)]),
       ]
     }
-    func layout(_ cells: [Cell], _ tensors: [TensorTemplate], _ reset: GRUReset? = nil)
-      -> ModuleLayout
-    {
+    func layout(
+      _ cells: [Cell], _ tensors: [TensorTemplate], _ reset: GRUReset? = nil, _ ending: String = ""
+    ) -> ModuleLayout {
       ModuleLayout(
-        kind: .recurrent, cells: cells, gruReset: reset, spelling: tf1, tensors: tensors)
+        kind: .recurrent, cells: cells, gruReset: reset, spelling: tf1 + ending, tensors: tensors)
     }
     return [
       layout([.lstm], joined("basic_lstm_cell.", [0, 2, 1, 3], [1: 1])),
-      layout([.lstm], joined("lstm_cell.", [0, 2, 1, 3], [1: 1])),
+      layout([.lstm], joined("lstm_cell.", [0, 2, 1, 3], [1: 1]), nil, "-lstm_cell"),
       layout(
         [.gru], joined("gru_cell.gates.", [0, 1]) + joined("gru_cell.candidate.", [2]), .before),
       layout([.rnnTanh, .rnnRelu], joined("basic_rnn_cell.", [0])),
@@ -99,7 +99,7 @@ private enum TensorFlowLayouts {
   /// What TensorFlow's cells do beside their variables.
   static func refine(_ candidate: inout Candidate, _ state: StateDict) {
     let part = candidate.naming.layers.first?.first ?? ""
-    if candidate.naming.spelling == tf1 {
+    if candidate.naming.spelling.hasPrefix(tf1) {
       if candidate.architecture.cell == .lstm {
         candidate.assumptions.append(
           .note(

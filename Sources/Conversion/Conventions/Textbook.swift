@@ -47,6 +47,12 @@ extension Convention {
     }
     var convention = Convention(name: name, summary: summary, layouts: layouts)
     convention.statesHead = true
+    // MLX has the same names for a network without biases.
+    convention.refine = { candidate, state in
+      candidate.isRejected =
+        candidate.kind == .recurrent && recurrent == "Whh"
+        && (state[Name(bias)] == nil || state["bias"] != nil)
+    }
     convention.refuse = { architecture in
       try refuse(architecture, name, hasHead: head != nil)
     }
