@@ -337,11 +337,16 @@ extension Candidate {
   /// Takes over what the file states about the module.
   mutating func adopt(_ module: Structure.Module) {
     let facts = module.recurrent
-    if let cell = facts.cell.flatMap(Cell.init(rawValue:)),
-      cell.gateNames.count == architecture.cell.gateNames.count
-    {
-      architecture.cell = cell
-      known.insert(.cell)
+    if let cell = facts.cell.flatMap(Cell.init(rawValue:)), architecture.layerCount > 0 {
+      if cell.gateNames.count == architecture.cell.gateNames.count {
+        architecture.cell = cell
+        known.insert(.cell)
+      } else {
+        refusal = RecurrentError(
+          .malformed, "weights.shape", at: "module \"\(module.name)\"",
+          found: "arrays with \(architecture.cell.gateNames.count) gates",
+          expected: "\(cell.gateNames.count), as \(cell.rawValue) has")
+      }
     }
     if let reset = facts.gruReset.flatMap(GRUReset.init(rawValue:)), architecture.cell == .gru {
       architecture.gruReset = reset

@@ -36,6 +36,9 @@ struct OneNetwork {
     if let source = recognition.recurrent.stateSource {
       strangers.append("an initial state that \(source) computes")
     }
+    if recognition.recurrent.stated?.recurrent.takesLengths == true {
+      strangers.append("an input with the lengths of the sequences")
+    }
     guard strangers.isEmpty else {
       let module = recognition.recurrent.name
       let name = module.isEmpty ? "\"\"" : module
@@ -80,6 +83,9 @@ struct OneNetwork {
     }
     if let source = recognition.recurrent.stateSource {
       lines.append("the initial state of \(recognition.recurrent.name) that \(source) computes")
+    }
+    if recognition.recurrent.stated?.recurrent.takesLengths == true {
+      lines.append("the lengths of the sequences, which the file takes")
     }
     let loose = recognition.file.others
     if !loose.isEmpty {

@@ -44,7 +44,7 @@ import WeightFormats
         "keras-3",
         isWeights
           ? (
-            ["layers/bidirectional", "layers/bidirectional_1"], "layers/dense", "layers/embedding"
+            ["bidirectional", "bidirectional_1"], "dense", "embedding"
           ) : (["below"], "tags", "words")
       ),
       ("keras1-gru", (["gru_1"], "dense_1", "")), ("keras1-lstm", (["lstm_1"], "dense_1", "")),
@@ -314,12 +314,13 @@ import WeightFormats
         .init(
           name: "a", kind: .recurrent, className: "LSTM", parts: [["layers/lstm/cell/vars/#"]])
       ])
+    empty.structure?.modules[0].recurrent.cell = "lstm"
     var wrong = empty
     try wrong.append(
       "layers/lstm/cell/vars/0", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
     try wrong.append(
       "layers/lstm/cell/vars/1", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
-    for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.missing")] {
+    for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.shape")] {
       #expect { try Network(state) } throws: { ($0 as? RecurrentError)?.reason == reason }
     }
   }

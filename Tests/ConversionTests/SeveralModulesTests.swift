@@ -83,6 +83,21 @@ import WeightFormats
     return nil
   }
 
+  /// Other conventions have no cells and Keras no stacks without a model: a cell comes back as one layer, and each layer of a
+  /// stack as a module of its own.
+  private func asWritten(_ found: StateDict) throws -> StateDict {
+    var result = StateDict()
+    for entry in found.entries {
+      var text = entry.name.string
+      if text.hasPrefix("decoder.cell."), text.hasSuffix("_l0") { text.removeLast(3) }
+      if text.hasPrefix("encoder.rnn_1."), text.hasSuffix("_l0") {
+        text = "encoder.rnn." + text.dropFirst("encoder.rnn_1.".count).dropLast() + "1"
+      }
+      try result.append(Name(text), entry.tensor)
+    }
+    return result
+  }
+
   private func checkEqual(_ found: StateDict, _ expected: StateDict, _ comment: String) throws {
     #expect(Set(found.names) == Set(expected.names), "\(comment)")
     for entry in expected.entries {
@@ -123,7 +138,7 @@ import WeightFormats
         }
         try back.execute()
         let state = try WeightFile(path: directory + "/back.safetensors").state
-        try checkEqual(state, original, "\(name) \(cell)")
+        try checkEqual(asWritten(state), original, "\(name) \(cell)")
         #expect(state.metadata["author"] == "me")
       }
     }
@@ -158,7 +173,7 @@ import WeightFormats
       }
       try there.execute()
       try plan(directory + "/there.safetensors", directory + "/back.pt").execute()
-      try checkEqual(WeightFile(path: directory + "/back.pt").state, original, "flax")
+      try checkEqual(asWritten(WeightFile(path: directory + "/back.pt").state), original, "flax")
       // One computation has one type.
       var mixed = try network(gru("rnn"))
       for (name, shape) in linear("fc", 6, 3) { try append(&mixed, name, shape, .f16) }

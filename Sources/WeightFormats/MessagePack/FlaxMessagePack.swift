@@ -77,6 +77,8 @@ private struct FlaxWalk {
   init(_ source: any ByteSource) {
     self.source = source
     reader = MessagePackReader(source)
+    // JAX sorts the keys of its trees.
+    state.keepsOrder = false
   }
 
   mutating func run() throws -> StateDict {

@@ -75,6 +75,8 @@ public enum TensorFlowCheckpoint {
       return try WindowSource(shard, offset: entry.offset, count: entry.size)
     }
     var state = StateDict()
+    // The table of a checkpoint is sorted by key.
+    state.keepsOrder = false
     var skipped = Skipped(keys: Set(entries.map(\.key)))
     for (key, value) in entries.dropFirst() where key.first != 0 {
       guard let name = Name(validating: key) else {

@@ -105,7 +105,7 @@ import Testing
     }
     for tensor in tensors { graph.append(5, tensor) }
     let state = try ONNX.read(ONNXGraphTests.model(graph), path: nil)
-    return try ONNXModule.parse(state.metadata[ONNXModule.metadataKey] ?? "[]")
+    return state.structure?.legacyModules ?? []
   }
 
   private func squeeze(_ axes: [Int]?, _ input: String = "y0", _ output: String = "x1")

@@ -25,8 +25,35 @@ struct PyTorchLegacyTests {
       let state = try PyTorchFile.read(source, key: expectation.key)
       try Golden.check(state, expectation, file)
       for line in expectation.skipped ?? [] { #expect(state.skipped.contains(line), "\(file)") }
-      for (key, value) in facts[file]?.metadata ?? [:] {
-        #expect(state.metadata[key] == value, "\(file)")
+      try check(state, facts[file]?.metadata ?? [:], file)
+    }
+  }
+
+  /// What the goldens' script wrote down of the modules, in the words of PyTorch.
+  private func check(_ state: StateDict, _ facts: [String: String], _ file: String) throws {
+    let cells = [
+      "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru",
+    ]
+    guard let text = facts["torch.modules"] else {
+      #expect(facts.isEmpty, "\(file)")
+      return
+    }
+    for module in try JSON.parse(Array(text.utf8)).arrayValue ?? [] {
+      let prefix = module["prefix"]?.stringValue ?? ""
+      let stated = try #require(
+        state.structure?.module(prefix.hasSuffix(".") ? String(prefix.dropLast()) : prefix),
+        "\(file): \(prefix)")
+      if let mode = module["mode"]?.stringValue {
+        #expect(stated.recurrent.cell == cells[mode], "\(file)")
+        if let first = module["batch_first"]?.boolValue {
+          #expect(stated.recurrent.batchFirst == first, "\(file)")
+        }
+        if let layers = module["num_layers"]?.intValue {
+          #expect(stated.recurrent.layerCount == layers, "\(file)")
+        }
+      }
+      if let index = module["padding_idx"]?.intValue {
+        #expect(stated.paddingIndex == index, "\(file)")
       }
     }
   }
