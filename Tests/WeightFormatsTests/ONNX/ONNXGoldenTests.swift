@@ -37,7 +37,9 @@ import Testing
     let model = try #require(expected)
     let state = try Self.read(name)
     try Golden.check(state, Golden.Expectation(tensors: model.tensors), name)
-    #expect(state.metadata[ONNXModule.metadataKey] == model.modules)
+    let modules = state.structure?.legacyModules ?? []
+    #expect((modules.isEmpty ? nil : ONNXModule.text(modules)) == model.modules)
+    #expect(state.metadata[ONNXModule.metadataKey] == nil)
     #expect(ONNX.recognizes(try InputFile(path: Golden.url("onnx/" + name).path)))
   }
 
@@ -46,7 +48,7 @@ import Testing
     let expected = try #require(all[name])
     do {
       let state = try Self.read(".refused/" + name)
-      let modules = try ONNXModule.parse(state.metadata[ONNXModule.metadataKey] ?? "[]")
+      let modules = state.structure?.legacyModules ?? []
       #expect(modules.map { $0.refusal?.reason } == [expected.choosing])
       // What cannot be chosen cannot be written either.
       let error = #expect(throws: RecurrentError.self) { try ONNX.write(state, to: MemorySink()) }

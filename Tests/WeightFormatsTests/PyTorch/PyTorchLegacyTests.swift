@@ -34,10 +34,14 @@ struct PyTorchLegacyTests {
     let cells = [
       "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru",
     ]
-    guard let text = facts["torch.modules"] else {
-      #expect(facts.isEmpty, "\(file)")
-      return
+    if let cell = facts["cell"] {
+      let recurrent = state.structure?.modules.filter { $0.kind == .recurrent } ?? []
+      #expect(recurrent.allSatisfy { $0.recurrent.cell == cell } && !recurrent.isEmpty, "\(file)")
+      for (key, value) in facts where key == "batch_first" {
+        #expect(recurrent.allSatisfy { "\($0.recurrent.batchFirst == true)" == value }, "\(file)")
+      }
     }
+    guard let text = facts["torch.modules"] else { return }
     for module in try JSON.parse(Array(text.utf8)).arrayValue ?? [] {
       let prefix = module["prefix"]?.stringValue ?? ""
       let stated = try #require(
@@ -69,23 +73,22 @@ struct PyTorchLegacyTests {
   }
 
   @Test func modulesSayWhatTheyAre() throws {
-    func facts(_ file: String) throws -> JSON {
-      let state = try PyTorchFile.read(MemorySource(Golden.bytes("pt-legacy/" + file)))
-      return try JSON.parse(Array((state.metadata["torch.modules"] ?? "").utf8))
+    func modules(_ file: String) throws -> [Structure.Module] {
+      try PyTorchFile.read(MemorySource(Golden.bytes("pt-legacy/" + file))).structure?.modules ?? []
     }
-    let exported = try #require(try facts("exported.pt2").arrayValue?.first)
-    #expect(exported["prefix"]?.stringValue == "rnn.")
-    #expect(exported["bidirectional"]?.boolValue == true)
+    let exported = try #require(try modules("exported.pt2").first { $0.kind == .recurrent })
+    #expect(exported.name == "rnn" && exported.recurrent.direction == "both")
     for file in ["embedding.pt", "embedding-script.pt"] {
-      #expect(try facts(file).arrayValue?.first?["padding_idx"]?.intValue == 1)
-      #expect(try facts(file).arrayValue?.last?["mode"] == .string("GRU"))
+      let found = try modules(file)
+      #expect(found.first { $0.kind == .embedding }?.paddingIndex == 1, "\(file)")
+      #expect(found.first { $0.kind == .recurrent }?.recurrent.cell == "gru", "\(file)")
     }
-    let two = try #require(try facts("traced-two.pt").arrayValue)
-    #expect(two.map { $0["prefix"]?.stringValue } == ["first.", "second."])
-    #expect(two.map { $0["mode"]?.stringValue } == ["RNN_RELU", "LSTM"])
-    #expect(two.map { $0["bias"]?.boolValue } == [true, false])
-    #expect(two.map { $0["batch_first"]?.boolValue } == [false, true])
-    #expect(try facts("data-parallel.pt").arrayValue?.first?["prefix"] == .string("module.rnn."))
+    let two = try modules("traced-two.pt").filter { $0.kind == .recurrent }
+    #expect(two.map(\.name) == ["first", "second"])
+    #expect(two.map(\.recurrent.cell) == ["rnn_relu", "lstm"])
+    #expect(two.map(\.recurrent.hasBias) == [true, false])
+    #expect(two.map(\.recurrent.batchFirst) == [false, true])
+    #expect(try modules("data-parallel.pt").contains { $0.name == "module.rnn" })
   }
 
   @Test(arguments: [
