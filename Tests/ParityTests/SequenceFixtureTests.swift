@@ -97,8 +97,8 @@ private func failures(_ state: StateDict) throws -> [String] {
       return result
     }
     #expect(try failures(renamed("emb")).isEmpty)
-    let error = #expect(throws: RecurrentError.self) { try Fixture(renamed("table")).verify() }
-    #expect(error?.reason == "fixture.extra" && error?.hint?.contains("embedding") == true)
+    // Token ids need a table: the only one that fits is meant, whatever its name.
+    #expect(try failures(renamed("table")).isEmpty)
   }
 
   @Test func thePaddingIndexHasNoGradient() throws {
