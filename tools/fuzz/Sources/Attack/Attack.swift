@@ -86,7 +86,8 @@ public func attack(
   do {
     // Views multiply: a megabyte shows as much as all of them.
     var left = 1 << 20
-    for entry in try read(source).foldingReparametrisations().entries where entry.tensor.byteCount <= left {
+    for entry in try read(source).foldingReparametrisations().entries
+    where entry.tensor.byteCount <= left {
       left -= entry.tensor.byteCount
       _ = try entry.tensor.bytes()
     }
