@@ -41,12 +41,7 @@ public struct CanonicalWeights: Sendable {
     var merged: Set<Slot> = []
     var dtypes: [Slot: DType] = [:]
     for stored in tensors {
-      let place = "tensor \"\(stored.name)\""
-      guard let tensor = state[stored.name] else {
-        throw RecurrentError(
-          .malformed, "weights.missing", at: place, found: "no such tensor",
-          expected: "shape \(stored.shape)")
-      }
+      let tensor = try state.required(stored)
       let dtype = tensor.dtype
       for placement in stored.placements {
         for slot in placement.slots { dtypes[slot] = dtype }
@@ -58,7 +53,7 @@ public struct CanonicalWeights: Sendable {
           blocks[placement.slots[0]] = RearrangedSource.Term(
             view: view, addend: placement.addend)
         } catch let error as RecurrentError {
-          throw error.within(place)
+          throw error.within("tensor \"\(stored.name)\"")
         }
         merged.formUnion(placement.slots.dropFirst())
       }
@@ -155,5 +150,17 @@ public struct CanonicalWeights: Sendable {
         expected: "zeros: the target has no place for it",
         hint: "Keep the torch convention, or choose a target that has this parameter.")
     }
+  }
+}
+
+extension StateDict {
+  /// The tensor of a table's row; throws `weights.missing`.
+  func required(_ stored: StoredTensor) throws -> Tensor {
+    guard let tensor = self[stored.name] else {
+      throw RecurrentError(
+        .malformed, "weights.missing", at: "tensor \"\(stored.name)\"", found: "no such tensor",
+        expected: "shape \(stored.shape)")
+    }
+    return tensor
   }
 }

@@ -5,11 +5,17 @@ import Tensors
 /// may be assumed (design, section 7).
 struct ConnectionFinder {
   private(set) var connections: [Connection] = []
-  private(set) var doubts: [String] = []
   private let modules: [Module]
   private let state: StateDict
   private let options: ReadOptions
   private let items: [Item]
+  /// Where each module stands among the items.
+  private let places: [Int: Int]
+  private let scopes: [[Substring]]
+  private let itemScopes: [[Substring]]
+  private let recurrent: [Int]
+  /// For each embedding and linear layer the recurrent modules that share most scopes with it.
+  private var neighbours: [Int: [Int]] = [:]
   /// Every module is compared with every other; nobody has so many and means one network.
   private static let largestFile = 1000
 
@@ -25,6 +31,12 @@ struct ConnectionFinder {
     self.state = state
     self.options = options
     items = Self.items(modules, state)
+    places = Dictionary(
+      items.enumerated().compactMap { place, item in item.module.map { ($0, place) } },
+      uniquingKeysWith: { first, _ in first })
+    scopes = modules.map { Self.scope($0.name) }
+    itemScopes = items.map { Self.scope($0.name) }
+    recurrent = modules.indices.filter { modules[$0].isRecurrent }
     if let structure = state.structure, structure.statesConnections {
       connections = structure.connections.filter { connection in
         [connection.from, connection.to].allSatisfy { name in
@@ -43,10 +55,10 @@ struct ConnectionFinder {
           }
       }
     } else if modules.count <= Self.largestFile {
-      for index in modules.indices where modules[index].isRecurrent { try assume(index) }
-    } else {
-      doubts.append(
-        "more than \(Self.largestFile) modules: nothing is assumed about their connections")
+      for index in modules.indices where !modules[index].isRecurrent {
+        neighbours[index] = nearestRecurrent(to: index)
+      }
+      for index in recurrent { try assume(index) }
     }
     try applyOptions()
   }
@@ -54,52 +66,17 @@ struct ConnectionFinder {
   // MARK: What the caller says
 
   private mutating func applyOptions() throws {
-    let recurrent = modules.filter(\.isRecurrent)
+    let recurrent = recurrent.map { modules[$0] }
     let asked = options.module.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
     let target =
       recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
       ?? recurrent.first { module in asked.map { module.name.hasPrefix($0 + ".") } ?? false }
     guard let target else { return }
-    let kinds = modules
-    func isKind(_ name: String, _ kind: Structure.Kind) -> Bool {
-      kinds.contains { $0.name == name && $0.kind == kind }
-    }
-    switch options.head {
-    case nil: break
-    case .some(.none):
-      connections.removeAll { $0.from == target.name && isKind($0.to, .linear) }
-    case .named(let name)?:
-      let head = try given(name, .linear, "a linear layer")
-      let width = target.architecture.outputSize
-      guard head.architecture.inputSize == width else {
-        throw mismatch(
-          head, "\(head.architecture.inputSize) inputs", "\(width), the output of \(target.name)")
-      }
-      connections.removeAll { $0.from == target.name && isKind($0.to, .linear) }
-      connections.append(
-        Connection(
-          from: target.name, to: head.name, reads: options.headReads ?? .sequence, evidence: .given)
-      )
-    }
-    switch options.embedding {
-    case nil: break
-    case .some(.none):
-      connections.removeAll { $0.to == target.name && isKind($0.from, .embedding) }
-    case .named(let name)?:
-      let table = try given(name, .embedding, "a table of vectors")
-      let width = target.architecture.inputSize
-      guard table.architecture.inputSize == width else {
-        throw mismatch(
-          table, "vectors of \(table.architecture.inputSize) features",
-          "\(width), the input of \(target.name)")
-      }
-      connections.removeAll { $0.to == target.name && isKind($0.from, .embedding) }
-      connections.append(
-        Connection(from: table.name, to: target.name, reads: .sequence, evidence: .given))
-    }
+    try apply(options.head, .linear, beside: target)
+    try apply(options.embedding, .embedding, beside: target)
     if let reads = options.headReads {
       for index in connections.indices
-      where connections[index].from == target.name && isKind(connections[index].to, .linear) {
+      where isLink(connections[index], .linear, target) {
         guard connections[index].evidence != .stated || connections[index].reads == reads else {
           throw RecurrentError(
             .malformed, "network.head-reads", at: "module \"\(connections[index].to)\"",
@@ -109,6 +86,38 @@ struct ConnectionFinder {
         connections[index].reads = reads
       }
     }
+  }
+
+  /// Whether a connection joins a module to its head, or a table to it.
+  private func isLink(_ connection: Connection, _ kind: Structure.Kind, _ target: Module) -> Bool {
+    let (own, other) =
+      kind == .linear ? (connection.from, connection.to) : (connection.to, connection.from)
+    return own == target.name && modules.contains { $0.name == other && $0.kind == kind }
+  }
+
+  /// Puts the head or the table that the caller named beside a module, in place of any other.
+  private mutating func apply(
+    _ neighbour: ReadOptions.Neighbour?, _ kind: Structure.Kind, beside target: Module
+  ) throws {
+    guard let neighbour else { return }
+    var link: Connection?
+    if case .named(let name) = neighbour {
+      let isHead = kind == .linear
+      let module = try given(name, kind, isHead ? "a linear layer" : "a table of vectors")
+      let size = module.architecture.inputSize
+      let width = isHead ? target.architecture.outputSize : target.architecture.inputSize
+      guard size == width else {
+        throw RecurrentError(
+          .malformed, "network.sizes", at: "module \"\(module.name)\"",
+          found: isHead ? "\(size) inputs" : "vectors of \(size) features",
+          expected: "\(width), the \(isHead ? "output" : "input") of \(target.name)")
+      }
+      link = Connection(
+        from: isHead ? target.name : module.name, to: isHead ? module.name : target.name,
+        reads: isHead ? options.headReads ?? .sequence : .sequence, evidence: .given)
+    }
+    connections = connections.filter { !isLink($0, kind, target) }
+    if let link { connections.append(link) }
   }
 
   private func given(_ text: String, _ kind: Structure.Kind, _ what: String) throws -> Module {
@@ -126,12 +135,6 @@ struct ConnectionFinder {
       hint: nearest(to: name, among: others).map { "Did you mean \($0)?" })
   }
 
-  private func mismatch(_ module: Module, _ found: String, _ expected: String) -> RecurrentError {
-    RecurrentError(
-      .malformed, "network.sizes", at: "module \"\(module.name)\"", found: found,
-      expected: expected)
-  }
-
   // MARK: What may be assumed
 
   /// Layers that hand their input on when nothing is being trained, and what is no layer at all.
@@ -142,26 +145,18 @@ struct ConnectionFinder {
   }
 
   private static func items(_ modules: [Module], _ state: StateDict) -> [Item] {
-    var items: [(item: Item, place: Int)] = []
-    let order = Dictionary(
-      zip(state.names, 0..<state.count), uniquingKeysWith: { first, _ in first })
+    if let structure = state.structure, !structure.modules.isEmpty, !structure.statesConnections {
+      return structure.modules.compactMap { stated in
+        guard stated.kind != .other || !isTransparent(stated.className) else { return nil }
+        let index = modules.firstIndex { $0.name == stated.name }
+        return Item(
+          name: stated.name, kind: index.map { modules[$0].kind } ?? stated.kind, module: index)
+      }
+    }
+    var items: [Item] = []
     var owners: [Name: Int] = [:]
     for (index, module) in modules.enumerated() {
-      let names = module.tensorNames
-      for name in names { owners[name] = index }
-    }
-    if let structure = state.structure, !structure.modules.isEmpty, !structure.statesConnections {
-      for (place, stated) in structure.modules.enumerated()
-      where !(stated.kind == .other && isTransparent(stated.className)) {
-        let index = modules.firstIndex { $0.name == stated.name }
-        items.append(
-          (
-            Item(
-              name: stated.name, kind: index.map { modules[$0].kind } ?? stated.kind, module: index),
-            place
-          ))
-      }
-      return items.map(\.item)
+      for name in module.tensorNames { owners[name] = index }
     }
     var seen: Set<Int> = []
     var last: String?
@@ -169,11 +164,7 @@ struct ConnectionFinder {
       if let owner = owners[name] {
         last = nil
         guard seen.insert(owner).inserted else { continue }
-        items.append(
-          (
-            Item(name: modules[owner].name, kind: modules[owner].kind, module: owner),
-            order[name] ?? 0
-          ))
+        items.append(Item(name: modules[owner].name, kind: modules[owner].kind, module: owner))
         continue
       }
       // Counters and the like are no parameters.
@@ -184,19 +175,18 @@ struct ConnectionFinder {
       let module = text.lastIndex(of: ".").map { String(text[..<$0]) } ?? text
       guard module != last else { continue }
       last = module
-      items.append((Item(name: module, kind: .other, module: nil), order[name] ?? 0))
+      items.append(Item(name: module, kind: .other, module: nil))
     }
     for (index, module) in modules.enumerated() where module.refusal != nil && !seen.contains(index)
     {
-      items.append((Item(name: module.name, kind: module.kind, module: index), Int.max))
+      items.append(Item(name: module.name, kind: module.kind, module: index))
     }
-    return items.map(\.item)
+    return items
   }
 
   private mutating func assume(_ index: Int) throws {
     let module = modules[index]
     guard module.refusal == nil else { return }
-    let recurrent = modules.filter(\.isRecurrent)
     let metadata = ModuleMetadata(
       state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
     let declared = try metadata.hasHead()
@@ -234,48 +224,46 @@ struct ConnectionFinder {
   }
 
   /// How many scopes two modules share.
-  private static func depth(_ one: String, _ other: String) -> Int {
-    let (one, other) = (scope(one), scope(other))
-    return zip(one, other).prefix { $0 == $1 }.count
+  private static func depth(_ one: [Substring], _ other: [Substring]) -> Int {
+    zip(one, other).prefix { $0 == $1 }.count
   }
 
-  /// Whether another recurrent module is nearer to a module, or as near and fits too.
-  private func isOwned(_ index: Int, by module: Module, fits: (Module) -> Bool) -> Bool {
-    let own = Self.depth(modules[index].name, module.name)
-    return modules.allSatisfy { other in
-      guard other.isRecurrent, other.name != module.name else { return true }
-      let depth = Self.depth(modules[index].name, other.name)
-      return depth < own || (depth == own && !fits(other))
-    }
+  private func nearestRecurrent(to index: Int) -> [Int] {
+    let depths = recurrent.map { Self.depth(scopes[index], scopes[$0]) }
+    let deepest = depths.max()
+    return zip(recurrent, depths).filter { $0.1 == deepest }.map(\.0)
   }
 
-  private func place(_ index: Int) -> Int? { items.firstIndex { $0.module == index } }
+  /// Whether no other recurrent module is nearer to a module than `owner`, or as near and fits too.
+  private func isOwned(_ index: Int, by owner: Int, fits: (Module) -> Bool) -> Bool {
+    let near = neighbours[index] ?? []
+    return near.contains(owner)
+      && near.allSatisfy { modules[$0].name == modules[owner].name || !fits(modules[$0]) }
+  }
 
   private func head(of index: Int, isDeclared: Bool) -> Int? {
-    let module = modules[index]
-    let width = module.architecture.outputSize
-    var fitting: [Int] = []
-    for candidate in modules.indices {
-      let other = modules[candidate]
-      guard other.kind == .linear, other.refusal == nil, other.architecture.inputSize == width,
-        isOwned(candidate, by: module, fits: { $0.architecture.outputSize == width })
-      else { continue }
-      fitting.append(candidate)
+    let width = modules[index].architecture.outputSize
+    var fitting = modules.indices.filter { other in
+      modules[other].kind == .linear && modules[other].refusal == nil
+        && modules[other].architecture.inputSize == width
+        && isOwned(other, by: index, fits: { $0.architecture.outputSize == width })
     }
     if isDeclared {
       let named = fitting.filter { DenseNames.isHead(modules[$0].name) }
       return fitting.count == 1 ? fitting[0] : named.count == 1 ? named[0] : nil
     }
-    guard let own = place(index) else { return nil }
-    if state.keepsOrder { fitting = fitting.filter { (place($0) ?? -1) > own } }
-    guard fitting.count == 1, let position = place(fitting[0]) else { return nil }
+    guard let own = places[index] else { return nil }
+    if state.keepsOrder { fitting = fitting.filter { (places[$0] ?? -1) > own } }
+    guard fitting.count == 1, let position = places[fitting[0]] else { return nil }
+    let scope = scopes[fitting[0]]
     let head = modules[fitting[0]]
-    let isHidden = modules.contains { other in
-      other.kind == .linear && other.name != head.name && other.refusal == nil
-        && other.architecture.inputSize == head.architecture.head?.classCount
-        && (!state.keepsOrder
-          || (modules.firstIndex { $0.name == other.name }.flatMap(place) ?? 0) > position)
-        && Self.depth(other.name, head.name) >= Self.depth(module.name, head.name)
+    let reach = Self.depth(scopes[index], scope)
+    let isHidden = modules.indices.contains { other in
+      modules[other].kind == .linear && modules[other].name != head.name
+        && modules[other].refusal == nil
+        && modules[other].architecture.inputSize == head.architecture.head?.classCount
+        && (!state.keepsOrder || (places[other] ?? 0) > position)
+        && Self.depth(scopes[other], scope) >= reach
     }
     guard !isHidden else { return nil }
     if state.keepsOrder {
@@ -283,24 +271,22 @@ struct ConnectionFinder {
       return between.allSatisfy { $0.kind == .embedding } ? fitting[0] : nil
     }
     // Without an order nothing else may be there that could lie between, and the layer must not fit before as well.
-    let others = items.contains { item in
-      item.module != index && item.module != fitting[0] && item.kind != .embedding
-        && Self.depth(item.name, module.name) >= Self.depth(head.name, module.name)
+    let others = items.indices.contains { item in
+      items[item].module != index && items[item].module != fitting[0]
+        && items[item].kind != .embedding && Self.depth(itemScopes[item], scopes[index]) >= reach
     }
-    let couldPrecede = head.architecture.head?.classCount == module.architecture.inputSize
+    let couldPrecede = head.architecture.head?.classCount == modules[index].architecture.inputSize
     return !others && (!couldPrecede || DenseNames.isHead(head.name)) ? fitting[0] : nil
   }
 
   private func embedding(of index: Int) -> Int? {
-    let module = modules[index]
-    let width = module.architecture.inputSize
-    let fitting = modules.indices.filter { candidate in
-      let other = modules[candidate]
-      return other.kind == .embedding && other.refusal == nil
-        && other.architecture.inputSize == width
-        && isOwned(candidate, by: module, fits: { $0.architecture.inputSize == width })
+    let width = modules[index].architecture.inputSize
+    let fitting = modules.indices.filter { other in
+      modules[other].kind == .embedding && modules[other].refusal == nil
+        && modules[other].architecture.inputSize == width
+        && isOwned(other, by: index, fits: { $0.architecture.inputSize == width })
     }
-    guard fitting.count == 1, let own = place(index), let position = place(fitting[0]) else {
+    guard fitting.count == 1, let own = places[index], let position = places[fitting[0]] else {
       return nil
     }
     guard state.keepsOrder else {

@@ -20,6 +20,8 @@ public struct Convention: Sendable {
   var refuse: @Sendable (Architecture) throws -> Void = { _ in }
   /// What the framework's own words say about a module that was found: the hook for what no table holds.
   var refine: @Sendable (_ found: inout Candidate, StateDict) -> Void = { _, _ in }
+  /// What the framework puts before the path of every module, dot included.
+  var root = ""
   /// The parts in a file, where names alone do not show them.
   var parts: (@Sendable (StateDict) -> [String])?
   /// Where the modules of one part-based layer lie: components that only name the cell within its layer.
@@ -111,7 +113,7 @@ public struct Convention: Sendable {
   private func recurrentLayout(_ architecture: Architecture, _ naming: Naming) throws
     -> ModuleLayout
   {
-    let own = layouts.filter { $0.kind == .recurrent || $0.kind == .cell }
+    let own = layouts.filter { $0.kind.isRecurrent }
     let fitting = own.filter { $0.holds(architecture) }
     guard let layout = fitting.first(where: { $0.spelling == naming.spelling }) ?? fitting.first
     else {

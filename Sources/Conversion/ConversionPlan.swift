@@ -70,9 +70,16 @@ public struct ConversionPlan: Sendable {
   /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
   /// loses, and writes nothing.
   public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
+    try self.init(input, to: outputPath, options: options, list: nil)
+  }
+
+  /// The same, where the modules are known already.
+  init(
+    _ input: WeightFile, to outputPath: String, options: ConversionOptions, list: ModuleList?
+  ) throws {
     let outputFormat = try options.container(of: outputPath)
     do {
-      try self.init(input, outputPath, outputFormat, options)
+      try self.init(input, outputPath, outputFormat, options, list)
     } catch let error as RecurrentError {
       throw error.inFile(input.file.path)
     }
@@ -85,13 +92,13 @@ public struct ConversionPlan: Sendable {
 
   private init(
     _ input: WeightFile, _ outputPath: String, _ outputFormat: WeightFormat,
-    _ options: ConversionOptions
+    _ options: ConversionOptions, _ list: ModuleList?
   ) throws {
     self.input = input
     self.outputPath = outputPath
     self.outputFormat = outputFormat
     self.options = options
-    let draft = try PlanDraft(input.state, input.format, outputFormat, options)
+    let draft = try PlanDraft(input.state, input.format, outputFormat, options, list: list)
     var state = draft.state
     var steps = draft.steps
     var losses: [(name: Name, loss: ConversionLoss)] = []

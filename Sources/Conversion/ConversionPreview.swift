@@ -34,12 +34,14 @@ public struct ConversionPreview: Sendable {
   ) throws -> [ConversionPreview] {
     var options = ConversionOptions()
     options.reading = reading
+    // Every plan needs the same modules; one that cannot have them says why itself.
+    let list = try? ModuleList(PlanDraft.described(file.state), options: reading)
     var previews: [ConversionPreview] = []
     var own: Convention?
     for format in WeightFormat.all where format.isWritable {
       options.outputFormat = format
       options.convention = nil
-      let preview = try Self.preview(file, .container(format), options) {
+      let preview = try Self.preview(file, list, .container(format), options) {
         own = own ?? $0.modules.first?.module.convention
       }
       previews.append(preview)
@@ -48,17 +50,17 @@ public struct ConversionPreview: Sendable {
     options.outputFormat = .safetensors
     for convention in Convention.all where convention.name != own.name {
       options.convention = convention
-      previews.append(try preview(file, .convention(convention), options) { _ in })
+      previews.append(try preview(file, list, .convention(convention), options) { _ in })
     }
     return previews
   }
 
   private static func preview(
-    _ file: WeightFile, _ target: Target, _ options: ConversionOptions,
+    _ file: WeightFile, _ list: ModuleList?, _ target: Target, _ options: ConversionOptions,
     _ body: (ConversionPlan) -> Void
   ) throws -> ConversionPreview {
     do {
-      let plan = try ConversionPlan(file, to: "", options: options)
+      let plan = try ConversionPlan(file, to: "", options: options, list: list)
       body(plan)
       var losses: [String] = []
       if !plan.droppedMetadata.isEmpty {

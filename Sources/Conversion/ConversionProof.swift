@@ -129,14 +129,12 @@ extension ConversionPlan {
       gruReset: network.architecture.cell == .gru ? network.architecture.gruReset : nil)
     if written.structure?.statesConnections != true {
       // Weights without a model: the neighbours are where they were put.
-      func neighbour(_ kind: Structure.Kind) -> ReadOptions.Neighbour {
-        (try? ModuleList(written, options: reading))?.modules.first { $0.kind == kind }
-          .map { .named($0.name) } ?? .none
+      let modules = (try? ModuleList(written, options: reading))?.modules ?? []
+      func neighbour(_ kind: Structure.Kind, _ isThere: Bool) -> ReadOptions.Neighbour {
+        modules.first { isThere && $0.kind == kind }.map { .named($0.name) } ?? .none
       }
-      reading.head =
-        network.architecture.head == nil ? ReadOptions.Neighbour.none : neighbour(.linear)
-      reading.embedding =
-        network.architecture.embedding == nil ? ReadOptions.Neighbour.none : neighbour(.embedding)
+      reading.head = neighbour(.linear, network.architecture.head != nil)
+      reading.embedding = neighbour(.embedding, network.architecture.embedding != nil)
     }
     let converted = try Network(written, options: reading)
     var expected = network.architecture

@@ -78,7 +78,7 @@ public struct TensorTemplate: Sendable {
 
   /// The name: text with `{name}` (before the name of a module, dot included), `{part}` (of a layer and
   /// direction), `{layer}`, `{direction}` and `{gate}`.
-  public var name: String
+  public let name: String
   /// What stands in it.
   public var bands: [Band]
   /// How.
@@ -87,6 +87,14 @@ public struct TensorTemplate: Sendable {
   public var condition: Condition
   /// The words for `{gate}`, in PyTorch's order of gates; a tensor for each.
   public var gateWords: [String]
+  /// The name in pieces, for comparing it with names of files.
+  let tokens: [Token]
+
+  /// A piece of a template.
+  enum Token: Sendable {
+    case literal(String)
+    case word(String)
+  }
 
   /// Describes a tensor.
   public init(
@@ -94,6 +102,7 @@ public struct TensorTemplate: Sendable {
     when condition: Condition = .always, gateWords: [String] = []
   ) {
     self.name = name
+    tokens = Self.tokens(name)
     self.bands = bands
     self.arrangement = arrangement
     self.condition = condition
@@ -156,9 +165,7 @@ extension ModuleLayout {
   {
     let hasBias = architecture.head?.bias ?? false
     return tensors.filter { $0.condition == .always || (part == .head && hasBias) }.map {
-      $0.stored(
-        Name($0.text(name: prefix, part: prefix, layer: 0, direction: "", gate: nil)), part, nil,
-        architecture)
+      $0.stored($0.name(at: prefix), part, nil, architecture)
     }
   }
 }
@@ -170,6 +177,11 @@ extension TensorTemplate {
     case .bias: architecture.bias
     case .projection: architecture.projSize > 0
     }
+  }
+
+  /// The name in a module that is found at a prefix: of a matrix, or of a layer that names do not number.
+  func name(at prefix: String, direction: String = "", gate: Int? = nil) -> Name {
+    Name(text(name: prefix, part: prefix, layer: 0, direction: direction, gate: gate))
   }
 
   /// The name for one layer, direction and gate. A part may hold the places `#` and `*` of Keras's variables, which

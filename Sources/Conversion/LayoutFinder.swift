@@ -44,7 +44,7 @@ struct LayoutFinder {
 
   /// The module of a prefix, its sizes by its first layer; `nil` when it is none in this layout.
   func numbered(_ prefix: String, _ layout: ModuleLayout) -> Candidate? {
-    guard var architecture = architecture(layout, name: prefix, part: prefix) else { return nil }
+    guard var architecture = architecture(layout, at: prefix) else { return nil }
     // The largest number names the last layer, so that a missing one is an error and not the end.
     var last = 0
     for place in index.places(prefix, of: layout, convention, state) {
@@ -101,7 +101,7 @@ struct LayoutFinder {
     var fallback: Cell1?
     for (index, layout) in convention.layouts.enumerated()
     where layout.kind == .recurrent && !layout.numbersLayers {
-      guard let found = architecture(layout, name: part, part: part) else { continue }
+      guard let found = architecture(layout, at: part) else { continue }
       let cell = Cell1(part: part, layout: index, architecture: found)
       // The form of the bias tells one layout of a GRU from the other.
       if hasFittingShapes(layout, found, part) { return cell }
@@ -124,13 +124,13 @@ struct LayoutFinder {
   // MARK: Sizes
 
   /// What one layer's tensors say about sizes; `nil` when they are not this layout's.
-  func architecture(_ layout: ModuleLayout, name: String, part: String) -> Architecture? {
+  func architecture(_ layout: ModuleLayout, at prefix: String) -> Architecture? {
+    let direction = layout.directions.first ?? ""
     func tensor(_ role: Slot.Role) -> (TensorTemplate, [Int])? {
       for template in layout.tensors where template.bands.contains(where: { $0.roles == [role] }) {
-        let text = template.text(
-          name: name, part: part, layer: 0, direction: layout.directions.first ?? "",
-          gate: template.isPerGate ? 0 : nil)
-        if let shape = state[Name(text)]?.shape { return (template, shape) }
+        let name = template.name(
+          at: prefix, direction: direction, gate: template.isPerGate ? 0 : nil)
+        if let shape = state[name]?.shape { return (template, shape) }
       }
       return nil
     }
@@ -162,12 +162,8 @@ struct LayoutFinder {
         if case .directions = inputTemplate.arrangement { input[0] == 2 } else { false }
       architecture.bias = layout.tensors.contains { template in
         template.condition == .bias
-          && (template.isPerGate ? Array(template.gateWords.indices) : [-1]).contains { gate in
-            self.state[
-              Name(
-                template.text(
-                  name: name, part: part, layer: 0, direction: layout.directions.first ?? "",
-                  gate: gate < 0 ? nil : gate))] != nil
+          && (template.isPerGate ? template.gateWords.indices.map { $0 } : [nil]).contains { gate in
+            self.state[template.name(at: prefix, direction: direction, gate: gate)] != nil
           }
       }
       if !layout.tensors.contains(where: { $0.condition == .bias }) { architecture.bias = true }
@@ -194,14 +190,11 @@ struct LayoutFinder {
         prefixes = state.names.compactMap { anchor.matched($0.string, layout)?.prefix }
       }
       for prefix in prefixes {
-        func name(_ template: TensorTemplate) -> Name {
-          Name(template.text(name: prefix, part: prefix, layer: 0, direction: "", gate: nil))
-        }
-        let weight = name(anchor)
+        let weight = anchor.name(at: prefix)
         guard !own.contains(weight), let tensor = state[weight], tensor.shape.count == 2,
           tensor.shape.allSatisfy({ (1...1 << 31).contains($0) }), tensor.dtype.isFloatingPoint
         else { continue }
-        let bias = layout.tensors.count > 1 ? state[name(layout.tensors[1])] : nil
+        let bias = layout.tensors.count > 1 ? state[layout.tensors[1].name(at: prefix)] : nil
         guard
           let candidate = dense(layout, prefix, weight: tensor.shape, bias: bias?.shape),
           seen.insert(weight).inserted
@@ -218,15 +211,10 @@ struct LayoutFinder {
 
   /// One matrix as the layout's kind of module; `nil` where shapes or names say that it is none.
   func dense(_ layout: ModuleLayout, _ prefix: String, weight: [Int], bias: [Int]?) -> Candidate? {
-    let isColumns =
-      if case .columns = layout.tensors[0].arrangement { true } else { false }
-    let (outputs, inputs) = isColumns ? (weight[1], weight[0]) : (weight[0], weight[1])
-    var naming = Naming(recurrent: "", head: prefix, embedding: prefix)
-    naming.headSpelling = layout.spelling
-    naming.embeddingSpelling = layout.spelling
-    let bare = convention.name == Convention.flax.name && prefix.hasPrefix("params.")
-    let name =
-      KerasParts.name(ofPart: prefix) ?? Self.module(bare ? String(prefix.dropFirst(7)) : prefix)
+    let bare =
+      prefix.hasPrefix(convention.root) ? String(prefix.dropFirst(convention.root.count)) : prefix
+    let name = KerasParts.name(ofPart: prefix) ?? Self.module(bare)
+    let candidate = layout.dense(name, at: prefix, weight: weight, hasBias: bias != nil)
     if layout.kind == .embedding {
       // Where tables have a word of their own, that word tells; elsewhere the module's name.
       let sharesWord = convention.layouts.contains {
@@ -238,15 +226,11 @@ struct LayoutFinder {
       guard bias == nil, isGiven || !isHead,
         isGiven || !sharesWord || EmbeddingNames.suggest(name)
       else { return nil }
-      return Candidate(
-        kind: .embedding, name: name,
-        architecture: .embedding(tokenCount: weight[0], features: weight[1]), naming: naming)
+      return candidate
     }
+    let outputs = candidate.architecture.head?.classCount ?? 0
     let wide = bias.map { $0.filter { $0 != 1 } == [outputs].filter { $0 != 1 } } ?? true
-    guard wide else { return nil }
-    return Candidate(
-      kind: .linear, name: name,
-      architecture: .linear(inputs: inputs, outputs: outputs, bias: bias != nil), naming: naming)
+    return wide ? candidate : nil
   }
 
   /// A prefix without the dot at its end.
@@ -291,6 +275,23 @@ final class NameIndex {
   }
 }
 
+extension ModuleLayout {
+  /// The module that a matrix of this layout makes, an embedding or a linear layer.
+  func dense(_ name: String, at prefix: String, weight: [Int], hasBias: Bool) -> Candidate {
+    let isColumns = if case .columns = tensors[0].arrangement { true } else { false }
+    var naming = Naming(recurrent: "", head: prefix, embedding: prefix)
+    naming.headSpelling = spelling
+    naming.embeddingSpelling = spelling
+    return Candidate(
+      kind: kind, name: name,
+      architecture: kind == .embedding
+        ? .embedding(tokenCount: weight[0], features: weight[1])
+        : .linear(
+          inputs: weight[isColumns ? 0 : 1], outputs: weight[isColumns ? 1 : 0], bias: hasBias),
+      naming: naming)
+  }
+}
+
 extension Candidate {
   /// The name of the matrix of an embedding or a linear layer.
   func anchor(_ convention: Convention) -> Name {
@@ -300,10 +301,10 @@ extension Candidate {
 
 extension Architecture {
   /// An embedding alone.
-  static func embedding(tokenCount: Int, features: Int, paddingIndex: Int? = nil) -> Architecture {
+  static func embedding(tokenCount: Int, features: Int) -> Architecture {
     Architecture(
       inputSize: features, hiddenSize: features, layerCount: 0,
-      embedding: .init(tokenCount: tokenCount, paddingIndex: paddingIndex))
+      embedding: .init(tokenCount: tokenCount))
   }
 
   /// A linear layer alone.
@@ -389,12 +390,7 @@ extension TensorTemplate {
     return (String(rest), layer, direction)
   }
 
-  private enum Token {
-    case literal(String)
-    case word(String)
-  }
-
-  private var tokens: [Token] {
+  static func tokens(_ name: String) -> [Token] {
     var result: [Token] = []
     var rest = name[...]
     while let open = rest.firstIndex(of: "{") {

@@ -35,7 +35,7 @@ public struct Module: Sendable {
   }
 
   /// Whether it is a stack of recurrent layers or a cell.
-  public var isRecurrent: Bool { kind == .recurrent || kind == .cell }
+  public var isRecurrent: Bool { kind.isRecurrent }
 
   /// The names of all its tensors.
   public var tensorNames: [Name] {
@@ -60,8 +60,6 @@ public struct ModuleList: Sendable {
   public let others: [Name]
   /// What the file states beyond names and shapes.
   public let structure: Structure?
-  /// Why connections that names suggest are not believed, one line each.
-  public let doubts: [String]
 
   /// Finds the modules of a state dict.
   ///
@@ -70,7 +68,7 @@ public struct ModuleList: Sendable {
   public init(_ state: StateDict, options: ReadOptions = .init()) throws {
     let index = NameIndex()
     let found = ModuleFinder(state, options, index).candidates()
-    let isOnlyOne = found.count { $0.1.kind == .recurrent || $0.1.kind == .cell } == 1
+    let isOnlyOne = found.count { $0.1.kind.isRecurrent } == 1
     var modules: [Module] = []
     for (convention, candidate) in found {
       modules.append(
@@ -80,9 +78,7 @@ public struct ModuleList: Sendable {
     structure = state.structure
     let own = Set(modules.flatMap(\.tensorNames))
     others = state.names.filter { !own.contains($0) }
-    let linker = try ConnectionFinder(modules, state, options)
-    connections = linker.connections
-    doubts = linker.doubts
+    connections = try ConnectionFinder(modules, state, options).connections
   }
 
   /// A list of one module.
@@ -91,7 +87,6 @@ public struct ModuleList: Sendable {
     connections = []
     others = []
     structure = nil
-    doubts = []
   }
 
   /// The recurrent modules and cells.
@@ -132,55 +127,56 @@ struct ModuleFinder {
     self.index = index
   }
 
+  /// A candidate with the names of its tensors.
+  private struct Found {
+    let convention: Convention
+    let candidate: Candidate
+    let names: [Name]
+    /// Whether every tensor is in the file with the shape that the table gives.
+    let isWhole: Bool
+  }
+
   /// Every module with its convention, in file order.
   func candidates() -> [(Convention, Candidate)] {
-    var result: [(Convention, Candidate)] = []
+    var result: [Found] = []
     var claimed: Set<Name> = []
     let conventions = options.convention.map { [$0] } ?? Convention.all
-    let all = conventions.map { ($0, modules(of: $0)) }
-    func hasWhole(_ entry: (Convention, [Candidate])) -> Bool {
-      entry.1.contains { ($0.kind == .recurrent || $0.kind == .cell) && isWhole($0, entry.0) }
+    let all = conventions.map { convention in
+      modules(of: convention).map { found($0, convention) }
+    }
+    func hasWhole(_ group: [Found]) -> Bool {
+      group.contains { $0.candidate.kind.isRecurrent && $0.isWhole }
     }
     // A module that lacks nothing comes before one of another convention that would be damaged.
-    for (convention, candidates) in all.filter(hasWhole) + all.filter({ !hasWhole($0) }) {
-      var own = candidates
-      own.removeAll { candidate in
-        let names = Self.names(candidate, convention)
-        return names.contains(where: claimed.contains)
-      }
+    for group in all.filter(hasWhole) + all.filter({ !hasWhole($0) }) {
+      let own = group.filter { !$0.names.contains(where: claimed.contains) }
       guard
-        own.contains(where: { $0.kind == .recurrent || $0.kind == .cell })
+        own.contains(where: { $0.candidate.kind.isRecurrent })
           || (options.convention != nil && !own.isEmpty)
       else { continue }
-      for candidate in own {
-        claimed.formUnion(Self.names(candidate, convention))
-        result.append((convention, candidate))
-      }
+      for found in own { claimed.formUnion(found.names) }
+      result += own
     }
     let order = Dictionary(
       zip(state.names, 0..<state.count), uniquingKeysWith: { first, _ in first })
-    func place(_ entry: (Convention, Candidate)) -> Int {
-      Self.names(entry.1, entry.0).compactMap { order[$0] }.min() ?? Int.max
-    }
-    return result.map { ($0, place($0)) }.enumerated().sorted {
-      ($0.element.1, $0.offset) < ($1.element.1, $1.offset)
-    }.map(\.element.0)
+    return result.map { ($0, $0.names.compactMap { order[$0] }.min() ?? Int.max) }.enumerated()
+      .sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }
+      .map { ($0.element.0.convention, $0.element.0.candidate) }
   }
 
-  /// Whether every tensor of a candidate is in the file with the shape that its table gives.
-  private func isWhole(_ candidate: Candidate, _ convention: Convention) -> Bool {
-    guard candidate.architecture.layerCount < 1 << 16 else { return false }
-    let tensors = try? convention.storedTensors(
-      of: candidate.architecture, naming: candidate.naming)
-    return tensors?.allSatisfy { stored in
-      state[stored.name].map { LayoutFinder.fits($0.shape, stored.shape) } ?? false
-    } ?? false
+  private func found(_ candidate: Candidate, _ convention: Convention) -> Found {
+    let tensors = Self.table(candidate, convention)
+    return Found(
+      convention: convention, candidate: candidate, names: (tensors ?? []).map(\.name),
+      isWhole: tensors?.allSatisfy { stored in
+        state[stored.name].map { LayoutFinder.fits($0.shape, stored.shape) } ?? false
+      } ?? false)
   }
 
-  private static func names(_ candidate: Candidate, _ convention: Convention) -> [Name] {
-    guard candidate.architecture.layerCount < 1 << 16 else { return [] }
-    return (try? convention.storedTensors(of: candidate.architecture, naming: candidate.naming))?
-      .map(\.name) ?? []
+  /// The tensors of a candidate; `nil` where the convention has no words for it.
+  private static func table(_ candidate: Candidate, _ convention: Convention) -> [StoredTensor]? {
+    guard candidate.architecture.layerCount < 1 << 16 else { return nil }
+    return try? convention.storedTensors(of: candidate.architecture, naming: candidate.naming)
   }
 
   private func modules(of convention: Convention) -> [Candidate] {
@@ -194,12 +190,9 @@ struct ModuleFinder {
     }
     var result = finder.numbered()
     let cells = finder.cells()
-    var own = Set(result.flatMap { Self.names($0, convention) })
+    var own = Set(result.flatMap { Self.table($0, convention) ?? [] }.map(\.name))
     let singles = cells.filter { cell in
-      !own.contains(
-        Name(
-          convention.layouts[cell.layout].tensors[0].text(
-            name: cell.part, part: cell.part, layer: 0, direction: "", gate: nil)))
+      !own.contains(convention.layouts[cell.layout].tensors[0].name(at: cell.part))
     }
     var dense: [Candidate] = []
     if !result.isEmpty || !singles.isEmpty || options.convention != nil {
@@ -276,27 +269,13 @@ struct ModuleFinder {
     case .embedding, .linear:
       let part = module.parts.first?.first ?? prefix
       for layout in convention.layouts where layout.kind == module.kind {
-        func name(_ template: TensorTemplate) -> Name {
-          Name(template.text(name: part, part: part, layer: 0, direction: "", gate: nil))
-        }
-        guard let weight = state[name(layout.tensors[0])]?.shape, weight.count == 2 else {
+        guard let weight = state[layout.tensors[0].name(at: part)]?.shape, weight.count == 2 else {
           continue
         }
-        let bias = layout.tensors.count > 1 ? state[name(layout.tensors[1])]?.shape : nil
-        var naming = Naming(recurrent: "", head: part, embedding: part)
-        naming.headSpelling = layout.spelling
-        naming.embeddingSpelling = layout.spelling
-        let isColumns =
-          if case .columns = layout.tensors[0].arrangement { true } else { false }
-        return Candidate(
-          kind: module.kind, name: module.name,
-          architecture: module.kind == .embedding
-            ? .embedding(
-              tokenCount: weight[0], features: weight[1], paddingIndex: module.paddingIndex)
-            : .linear(
-              inputs: weight[isColumns ? 0 : 1], outputs: weight[isColumns ? 1 : 0],
-              bias: bias != nil),
-          naming: naming)
+        let hasBias = layout.tensors.count > 1 && state[layout.tensors[1].name(at: part)] != nil
+        var candidate = layout.dense(module.name, at: part, weight: weight, hasBias: hasBias)
+        candidate.architecture.embedding?.paddingIndex = module.paddingIndex
+        return candidate
       }
       return nil
     case .other: return nil

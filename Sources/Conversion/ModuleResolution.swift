@@ -23,7 +23,7 @@ extension Module {
     var tensors: [StoredTensor] = []
     var initialState: (h: Name?, c: Name?) = (nil, nil)
     do {
-      if isRecurrentKind(candidate.kind), refusal == nil {
+      if candidate.kind.isRecurrent, refusal == nil {
         let metadata = ModuleMetadata(state.metadata, module: candidate.name, isOnlyOne: isOnlyOne)
         assumptions += try Self.resolve(
           &architecture, candidate, metadata, isMeant(candidate, options) ? options : .init())
@@ -123,11 +123,7 @@ extension Module {
     var dtype: DType?
     for stored in tensors {
       let place = "tensor \"\(stored.name)\""
-      guard let tensor = state[stored.name] else {
-        throw RecurrentError(
-          .malformed, "weights.missing", at: place, found: "no such tensor",
-          expected: "shape \(stored.shape)")
-      }
+      let tensor = try state.required(stored)
       guard LayoutFinder.fits(tensor.shape, stored.shape) else {
         throw RecurrentError(
           .malformed, "weights.shape", at: place, found: "shape \(tensor.shape)",
@@ -147,8 +143,6 @@ extension Module {
     }
   }
 }
-
-private func isRecurrentKind(_ kind: Structure.Kind) -> Bool { kind == .recurrent || kind == .cell }
 
 /// Options about a cell or a layout are about the module that was asked for, or about all.
 private func isMeant(_ candidate: Candidate, _ options: ReadOptions) -> Bool {

@@ -76,13 +76,9 @@ struct ModuleRewriting {
             + chosen.map { $0.name.isEmpty ? "the module" : $0.name }.joined(separator: ", "))
       }
     } else {
-      state.ties = input.ties.filter { state[$0.key] != nil && state[$0.value] != nil }
-      let kept = Set(state.names)
-      state.ties = state.ties.filter { kept.contains($0.key) && kept.contains($0.value) }
-      if !rewritten.isEmpty {
-        let moved = Set(rewritten.flatMap { $0.module.tensorNames })
-        state.ties = state.ties.filter { !moved.contains($0.key) && !moved.contains($0.value) }
-      }
+      let moved = Set(rewritten.flatMap { $0.module.tensorNames })
+      let kept = Set(state.names).subtracting(moved)
+      state.ties = input.ties.filter { kept.contains($0.key) && kept.contains($0.value) }
     }
     state.metadata = input.metadata
     state.keepsOrder = input.keepsOrder
@@ -142,18 +138,8 @@ struct ModuleRewriting {
   ) throws {
     if let refusal = module.refusal { throw refusal }
     let prefix = name.isEmpty ? "" : name + "."
-    var naming = Naming(recurrent: prefix, head: prefix, embedding: prefix)
-    if target.parts != nil {
-      naming.head = "layers/\(name)/vars/#"
-      naming.embedding = naming.head
-    }
-    if target.name == Convention.flax.name || target.name == Convention.nnx.name,
-      module.kind != .recurrent
-    {
-      let root = target.name == Convention.flax.name ? "params." : ""
-      naming.head = root + prefix
-      naming.embedding = root + prefix
-    }
+    let dense = target.parts == nil ? target.root + prefix : "layers/\(name)/vars/#"
+    var naming = Naming(recurrent: prefix, head: dense, embedding: dense)
     if module.kind == .cell, target.layouts.contains(where: { $0.kind == .cell }) {
       naming.spelling = "cell"
     }

@@ -54,7 +54,7 @@ struct FixedModules: Sendable {
     var candidate = Candidate(
       kind: .recurrent, name: entry.name,
       architecture: Architecture(inputSize: 0, hiddenSize: 0, layerCount: 0), naming: naming(entry))
-    guard var architecture = finder.architecture(entry.layout, name: "", part: "") else {
+    guard var architecture = finder.architecture(entry.layout, at: "") else {
       let shapes = entry.templates.prefix(2).map { key, template in
         let name = text(template, entry, layer: 0, gate: template.isPerGate ? 0 : nil)
         return "\(key) \"\(name)\" " + (finder.state[Name(name)].map { "\($0.shape)" } ?? "missing")

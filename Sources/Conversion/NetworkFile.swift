@@ -131,12 +131,3 @@ extension Network {
     get throws { try weights.encoded(as: Self.parameterTensors(of: architecture)) }
   }
 }
-
-extension ReadOptions {
-  /// The same without what is said about neighbours.
-  public var withoutNeighbours: ReadOptions {
-    var result = self
-    (result.head, result.headReads) = (nil, nil)
-    return result
-  }
-}

@@ -20,13 +20,13 @@ struct PlanDraft {
   private var targetTensors: [StoredTensor] = []
   private var areReadsGiven = false
 
+  /// `list` are the modules of ``described(_:)``, where they are known already.
   init(
     _ input: StateDict, _ inputFormat: WeightFormat, _ format: WeightFormat,
-    _ options: ConversionOptions
+    _ options: ConversionOptions, list: ModuleList? = nil
   ) throws {
     let reading = options.reading
     areReadsGiven = reading.headReads != nil
-    var input = input
     // Only a copy inside one framework's own container needs no meaning.
     let isCopy =
       inputFormat.name == format.name && format.isFrameworkArchive
@@ -35,18 +35,24 @@ struct PlanDraft {
       copy(input)
       return
     }
-    // A configuration's text describes the container that was read.
-    input.metadata = Metadata(
-      unique: input.metadata.pairs.filter { !$0.key.hasPrefix("keras.") }.map { ($0.key, $0.value) }
-    )
-    let list = try ModuleList(input, options: reading)
+    let input = Self.described(input)
+    let list = try list ?? ModuleList(input, options: reading)
     try Self.checkDamage(list, options)
     if let convention = options.convention { try format.check(holds: convention) }
     if format.holdsOneNetwork {
-      try oneNetwork(input, inputFormat, format, list, options)
+      try oneNetwork(input, format, list, options)
     } else {
       try allModules(input, inputFormat, format, list, options)
     }
+  }
+
+  /// A file without the text of a configuration, which describes the container that was read.
+  static func described(_ input: StateDict) -> StateDict {
+    var result = input
+    result.metadata = Metadata(
+      unique: input.metadata.pairs.filter { !$0.key.hasPrefix("keras.") }.map { ($0.key, $0.value) }
+    )
+    return result
   }
 
   private mutating func copy(_ input: StateDict) {
@@ -202,8 +208,7 @@ struct PlanDraft {
   // MARK: Containers of one network
 
   private mutating func oneNetwork(
-    _ input: StateDict, _ inputFormat: WeightFormat, _ format: WeightFormat, _ list: ModuleList,
-    _ options: ConversionOptions
+    _ input: StateDict, _ format: WeightFormat, _ list: ModuleList, _ options: ConversionOptions
   ) throws {
     let found = try Recognition(input, list, options.reading)
     let network = try Network(input, found)

@@ -54,8 +54,8 @@ public struct Recognition: Sendable {
     try self.init(state, ModuleList(state, options: options), options)
   }
 
-  /// Chooses the network among the modules of a file.
-  init(_ state: StateDict, _ list: ModuleList, _ options: ReadOptions) throws {
+  /// Chooses the network among the modules of a file, which were found with the same options.
+  public init(_ state: StateDict, _ list: ModuleList, _ options: ReadOptions) throws {
     let module: Module
     if let name = options.module {
       guard let found = list.module(name) else { throw list.unrecognized(state, options) }

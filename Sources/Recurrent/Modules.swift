@@ -11,15 +11,14 @@ extension WeightFile {
   public func recurrent<S: Scalar>(
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> RNN<S> {
-    try module(name, .recurrent, options).model(S.self).rnn
+    try module(name, .recurrent, options) { try $0.model(S.self).rnn }
   }
 
   /// The cell with a name (`decoder.cell`), one step of one layer.
   public func cell<S: Scalar>(
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> RecurrentCell<S> {
-    let network = try module(name, .cell, options)
-    let rnn = try network.model(S.self).rnn
+    let rnn = try module(name, .cell, options) { try $0.model(S.self).rnn }
     let configuration = rnn.configuration
     return try RecurrentCell(
       configuration.cell, inputSize: configuration.inputSize,
@@ -32,8 +31,7 @@ extension WeightFile {
   public func linear<S: Scalar>(
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> Linear<S> {
-    let arrays = try parameters(name, .linear, options, as: S.self)
-    return try Linear(parameters: arrays)
+    try module(name, .linear, options) { try Linear(parameters: $0.parameters()) }
   }
 
   /// The embedding with a name.
@@ -42,36 +40,33 @@ extension WeightFile {
   ) throws -> Embedding<S> {
     var options = options
     options.embedding = options.embedding ?? .named(name)
-    let module = try ModuleList(state, options: options.withoutNeighbours).named(name, .embedding)
-    let arrays = try parameters(name, .embedding, options, as: S.self)
-    return try Embedding(
-      parameters: arrays, paddingIndex: module.architecture.embedding?.paddingIndex)
+    return try module(name, .embedding, options) {
+      try Embedding(
+        parameters: $0.parameters(), paddingIndex: $0.architecture.embedding?.paddingIndex)
+    }
   }
 
-  private func module(
-    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions
-  ) throws -> Network {
+  private func module<Result>(
+    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions,
+    _ make: (Network) throws -> Result
+  ) throws -> Result {
     do {
-      return try Network(state, module: ModuleList(state, options: options).named(name, kind))
+      return try make(Network(state, module: ModuleList(state, options: options).named(name, kind)))
     } catch let error as RecurrentError {
       throw error.inFile(file.path)
     }
   }
+}
 
-  private func parameters<S: Scalar>(
-    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions, as type: S.Type
-  ) throws -> Parameters<S> {
-    do {
-      let module = try ModuleList(state, options: options).named(name, kind)
-      var parameters = Parameters<S>()
-      for entry in try Network(state, module: module).canonical.entries {
-        let text = entry.name.string
-        let bare = text.lastIndex(of: ".").map { String(text[text.index(after: $0)...]) } ?? text
-        parameters.append(bare, try NDArray(entry.tensor))
-      }
-      return parameters
-    } catch let error as RecurrentError {
-      throw error.inFile(file.path)
+extension Network {
+  /// The parameters of one module under their bare names (`weight`, `bias`).
+  fileprivate func parameters<S: Scalar>() throws -> Parameters<S> {
+    var parameters = Parameters<S>()
+    for entry in try canonical.entries {
+      let text = entry.name.string
+      let bare = text.lastIndex(of: ".").map { String(text[text.index(after: $0)...]) } ?? text
+      parameters.append(bare, try NDArray(entry.tensor))
     }
+    return parameters
   }
 }

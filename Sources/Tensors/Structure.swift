@@ -53,6 +53,9 @@ extension Structure {
     case linear
     /// Anything else, with or without parameters.
     case other
+
+    /// Whether it is a stack of recurrent layers or a cell.
+    public var isRecurrent: Bool { self == .recurrent || self == .cell }
   }
 
   /// Which of a recurrent module's results a following module takes.

@@ -33,8 +33,9 @@ struct Inspection {
     var network: Recognition?
     var obstacle: RecurrentError?
     do {
-      list = try ModuleList(state, options: reading)
-      network = try Recognition(state, options: reading)
+      let found = try ModuleList(state, options: reading)
+      list = found
+      network = try Recognition(state, found, reading)
     } catch let error as RecurrentError {
       // Tensors that are no network are still worth listing; only say why they are none.
       obstacle = error

@@ -32,15 +32,19 @@ extension Convention {
       let kind = [1: "SimpleCell", 3: "GRUCell", 4: "LSTMCell"][architecture.cell.gateNames.count]
       return "params.\(kind ?? "")_\(layer * architecture.directionCount + direction)."
     }
+    convention.root = "params."
     convention.innerComponents = ["cell"]
     convention.settles = [.gruReset]
-    convention.refuse = { architecture in
-      try refuseProjection(architecture, "Flax", "flax")
-      try refuseResetBefore(architecture, "Flax's GRUCell", "flax")
-      try refuseMissingBias(architecture, "Flax's cells", "flax")
-    }
+    convention.refuse = { try refuseForFlax($0, "flax") }
     return convention
   }()
+
+  /// Refuses what neither Linen nor NNX has.
+  static func refuseForFlax(_ architecture: Architecture, _ convention: String) throws {
+    try refuseProjection(architecture, "Flax", convention)
+    try refuseResetBefore(architecture, "Flax's GRUCell", convention)
+    try refuseMissingBias(architecture, "Flax's cells", convention)
+  }
 
   /// A layout with a tensor for each gate. Linen keeps the only bias of an LSTM's gate with the recurrent
   /// product, that of any other with the input's.

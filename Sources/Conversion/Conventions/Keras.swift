@@ -1,5 +1,6 @@
 import RNNEngine
 import Tensors
+import WeightFormats
 
 // Keras (KerasNames.swift tells where the names come from); {p} is the prefix of a layer's variables:
 //   {p}0, kernel            (inputs of layer k, gates × H), gates i f c o, z r h
@@ -15,21 +16,12 @@ extension Convention {
   public static let keras: Convention = {
     var convention = Convention(
       name: "keras", summary: "Keras layers (layers/lstm/cell/vars/0, …)",
-      layouts: [
-        layout([.rnnTanh, .rnnRelu], nil, [sum(nil)]),
-        layout([.lstm], nil, [sum(nil)]),
-        layout(
-          [.gru], [1, 0, 2],
-          [
-            TensorTemplate(
-              "{part:2:bias}",
-              [.init([.biasIH], gates: [1, 0, 2]), .init([.biasHH], gates: [1, 0, 2])],
-              .bandRows, when: .bias)
-          ], .after),
-        layout([.gru], [1, 0, 2], [sum([1, 0, 2])], .before),
-        .embedding("{part:0:embeddings}"),
-        .linear("{part:0:kernel}", "{part:1:bias}", .columns),
-      ])
+      layouts: kerasLayouts(
+        kernel: "{part:0:kernel}", recurrentKernel: "{part:1:recurrent_kernel}",
+        bias: "{part:2:bias}") + [
+          .embedding("{part:0:embeddings}"),
+          .linear("{part:0:kernel}", "{part:1:bias}", .columns),
+        ])
     convention.customaryPart = { architecture, naming, layer, direction in
       kerasPath(architecture, naming, layer: layer, direction: direction)
     }
@@ -40,24 +32,32 @@ extension Convention {
           hint: "No layer of Keras has one; keep the torch convention.")
       }
     }
-    convention.parts = KerasParts.all(in:)
+    convention.parts = KerasNames.prefixes(in:)
     convention.refine = KerasParts.refine
     return convention
   }()
 
-  private static func layout(
-    _ cells: [Cell], _ gates: [Int]?, _ biases: [TensorTemplate], _ reset: GRUReset? = nil
-  ) -> ModuleLayout {
-    ModuleLayout(
-      kind: .recurrent, cells: cells, gruReset: reset, directions: ["", ""],
-      tensors: [
-        TensorTemplate("{part:0:kernel}", [.init([.weightIH], gates: gates)], .columns),
-        TensorTemplate("{part:1:recurrent_kernel}", [.init([.weightHH], gates: gates)], .columns),
-      ] + biases)
-  }
-
-  private static func sum(_ gates: [Int]?) -> TensorTemplate {
-    TensorTemplate("{part:2:bias}", [.init([.biasIH, .biasHH], gates: gates)], when: .bias)
+  /// The layouts of Keras's cells under these names; the form of the bias tells one GRU from the other.
+  static func kerasLayouts(kernel: String, recurrentKernel: String, bias: String) -> [ModuleLayout]
+  {
+    func layout(_ cells: [Cell], _ gates: [Int]?, _ reset: GRUReset? = nil) -> ModuleLayout {
+      let biases =
+        reset == .after
+        ? TensorTemplate(
+          bias, [.init([.biasIH], gates: gates), .init([.biasHH], gates: gates)], .bandRows,
+          when: .bias)
+        : TensorTemplate(bias, [.init([.biasIH, .biasHH], gates: gates)], when: .bias)
+      return ModuleLayout(
+        kind: .recurrent, cells: cells, gruReset: reset, directions: ["", ""],
+        tensors: [
+          TensorTemplate(kernel, [.init([.weightIH], gates: gates)], .columns),
+          TensorTemplate(recurrentKernel, [.init([.weightHH], gates: gates)], .columns), biases,
+        ])
+    }
+    return [
+      layout([.rnnTanh, .rnnRelu], nil), layout([.lstm], nil), layout([.gru], [1, 0, 2], .after),
+      layout([.gru], [1, 0, 2], .before),
+    ]
   }
 
   /// The paths of a layer's objects where Keras numbers them itself, or under the module's own name.

@@ -3,28 +3,6 @@ import Tensors
 
 /// Keras's variables by names alone, where no configuration says what they are.
 enum KerasParts {
-  /// The prefixes of all groups of variables, in file order, with `#` or `*` for the variable.
-  static func all(in state: StateDict) -> [String] {
-    var seen: Set<Name> = []
-    return state.names.compactMap { name in
-      var text = name.string
-      let hasNumber = text.hasSuffix(":0")
-      if hasNumber { text.removeLast(2) }
-      guard let slash = text.lastIndex(of: "/") else { return nil }
-      let word = text[text.index(after: slash)...]
-      let stem = text[...slash]
-      let prefix: String
-      if stem.hasSuffix("/vars/"), Int(word) != nil {
-        prefix = stem + "#"
-      } else if ["kernel", "recurrent_kernel", "bias", "embeddings"].contains(word) {
-        prefix = stem + "*" + (hasNumber ? ":0" : "")
-      } else {
-        return nil
-      }
-      return seen.insert(Name(prefix)).inserted ? prefix : nil
-    }
-  }
-
   /// The components at the end of a part that say nothing about the layer.
   static let innerComponents: Set<String> = [
     "cell", "vars", "#", "*", "*:0", "forward_layer_", "lstm_cell", "gru_cell", "simple_rnn_cell",

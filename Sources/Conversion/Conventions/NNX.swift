@@ -38,11 +38,7 @@ extension Convention {
     }
     convention.innerComponents = ["cell"]
     convention.settles = [.gruReset]
-    convention.refuse = { architecture in
-      try refuseProjection(architecture, "Flax", "nnx")
-      try refuseResetBefore(architecture, "Flax's GRUCell", "nnx")
-      try refuseMissingBias(architecture, "Flax's cells", "nnx")
-    }
+    convention.refuse = { try refuseForFlax($0, "nnx") }
     return convention
   }()
 }

@@ -45,30 +45,8 @@ private enum TensorFlowLayouts {
   /// Keras 3 keeps the variables of `Dense` and `Embedding` under private names.
   static let privateNames = "keras3"
 
-  static let keras: [ModuleLayout] = {
-    func layout(
-      _ cells: [Cell], _ gates: [Int]?, _ bias: TensorTemplate, _ reset: GRUReset? = nil
-    ) -> ModuleLayout {
-      ModuleLayout(
-        kind: .recurrent, cells: cells, gruReset: reset, directions: ["", ""],
-        tensors: [
-          TensorTemplate("{part}kernel", [.init([.weightIH], gates: gates)], .columns),
-          TensorTemplate("{part}recurrent_kernel", [.init([.weightHH], gates: gates)], .columns),
-          bias,
-        ])
-    }
-    func sum(_ gates: [Int]?) -> TensorTemplate {
-      TensorTemplate("{part}bias", [.init([.biasIH, .biasHH], gates: gates)], when: .bias)
-    }
-    let order = [1, 0, 2]
-    let rows = TensorTemplate(
-      "{part}bias", [.init([.biasIH], gates: order), .init([.biasHH], gates: order)], .bandRows,
-      when: .bias)
-    return [
-      layout([.rnnTanh, .rnnRelu], nil, sum(nil)), layout([.lstm], nil, sum(nil)),
-      layout([.gru], order, rows, .after), layout([.gru], order, sum(order), .before),
-    ]
-  }()
+  static let keras = Convention.kerasLayouts(
+    kernel: "{part}kernel", recurrentKernel: "{part}recurrent_kernel", bias: "{part}bias")
 
   static let legacy: [ModuleLayout] = {
     func joined(_ name: String, _ gates: [Int], _ addends: [Int: Double] = [:]) -> [TensorTemplate]

@@ -66,6 +66,7 @@ struct KerasGraph {
   /// The class of the model where it is not Keras's own.
   private(set) var customClass: String?
 
+  static let layerLimit = 20_000
   /// Keeps hostile configurations from costing more than their bytes.
   private static let referenceLimit = 400_000
   private static let stepLimit = 256
@@ -230,10 +231,10 @@ struct KerasGraph {
         json, name: ownName, names: names, path: path, group: group, scope: scope, nodes: nodes,
         opaque: isDistributed ? "TimeDistributed \"\(ownName)\"" : nil)
     }
-    guard layers.count < KerasModel.layerLimit else {
+    guard layers.count < Self.layerLimit else {
       throw RecurrentError(
         .malformed, "keras.layers", at: "the model's configuration", found: "too many layers",
-        expected: "at most \(KerasModel.layerLimit)")
+        expected: "at most \(Self.layerLimit)")
     }
     var layer = Layer(
       names: names, className: Self.className(of: json), config: json["config"] ?? .null,

@@ -30,7 +30,7 @@ struct KerasNamedModules {
 
   /// The modules in the order of their first tensors.
   mutating func modules() -> [Structure.Module] {
-    let all = prefixes
+    let all = KerasNames.prefixes(in: state)
     let cells = Set(all.filter(isRecurrent))
     var result: [Structure.Module] = []
     for prefix in all {
@@ -187,28 +187,6 @@ struct KerasNamedModules {
     if taken.insert(name).inserted { return name }
     taken.insert(path)
     return path
-  }
-
-  /// The prefixes of all groups of variables, in file order, with `#` or `*` for the variable.
-  private var prefixes: [String] {
-    var seen: Set<String> = []
-    return state.names.compactMap { name in
-      var text = name.string
-      let hasNumber = text.hasSuffix(":0")
-      if hasNumber { text.removeLast(2) }
-      guard let slash = text.lastIndex(of: "/") else { return nil }
-      let word = text[text.index(after: slash)...]
-      let stem = text[...slash]
-      let prefix: String
-      if stem.hasSuffix("/vars/"), Int(word) != nil {
-        prefix = stem + "#"
-      } else if ["kernel", "recurrent_kernel", "bias", "embeddings"].contains(word) {
-        prefix = stem + "*" + (hasNumber ? ":0" : "")
-      } else {
-        return nil
-      }
-      return seen.insert(prefix).inserted ? prefix : nil
-    }
   }
 
   private func isRecurrent(_ prefix: String) -> Bool {

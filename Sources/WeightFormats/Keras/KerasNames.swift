@@ -43,7 +43,30 @@ func kerasSnakeCase(_ className: String) -> String {
 }
 
 /// Names of variables under a module's prefix.
-enum KerasNames {
+package enum KerasNames {
+  /// The prefixes of all groups of variables, in file order, with `#` for a variable's number or
+  /// `*` for its word.
+  package static func prefixes(in state: StateDict) -> [String] {
+    var seen: Set<Name> = []
+    return state.names.compactMap { name in
+      var text = name.string
+      let hasNumber = text.hasSuffix(":0")
+      if hasNumber { text.removeLast(2) }
+      guard let slash = text.lastIndex(of: "/") else { return nil }
+      let word = text[text.index(after: slash)...]
+      let stem = text[...slash]
+      let prefix: String
+      if stem.hasSuffix("/vars/"), Int(word) != nil {
+        prefix = stem + "#"
+      } else if ["kernel", "recurrent_kernel", "bias", "embeddings"].contains(word) {
+        prefix = stem + "*" + (hasNumber ? ":0" : "")
+      } else {
+        return nil
+      }
+      return seen.insert(Name(prefix)).inserted ? prefix : nil
+    }
+  }
+
   /// The name of variable `index`: a `#` in the prefix stands for its number, a `*` for its word.
   static func variable(
     _ prefix: String, _ index: Int, words: [String] = ["kernel", "recurrent_kernel", "bias"]

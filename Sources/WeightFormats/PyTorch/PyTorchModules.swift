@@ -10,7 +10,7 @@
 
 import Tensors
 
-/// Collects the named tensors of modules, and what they say about recurrent networks.
+/// Collects the named tensors of modules, and the modules in the order of registration.
 struct PyTorchModules {
   /// A name with the value that stands for its tensor.
   typealias Entry = (name: [UInt8], value: PickleValue)
@@ -22,7 +22,6 @@ struct PyTorchModules {
   private let code: TorchScriptCode?
   private let isTensor: (PickleValue) -> Bool
   private(set) var entries: [Entry] = []
-  private(set) var facts: [RecurrentFacts] = []
   /// The modules in the order of registration, with their names.
   private(set) var visited: [(name: String, value: PickleValue, holdsTensors: Bool)] = []
 
@@ -92,10 +91,6 @@ struct PyTorchModules {
         visited.append((path, value, !own.tensors.isEmpty))
       }
       for (key, value) in own.tensors { entries.append((prefix + key, value)) }
-      if facts.count < 1000, let found = recurrentFacts(value, name, isScript) {
-        facts.append(
-          RecurrentFacts(prefix: String(decoding: prefix, as: UTF8.self), pairs: found))
-      }
       for (key, child) in own.modules.reversed() {
         pending.append((child, prefix + key + [UInt8(ascii: ".")], depth + 1))
       }
@@ -162,30 +157,5 @@ struct PyTorchModules {
         tensors.filter { known.contains($0.name) } + tensors.filter { !known.contains($0.name) }
     }
     return (tensors, modules, members.count)
-  }
-
-  private func recurrentFacts(
-    _ value: PickleValue, _ name: String, _ isScript: Bool
-  ) -> [(key: String, value: JSON)]? {
-    if isScript { return code?.body(of: name)?.recurrentFacts }
-    let keys: [String]
-    if case .string(let mode)? = graph.attribute("mode", of: value),
-      RecurrentFacts.cells[String(decoding: mode, as: UTF8.self)] != nil
-    {
-      keys = RecurrentFacts.keys
-    } else if case .int? = graph.attribute("padding_idx", of: value) {
-      keys = RecurrentFacts.embeddingKeys
-    } else {
-      return nil
-    }
-    return keys.compactMap { key in
-      switch graph.attribute(key, of: value) {
-      case .bool(let flag)?: (key, .bool(flag))
-      case .int(let number)?: (key, .number(number))
-      case .float(let number)?: (key, .number(number))
-      case .string(let text)?: (key, .string(String(decoding: text.prefix(64), as: UTF8.self)))
-      default: nil
-      }
-    }
   }
 }

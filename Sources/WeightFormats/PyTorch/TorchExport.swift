@@ -137,54 +137,6 @@ enum TorchExport {
     }
   }
 
-  // MARK: Recurrent nodes of the graph
-
-  private static let targets = [
-    "torch.ops.aten.gru": "GRU", "torch.ops.aten.lstm": "LSTM",
-    "torch.ops.aten.rnn_tanh": "RNN_TANH",
-    "torch.ops.aten.rnn_relu": "RNN_RELU",
-  ]
-
-  private static func facts(_ model: JSON) -> [RecurrentFacts] {
-    let module = model["graph_module"]
-    var parameters: [String: String] = [:]
-    for spec in module?["signature"]?["input_specs"]?.arrayValue ?? [] {
-      if let argument = spec["parameter"]?["arg"]?["name"]?.stringValue,
-        let name = spec["parameter"]?["parameter_name"]?.stringValue
-      {
-        parameters[argument] = name
-      }
-    }
-    var found: [RecurrentFacts] = []
-    for node in module?["graph"]?["nodes"]?.arrayValue ?? [] {
-      guard let target = node["target"]?.stringValue,
-        let mode = targets[target.split(separator: ".").prefix(4).joined(separator: ".")]
-      else { continue }
-      var pairs: [(key: String, value: JSON)] = [("mode", .string(mode))]
-      var prefix: String?
-      for input in node["inputs"]?.arrayValue ?? [] {
-        guard let name = input["name"]?.stringValue, let argument = input["arg"] else { continue }
-        let value = argument["as_bool"] ?? argument["as_int"] ?? argument["as_float"]
-        switch name {
-        case "params":
-          let first = argument["as_tensors"]?.arrayValue?.first?["name"]?.stringValue
-          prefix = first.flatMap { parameters[$0] }.flatMap { name in
-            name.hasSuffix("weight_ih_l0") ? String(name.dropLast("weight_ih_l0".count)) : nil
-          }
-        case "has_biases": if let value { pairs.append(("bias", value)) }
-        case "num_layers", "dropout", "bidirectional", "batch_first":
-          if let value { pairs.append((name, value)) }
-        default: break
-        }
-      }
-      // A module that runs twice has two nodes.
-      if let prefix, found.count < 1000, !found.contains(where: { $0.prefix == prefix }) {
-        found.append(RecurrentFacts(prefix: prefix, pairs: pairs))
-      }
-    }
-    return found
-  }
-
   private static func malformed(_ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(.malformed, "pt.pt2", found: found, expected: expected)
   }

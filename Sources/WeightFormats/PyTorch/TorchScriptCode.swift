@@ -5,11 +5,7 @@
 //   class GRU(Module):
 //     __parameters__ = ["weight_ih_l0", "weight_hh_l0", ]
 //     __buffers__ = []
-//     num_layers : Final[int] = 2                            (scripted)
-//       _1, _2 = torch.gru(x, hx, _0, True, 2, 0., False, True, True)      (traced)
-//
-// The arguments of the last line end in has_biases, num_layers, dropout, train, bidirectional, and
-// batch_first unless the sequence is packed.
+//     num_layers : Final[int] = 2
 
 import Tensors
 
@@ -19,7 +15,6 @@ struct TorchScriptCode {
   struct Body {
     var parameters: [[UInt8]]?
     var buffers: [[UInt8]]?
-    var recurrentFacts: [(key: String, value: JSON)]?
     /// What is fixed for the class.
     var finals: [String: JSON] = [:]
     /// The methods, from the line of their `def` on.
@@ -59,27 +54,27 @@ struct TorchScriptCode {
 
   private mutating func read(_ text: [UInt8], module: String) {
     var name: String?
-    var body = ClassLines()
+    var lines = ClassLines()
     var rest = text[...]
     while !rest.isEmpty {
       let line = rest.prefix { $0 != 0x0A }
       rest = rest[line.endIndex...].dropFirst()
       if line.first != 0x20 {
-        if let name { bodies["\(module) \(name)"] = body.result(className: name) }
+        if let name { bodies["\(module) \(name)"] = lines.body }
         name = Self.className(line)
-        body = ClassLines()
+        lines = ClassLines()
         if let function = Self.definition(line) {
           functions["\(module).\(function)"] = text[line.startIndex...]
         }
       } else if name != nil {
-        body.add(line)
+        lines.add(line)
         if line.starts(with: "  def ".utf8), let method = Self.definition(line.dropFirst(2)) {
-          body.addMethod(method, text[line.startIndex...])
+          lines.addMethod(method, text[line.startIndex...])
         }
       }
       if let attribute = Self.changedAttribute(line) { changedAttributes.insert(attribute) }
     }
-    if let name { bodies["\(module) \(name)"] = body.result(className: name) }
+    if let name { bodies["\(module) \(name)"] = lines.body }
   }
 
   /// `NAME` of `def NAME(…`.
@@ -109,14 +104,7 @@ struct TorchScriptCode {
 
 /// The telling lines of a class.
 private struct ClassLines {
-  private var body = TorchScriptCode.Body()
-  private var finals: [String: JSON] = [:]
-  private var call: [(key: String, value: JSON)]?
-
-  private static let functions = [
-    "torch.gru(": "GRU", "torch.lstm(": "LSTM", "torch.rnn_tanh(": "RNN_TANH",
-    "torch.rnn_relu(": "RNN_RELU",
-  ]
+  private(set) var body = TorchScriptCode.Body()
 
   mutating func addMethod(_ name: String, _ text: ArraySlice<UInt8>) {
     if body.methods[name] == nil { body.methods[name] = text }
@@ -129,34 +117,9 @@ private struct ClassLines {
       body.parameters = Self.strings(text)
     } else if text.starts(with: "__buffers__ = ".utf8) {
       body.buffers = Self.strings(text)
-    } else if line.count < 4096 {
-      if Self.first(" : Final[", in: text) != nil {
-        addFinal(String(decoding: text, as: UTF8.self))
-      } else if let start = Self.first("= torch.", in: text) {
-        addCall(String(decoding: text[(start + 2)...], as: UTF8.self))
-      }
+    } else if line.count < 4096, Self.first(" : Final[", in: text) != nil {
+      addFinal(String(decoding: text, as: UTF8.self))
     }
-  }
-
-  func result(className: String) -> TorchScriptCode.Body {
-    var result = body
-    result.finals = finals
-    if case .string(let mode)? = finals["mode"], RecurrentFacts.cells[mode] != nil {
-      result.recurrentFacts = RecurrentFacts.keys.compactMap { key in
-        finals[key].map { (key, $0) }
-      }
-    } else if finals["padding_idx"]?.intValue != nil {
-      result.recurrentFacts = RecurrentFacts.embeddingKeys.compactMap { key in
-        finals[key].map { (key, $0) }
-      }
-    } else if let call {
-      result.recurrentFacts = call
-    } else if ["GRU", "LSTM"].contains(className),
-      body.parameters?.contains(Array("weight_ih_l0".utf8)) ?? false
-    {
-      result.recurrentFacts = [("mode", .string(className))]
-    }
-    return result
   }
 
   /// The items of `["a", "b", ]`.
@@ -168,23 +131,7 @@ private struct ClassLines {
   private mutating func addFinal(_ line: String) {
     let parts = line.split(separator: " ", maxSplits: 4)
     guard parts.count == 5, parts[1] == ":", parts[3] == "=" else { return }
-    finals[String(parts[0])] = Self.literal(parts[4])
-  }
-
-  private mutating func addCall(_ line: String) {
-    guard call == nil, line.utf8.last == UInt8(ascii: ")"),
-      let function = Self.functions.first(where: { line.hasPrefix($0.key) })
-    else { return }
-    var literals: [JSON] = []
-    for argument in line.dropLast().split(separator: ",").reversed() {
-      guard let value = Self.literal(argument.drop { $0 == " " }) else { break }
-      literals.insert(value, at: 0)
-    }
-    let names = ["bias", "num_layers", "dropout", "train", "bidirectional", "batch_first"]
-    guard literals.count == 5 || literals.count == 6 else { return }
-    call =
-      [("mode", .string(function.value))]
-      + zip(names, literals).filter { $0.0 != "train" }.map { ($0.0, $0.1) }
+    body.finals[String(parts[0])] = Self.literal(parts[4])
   }
 
   /// `True`, `2`, `0.5` or `"GRU"`.

@@ -259,11 +259,11 @@ import Testing
 
   @Test func modelsOfTooManyLayersAreRefused() throws {
     let layer = #"{"class_name":"Dropout","config":{}}"#
-    let many = Array(repeating: layer, count: KerasModel.layerLimit + 1).joined(separator: ",")
+    let many = Array(repeating: layer, count: KerasGraph.layerLimit + 1).joined(separator: ",")
     expect("keras.layers") {
-      _ = try KerasModel("{\"class_name\":\"Sequential\",\"config\":[\(many)]}")
+      _ = try KerasGraph("{\"class_name\":\"Sequential\",\"config\":[\(many)]}")
     }
-    #expect(try KerasModel(#"{"class_name":"MyModel","config":{}}"#) == nil)
-    expect("json.syntax") { _ = try KerasModel("nonsense") }
+    #expect(try KerasGraph(#"{"class_name":"MyModel","config":{}}"#) == nil)
+    expect("json.syntax") { _ = try KerasGraph("nonsense") }
   }
 }

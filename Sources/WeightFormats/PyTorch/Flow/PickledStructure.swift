@@ -57,7 +57,7 @@ enum PickledStructure {
 
   private static func recurrent(_ value: PickleValue, _ graph: PickleGraph) -> Structure.Recurrent {
     var facts = Structure.Recurrent()
-    if let mode = text("mode", value, graph) { facts.cell = RecurrentFacts.cells[mode] }
+    if let mode = text("mode", value, graph) { facts.cell = TorchClasses.cells[mode] }
     facts.inputSize = int("input_size", value, graph)
     facts.hiddenSize = int("hidden_size", value, graph)
     facts.layerCount = int("num_layers", value, graph)

@@ -66,7 +66,7 @@ final class TorchScriptObjects {
 
   /// What the constants of a scripted recurrent class say.
   func recurrence(_ finals: [String: JSON]) -> TorchFlow.Recurrence? {
-    guard let mode = finals["mode"]?.stringValue, let cell = RecurrentFacts.cells[mode],
+    guard let mode = finals["mode"]?.stringValue, let cell = TorchClasses.cells[mode],
       let layers = finals["num_layers"]?.intValue, (1...1024).contains(layers),
       let hasBias = finals["bias"]?.boolValue, let batchFirst = finals["batch_first"]?.boolValue,
       let isBidirectional = finals["bidirectional"]?.boolValue
@@ -80,6 +80,11 @@ final class TorchScriptObjects {
 
 /// PyTorch's classes by name.
 enum TorchClasses {
+  /// PyTorch's modes, and the cells that metadata calls them.
+  static let cells = [
+    "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru",
+  ]
+
   static func isContainer(_ name: String) -> Bool {
     name.hasPrefix("torch.nn.modules.container.")
   }
