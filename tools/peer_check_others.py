@@ -234,23 +234,57 @@ def flax_part(folder):
 
     kinds = {"rnn": nn.SimpleCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
 
+    class Layer(nn.Module):
+        """One layer with two directions, each under its own name."""
+        kind: str
+
+        @nn.compact
+        def __call__(self, x):
+            cells = [kinds[self.kind](H, name=name) for name in ("forward", "backward")]
+            return nn.Bidirectional(*[nn.RNN(cell) for cell in cells])(x)
+
+    class Layers(nn.Module):
+        """Several layers, numbered as in a list."""
+        kind: str
+        layers: int
+        bidirectional: bool
+
+        @nn.compact
+        def __call__(self, x):
+            for number in map(str, range(self.layers)):
+                if self.bidirectional:
+                    x = Layer(self.kind, name=number)(x)
+                else:
+                    x = nn.RNN(kinds[self.kind](H, name=number))(x)
+            return x
+
     class Stack(nn.Module):
+        """With a head the recurrent module has the name `rnn`, as in the PyTorch model; bare, Linen's own."""
         kind: str
         layers: int
         bidirectional: bool
         head: bool = False
         embedding: bool = False
 
+        def named(self, x):
+            if self.layers > 1:
+                return Layers(self.kind, self.layers, self.bidirectional, name="rnn")(x)
+            if self.bidirectional:
+                return Layer(self.kind, name="rnn")(x)
+            return nn.RNN(kinds[self.kind](H, name="rnn"))(x)
+
         @nn.compact
         def __call__(self, x):
             if self.embedding:
                 x = nn.Embed(V, I, name="embedding")(x)
+            if self.head:
+                return nn.Dense(C, name="classifier")(self.named(x))
             for _ in range(self.layers):
                 if self.bidirectional:
                     x = nn.Bidirectional(nn.RNN(kinds[self.kind](H)), nn.RNN(kinds[self.kind](H)))(x)
                 else:
                     x = nn.RNN(kinds[self.kind](H))(x)
-            return nn.Dense(C, name="classifier")(x) if self.head else x
+            return x
 
     def noisy(tree):
         leaves, definition = jax.tree_util.tree_flatten(tree)
@@ -274,11 +308,11 @@ def flax_part(folder):
             file.write(serialization.to_bytes(variables))
         if convert(target, back) is None:
             continue
-        own = kinds[options["kind"]].__name__ + "_0."
+        own = "rnn." if options["head"] else kinds[options["kind"]].__name__ + "_0."
         moved = Network(**options).load(back, own)
         close(f"{title}: flax -> torch", moved.outputs(x), model.apply(variables, x))
         if options["kind"] == "lstm" and options["layers"] == 1 and not options["bidirectional"]:
-            cell = variables["params"]["LSTMCell_0"]
+            cell = variables["params"][own.rstrip(".")]
             kernel = np.concatenate([np.asarray(cell[g]["kernel"]).T for g in ("ii", "if", "ig", "io")])
             same_bits(f"{title}: kernels", load_file(back)[own + "weight_ih_l0"], kernel)
             optimized = nn.RNN(nn.OptimizedLSTMCell(H))

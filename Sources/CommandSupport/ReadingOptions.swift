@@ -58,6 +58,9 @@ public struct ReadingOptions: ParsableArguments {
     if readAs != nil, names != nil {
       throw ValidationError("--read-as and --names exclude each other")
     }
+    if head == "none", headReads != nil {
+      throw ValidationError("--head none and --head-reads exclude each other")
+    }
   }
 
   /// What was said; throws `.usage` for a word that is none, and what reading a names file throws.

@@ -47,12 +47,13 @@ struct ConnectionFinder {
       }
     } else if let fixed = modules.first?.convention.fixed {
       connections = fixed.connections
+      try connections.forEach(checkSizes)
     } else if let kept = try ModuleMetadata.connections(state.metadata) {
-      connections = kept.filter { connection in
-        connection.evidence != .unknown
-          && [connection.from, connection.to].allSatisfy { name in
-            modules.contains { $0.name == name }
-          }
+      connections = kept.filter { $0.evidence != .unknown }
+      for connection in connections {
+        try checkNames(connection)
+        try checkSizes(connection)
+        try checkReads(connection)
       }
     } else if modules.count <= Self.largestFile {
       for index in modules.indices where !modules[index].isRecurrent {
@@ -63,6 +64,57 @@ struct ConnectionFinder {
     try applyOptions()
   }
 
+  // MARK: What metadata say
+
+  private func checkNames(_ connection: Connection) throws {
+    for name in [connection.from, connection.to] where !modules.contains(where: { $0.name == name })
+    {
+      throw RecurrentError(
+        .malformed, "metadata.connections", at: "metadata \"connections\"",
+        found: "\(connection.from) -> \(connection.to), and no module \"\(name)\"",
+        expected: "the names of modules: "
+          + modules.map { "\"\($0.name)\"" }.joined(separator: ", "))
+    }
+  }
+
+  /// Throws `metadata.head_reads` where that key and the connection say two things.
+  private func checkReads(_ connection: Connection) throws {
+    guard let module = modules.first(where: { $0.name == connection.from && $0.isRecurrent }),
+      modules.contains(where: { $0.name == connection.to && $0.kind == .linear })
+    else { return }
+    let metadata = ModuleMetadata(
+      state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
+    guard let reads = try metadata.headReads(), reads != connection.reads else { return }
+    // The last step of one direction is its final state.
+    if !module.architecture.bidirectional, reads != .sequence, connection.reads != .sequence {
+      return
+    }
+    throw RecurrentError(
+      .malformed, "metadata.head_reads", at: "metadata \"head_reads\"",
+      found: "\"\(reads.rawValue)\"",
+      expected: "\(connection.reads.rawValue), as \"connections\" says",
+      hint: "One of the two is wrong; correct the file where it was made.")
+  }
+
+  /// Throws `network.sizes` unless the second module takes as many features as the first one gives.
+  private func checkSizes(_ connection: Connection) throws {
+    let sources = modules.filter { $0.name == connection.from }
+    let readers = modules.filter { $0.name == connection.to }
+    guard (sources + readers).allSatisfy({ $0.refusal == nil }) else { return }
+    for source in sources {
+      for reader in readers where reader.inputWidth == source.outputWidth { return }
+    }
+    let (source, reader) = (sources.first, readers.first)
+    throw RecurrentError(
+      .malformed, "network.sizes", at: "connection \(connection.from) -> \(connection.to)",
+      found: "\(source?.outputWidth ?? 0) features of \(connection.from)",
+      expected: reader?.inputWidth.map { "\($0), which \(connection.to) takes" }
+        ?? "a module that takes features; \(connection.to) takes token ids",
+      hint:
+        "The file or the names file connects modules that do not fit; correct it where it was made."
+    )
+  }
+
   // MARK: What the caller says
 
   private mutating func applyOptions() throws {
@@ -71,10 +123,18 @@ struct ConnectionFinder {
     let target =
       recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
       ?? recurrent.first { module in asked.map { module.name.hasPrefix($0 + ".") } ?? false }
-    guard let target else { return }
+    guard let target else { return try checkNothingSaid() }
     try apply(options.head, .linear, beside: target)
     try apply(options.embedding, .embedding, beside: target)
     if let reads = options.headReads {
+      guard connections.contains(where: { isLink($0, .linear, target) }) else {
+        let layers = modules.filter { $0.kind == .linear }.map(\.name)
+        throw RecurrentError(
+          .malformed, "network.head-reads", at: "module \"\(target.name)\"",
+          found: "no linear layer that is known to follow it",
+          expected: "a head that reads \(reads == .sequence ? "every step" : reads.rawValue)",
+          hint: layers.first.map { "Name the head, for instance --head \($0)." })
+      }
       for index in connections.indices
       where isLink(connections[index], .linear, target) {
         guard connections[index].evidence != .stated || connections[index].reads == reads else {
@@ -86,6 +146,22 @@ struct ConnectionFinder {
         connections[index].reads = reads
       }
     }
+  }
+
+  /// Of several recurrent modules nobody knows which one a head or a table is said to stand beside.
+  private func checkNothingSaid() throws {
+    var isSaid = options.headReads != nil
+    for neighbour in [options.head, options.embedding] {
+      if case .named? = neighbour { isSaid = true }
+    }
+    guard isSaid, recurrent.count > 1 else { return }
+    let first = modules[recurrent[0]].name
+    throw RecurrentError(
+      .malformed, "weights.ambiguous",
+      found: "\(recurrent.count) recurrent modules: "
+        + recurrent.prefix(8).map { modules[$0].description }.joined(separator: "; "),
+      expected: "one that the head or the table stands beside",
+      hint: "Choose one: --module \(first.isEmpty ? "\"\"" : first).")
   }
 
   /// Whether a connection joins a module to its head, or a table to it.
@@ -110,7 +186,9 @@ struct ConnectionFinder {
         throw RecurrentError(
           .malformed, "network.sizes", at: "module \"\(module.name)\"",
           found: isHead ? "\(size) inputs" : "vectors of \(size) features",
-          expected: "\(width), the \(isHead ? "output" : "input") of \(target.name)")
+          expected:
+            "\(width), the \(isHead ? "output" : "input") of \(Assumption.name(target.name))",
+          hint: fitting(kind, width).map { "For instance \($0), which fits." })
       }
       link = Connection(
         from: isHead ? target.name : module.name, to: isHead ? module.name : target.name,
@@ -118,6 +196,13 @@ struct ConnectionFinder {
     }
     connections = connections.filter { !isLink($0, kind, target) }
     if let link { connections.append(link) }
+  }
+
+  /// A module of a kind that takes (or gives) so many features.
+  private func fitting(_ kind: Structure.Kind, _ width: Int) -> String? {
+    modules.first {
+      $0.kind == kind && $0.refusal == nil && $0.architecture.inputSize == width
+    }?.name
   }
 
   private func given(_ text: String, _ kind: Structure.Kind, _ what: String) throws -> Module {
@@ -137,17 +222,10 @@ struct ConnectionFinder {
 
   // MARK: What may be assumed
 
-  /// Layers that hand their input on when nothing is being trained, and what is no layer at all.
-  private static func isTransparent(_ className: String) -> Bool {
-    ["Dropout", "Identity", "Loss", "ModuleList", "ModuleDict", "Sequential"].contains {
-      className.contains($0)
-    }
-  }
-
   private static func items(_ modules: [Module], _ state: StateDict) -> [Item] {
     if let structure = state.structure, !structure.modules.isEmpty, !structure.statesConnections {
       return structure.modules.compactMap { stated in
-        guard stated.kind != .other || !isTransparent(stated.className) else { return nil }
+        guard stated.kind != .other || !stated.isTransparent else { return nil }
         let index = modules.firstIndex { $0.name == stated.name }
         return Item(
           name: stated.name, kind: index.map { modules[$0].kind } ?? stated.kind, module: index)
@@ -197,7 +275,9 @@ struct ConnectionFinder {
         })
       {
         connections.append(
-          Connection(from: module.name, to: head.name, reads: .sequence, evidence: .stated))
+          Connection(
+            from: module.name, to: head.name, reads: try metadata.headReads() ?? .sequence,
+            evidence: .stated))
       }
     } else if declared != false, let head = head(of: index, isDeclared: declared == true) {
       connections.append(

@@ -108,6 +108,15 @@ public struct ConversionPlan: Sendable {
     var leftBehind = draft.leftBehind
     droppedMetadata = Self.writeMetadata(draft, outputFormat, options, &state, &leftBehind)
     leftBehind += input.state.skipped
+    let output = try outputFormat.completed(state)
+    if outputFormat.holdsOneNetwork, let connections = output.structure?.connections,
+      !connections.isEmpty, outputFormat.name != WeightFormat.onnx.name,
+      output.metadata[KerasMetadata.config] == nil
+    {
+      leftBehind.append(
+        "how the modules are connected: Keras's Sequential is no such network, so the file holds weights alone"
+      )
+    }
     guard state.count > 0 else {
       throw RecurrentError(
         .malformed, "weights.none",
@@ -129,7 +138,7 @@ public struct ConversionPlan: Sendable {
     rewritten = draft.rewritten
     notes =
       draft.notes + (options.overwrites ? OutputFile.remarks(onReplacing: outputPath) : [])
-    output = try outputFormat.completed(state)
+    self.output = output
     if options.isStrict { try checkStrictly() }
   }
 
@@ -141,6 +150,21 @@ public struct ConversionPlan: Sendable {
     guard format.carriesMetadata else {
       leftBehind += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
         "metadata \($0.key) = \($0.value): \(format.name) has no metadata"
+      }
+      for connection in draft.connections
+      where connection.evidence != .assumed && connection.reads != .sequence {
+        let what = connection.reads == .last ? "last step" : "final states"
+        leftBehind.append(
+          "that \(connection.to) reads the \(what) of \(Assumption.name(connection.from)):"
+            + " \(format.name) has no metadata")
+      }
+      for fate in draft.fates where fate.module.isRecurrent && fate.fate != .leftBehind {
+        guard fate.module.architecture.cell == .rnnRelu, state.metadata["cell"] == nil else {
+          continue
+        }
+        leftBehind.append(
+          "that \(Assumption.name(fate.module.name)) is an rnn_relu: \(format.name) has no metadata"
+        )
       }
       let dropped = state.metadata.pairs.map(\.key).filter { !$0.hasPrefix("format") }
       state.metadata = Metadata()
@@ -178,7 +202,12 @@ public struct ConversionPlan: Sendable {
       (renamed.from, renamed.to) = (from, to)
       return renamed
     }
-    state.metadata["connections"] = kept.isEmpty ? nil : ModuleMetadata.text(kept)
+    // A document's class says by its names what follows what.
+    state.metadata["connections"] =
+      kept.isEmpty || draft.convention?.statesHead == true ? nil : ModuleMetadata.text(kept)
+    if !format.holdsOneNetwork {
+      ModuleMetadata.write(leftBehind: draft.surroundings, to: &state.metadata)
+    }
     return []
   }
 
@@ -197,11 +226,13 @@ public struct ConversionPlan: Sendable {
       && leftBehind.isEmpty
   }
 
-  /// What to say so that nothing is assumed, where that is all there is to object to.
-  private var strictHint: String {
+  /// What to say so that nothing is assumed; of what is lost all the same, `--strict` cannot be told.
+  private func strictHint(isAllAssumed: Bool) -> String {
     let said = assumptions.compactMap(\.acceptance)
     guard !said.isEmpty else { return "Leave out --strict to accept it." }
-    return "If what is assumed is so, say it: \(said.joined(separator: " "))"
+    let flags = "If what is assumed is so, say it: \(said.joined(separator: " "))"
+    return isAllAssumed && said.count == assumptions.count
+      ? flags : flags + "; the rest is accepted without --strict."
   }
 
   private func checkStrictly() throws {
@@ -213,6 +244,7 @@ public struct ConversionPlan: Sendable {
     throw RecurrentError(
       .malformed, "conversion.strict",
       found: first + (objections.count > 1 ? "; and \(objections.count - 1) more" : ""),
-      expected: "nothing assumed, left behind or rounded", hint: strictHint)
+      expected: "nothing assumed, left behind or rounded",
+      hint: strictHint(isAllAssumed: objections.count == assumptions.count))
   }
 }

@@ -221,7 +221,7 @@ struct LayoutFinder {
         $0.kind == .linear && $0.tensors[0].name == layout.tensors[0].name
           || $0.kind == .linear && convention.parts != nil
       }
-      let isGiven = options.embedding.map { $0.names(name) } ?? false
+      let isGiven = options.table == name || options.embedding.map { $0.names(name) } ?? false
       let isHead = options.head.map { $0.names(name) } ?? false
       guard bias == nil, isGiven || !isHead,
         isGiven || !sharesWord || EmbeddingNames.suggest(name)

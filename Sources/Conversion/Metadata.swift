@@ -25,8 +25,13 @@ struct ModuleMetadata {
     _ key: String, _ value: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
   ) -> RecurrentError {
     RecurrentError(
-      kind, "metadata.\(key)", at: "metadata \"\(key)\"", found: "\"\(value)\"", expected: expected)
+      kind, "metadata.\(key)", at: "metadata \"\(key)\"", found: "\"\(value)\"", expected: expected,
+      hint: kind == .malformed ? Self.hint : nil)
   }
+
+  /// The way out of metadata that cannot be right.
+  static let hint =
+    "Correct or remove the key where the file was made; the weights are read without it too."
 
   func cell() throws -> Cell? {
     guard let text = value("cell") else { return nil }
@@ -136,6 +141,35 @@ struct ModuleMetadata {
       if head.reads != .sequence { set("head_reads", head.reads.rawValue) }
       if let activation = head.activation { set("output_activation", activation) }
     }
+  }
+
+  /// What stands around the modules and is not in the file, one line each.
+  static func leftBehind(_ metadata: Metadata) -> [String] {
+    (metadata[leftBehindKey] ?? "").split(separator: ";").compactMap { part in
+      let text = part.drop { $0 == " " }
+      return text.isEmpty ? nil : String(text)
+    }
+  }
+
+  /// Writes down what is not in the file, so that nobody takes its modules for a whole network later.
+  static func write(leftBehind lines: [String], to metadata: inout Metadata) {
+    metadata[leftBehindKey] =
+      lines.isEmpty
+      ? nil
+      : lines.map { String($0.map { $0 == ";" ? "," : $0 }) }.joined(separator: "; ")
+  }
+
+  static let leftBehindKey = "left_behind"
+
+  /// Throws `metadata.format_version` for a file of this toolkit's that a later version wrote.
+  static func checkVersion(_ metadata: Metadata) throws {
+    guard metadata["format"] == "rnn-state-dict", let version = metadata["format_version"],
+      version != "1"
+    else { return }
+    throw RecurrentError(
+      .unsupported, "metadata.format_version", at: "metadata \"format_version\"",
+      found: "\"\(version)\"", expected: "1",
+      hint: "A later version of Recurrent wrote the file; read it with that one.")
   }
 
   /// `embedding -> rnn (assumed); rnn -> fc (stated)`.

@@ -42,11 +42,27 @@ public struct Module: Sendable {
     tensors.map(\.name) + [initialState.h, initialState.c].compactMap { $0 }
   }
 
+  /// The features of what it gives at each step.
+  var outputWidth: Int {
+    switch kind {
+    case .embedding: architecture.inputSize
+    case .linear: architecture.head?.classCount ?? 0
+    case .recurrent, .cell, .other: architecture.outputSize
+    }
+  }
+
+  /// The features of what it takes at each step; `nil` where that are token ids.
+  var inputWidth: Int? { kind == .embedding ? nil : architecture.inputSize }
+
   /// `decoder is a GRUCell (gru, 4 -> 6)`, for messages.
   public var description: String {
-    let own = name.isEmpty ? "(no name)" : name
-    if let refusal { return "\(own): cannot be used (\(refusal.found))" }
-    return "\(own): " + (kind == .cell ? "cell, " : "") + architecture.summary
+    "\(name.isEmpty ? "(no name)" : name): \(what)"
+  }
+
+  /// What it is (`cell, gru, 4 -> 6`), or why it cannot be used.
+  public var what: String {
+    if let refusal { return "cannot be used (\(refusal.found))" }
+    return (kind == .cell ? "cell, " : "") + architecture.summary
   }
 }
 
@@ -60,12 +76,19 @@ public struct ModuleList: Sendable {
   public let others: [Name]
   /// What the file states beyond names and shapes.
   public let structure: Structure?
+  /// What earlier conversions left behind, as the file's metadata keep it.
+  public let recorded: [String]
+  /// What a reader should know about the file, one line each.
+  public let remarks: [String]
+  /// The names that tensors begin with, up to every dot.
+  let owners: Set<String>
 
   /// Finds the modules of a state dict.
   ///
   /// Throws `metadata.…` for metadata that contradicts the tensors. Modules that cannot be used are listed with
   /// the reason.
   public init(_ state: StateDict, options: ReadOptions = .init()) throws {
+    try ModuleMetadata.checkVersion(state.metadata)
     let index = NameIndex()
     let found = ModuleFinder(state, options, index).candidates()
     let isOnlyOne = found.count { $0.1.kind.isRecurrent } == 1
@@ -75,10 +98,35 @@ public struct ModuleList: Sendable {
         try Module(convention, candidate, state, options, index, isOnlyOne: isOnlyOne))
     }
     self.modules = modules
+    if let reset = options.gruReset, !modules.isEmpty,
+      !modules.contains(where: { $0.architecture.cell == .gru && $0.isRecurrent })
+    {
+      throw RecurrentError(
+        .malformed, "network.gru-reset", found: "gru_reset \(reset.rawValue), and no GRU",
+        expected: "a GRU among the modules")
+    }
     structure = state.structure
+    recorded = ModuleMetadata.leftBehind(state.metadata)
+    owners = Self.owners(state)
     let own = Set(modules.flatMap(\.tensorNames))
     others = state.names.filter { !own.contains($0) }
     connections = try ConnectionFinder(modules, state, options).connections
+    remarks =
+      (state.structure?.remarks ?? [])
+      + (try MetadataCheck(modules, connections, state).contradictions())
+  }
+
+  private static func owners(_ state: StateDict) -> Set<String> {
+    guard state.structure?.statesConnections == false else { return [] }
+    var result: Set<String> = []
+    for name in state.names {
+      var text = name.string[...]
+      while let dot = text.lastIndex(of: ".") {
+        text = text[..<dot]
+        guard result.insert(String(text)).inserted else { break }
+      }
+    }
+    return result
   }
 
   /// A list of one module.
@@ -87,6 +135,9 @@ public struct ModuleList: Sendable {
     connections = []
     others = []
     structure = nil
+    recorded = []
+    remarks = []
+    owners = []
   }
 
   /// The recurrent modules and cells.
@@ -149,7 +200,10 @@ struct ModuleFinder {
     }
     // A module that lacks nothing comes before one of another convention that would be damaged.
     for group in all.filter(hasWhole) + all.filter({ !hasWhole($0) }) {
-      let own = group.filter { !$0.names.contains(where: claimed.contains) }
+      // A names file may give one tensor to two modules: a head that is the embedding's table.
+      let own =
+        options.convention == nil
+        ? group.filter { !$0.names.contains(where: claimed.contains) } : group
       guard
         own.contains(where: { $0.candidate.kind.isRecurrent })
           || (options.convention != nil && !own.isEmpty)
@@ -315,6 +369,18 @@ struct ModuleFinder {
 extension Candidate {
   /// Takes over what the file states about the module.
   mutating func adopt(_ module: Structure.Module) {
+    if module.kind == .other, kind != .other {
+      // A layer of PyTorch's own of another kind only looks like one; an author's class may be anything.
+      guard module.className.contains(".") else {
+        isRejected = true
+        return
+      }
+      assumptions.append(
+        .note(
+          "assumed: \(Assumption.name(module.name)), a \(module.className), computes what PyTorch's own"
+            + " \(kind == .cell ? "cell" : kind == .recurrent ? "recurrent layer" : kind.rawValue) does"
+        ))
+    }
     let facts = module.recurrent
     if let cell = facts.cell.flatMap(Cell.init(rawValue:)), architecture.layerCount > 0 {
       if cell.gateNames.count == architecture.cell.gateNames.count {
@@ -342,8 +408,52 @@ extension Candidate {
       architecture.embedding?.paddingIndex = index < 0 ? index + count : index
     }
     if module.kind == .linear { architecture.head?.activation = module.activation }
-    refusal = refusal ?? module.refusal
+    refusal = refusal ?? contradiction(module) ?? module.refusal
     remarks += module.remarks
+  }
+}
+
+extension Candidate {
+  /// Where the tensors are not of the sizes that the file states.
+  private func contradiction(_ module: Structure.Module) -> RecurrentError? {
+    func error(_ found: String, _ expected: String) -> RecurrentError {
+      RecurrentError(
+        .malformed, "weights.shape", at: "module \"\(module.name)\"", found: found,
+        expected: "\(expected), as the file says")
+    }
+    let facts = module.recurrent
+    if let head = architecture.head, module.kind == .linear {
+      if let size = module.outputSize, size != head.classCount {
+        return error("weights of \(head.classCount) outputs", "\(size) outputs")
+      }
+      if let bias = facts.hasBias, bias != head.bias {
+        return error(head.bias ? "a bias" : "no bias", bias ? "a bias" : "none")
+      }
+      return nil
+    }
+    if architecture.embedding != nil, module.kind == .embedding {
+      guard let size = module.outputSize, size != architecture.inputSize else { return nil }
+      return error("vectors of \(architecture.inputSize) features", "\(size) features")
+    }
+    guard module.kind.isRecurrent, architecture.layerCount > 0 else { return nil }
+    for (what, stated, found) in [
+      ("hidden size", facts.hiddenSize, architecture.hiddenSize),
+      ("input size", facts.inputSize, architecture.inputSize),
+      ("number of layers", facts.layerCount, architecture.layerCount),
+      ("projection size", facts.projSize, architecture.projSize),
+    ] {
+      guard let stated, stated != found else { continue }
+      return error("weights of \(what) \(found)", "\(what) \(stated)")
+    }
+    if let bias = facts.hasBias, bias != architecture.bias {
+      return error(architecture.bias ? "biases" : "no biases", bias ? "biases" : "none")
+    }
+    if let direction = facts.direction, (direction == "both") != architecture.bidirectional {
+      return error(
+        "weights of \(architecture.bidirectional ? "two directions" : "one direction")",
+        "direction \(direction)")
+    }
+    return nil
   }
 }
 

@@ -64,7 +64,7 @@ extension Module {
     case nil: break
     }
     guard try metadata.storesInitialState() else { return (nil, nil) }
-    let prefix = candidate.naming.recurrent
+    let prefix = candidate.name.isEmpty ? "" : candidate.name + "."
     let h = Name("\(prefix)h_0")
     guard state[h] != nil else {
       throw RecurrentError(
@@ -81,19 +81,29 @@ extension Module {
     _ options: ReadOptions
   ) throws -> [Assumption] {
     var assumptions: [Assumption] = []
-    func contradiction(_ key: String, _ found: String, _ expected: String) -> RecurrentError {
-      RecurrentError(
-        .malformed, "metadata.\(key)", at: "metadata \"\(key)\"", found: found, expected: expected)
+    // What the caller says is no metadata.
+    func contradiction(_ key: String, isOption: Bool, _ found: String, _ expected: String)
+      -> RecurrentError
+    {
+      isOption
+        ? RecurrentError(
+          .malformed, "network.\(key == "cell" ? "cell" : "gru-reset")",
+          at: "module \"\(candidate.name)\"", found: "\(key) \(found)", expected: expected)
+        : RecurrentError(
+          .malformed, "metadata.\(key)", at: "metadata \"\(key)\"", found: "\"\(found)\"",
+          expected: expected, hint: ModuleMetadata.hint)
     }
     if let declared = try options.cell ?? metadata.cell() {
       let gates = architecture.cell.gateNames.count
       guard declared.gateNames.count == gates else {
         throw contradiction(
-          "cell", declared.rawValue, "a cell with \(gates) gates, as the shapes say")
+          "cell", isOption: options.cell != nil, declared.rawValue,
+          "a cell with \(gates) gate\(gates == 1 ? "" : "s"), as the shapes say")
       }
       guard !candidate.known.contains(.cell) || declared == architecture.cell else {
         throw contradiction(
-          "cell", declared.rawValue, "\(architecture.cell.rawValue), as the file says")
+          "cell", isOption: options.cell != nil, declared.rawValue,
+          "\(architecture.cell.rawValue), as the file says")
       }
       architecture.cell = declared
     } else if !candidate.known.contains(.cell), architecture.cell.gateNames.count == 1 {
@@ -102,12 +112,20 @@ extension Module {
     if architecture.cell == .gru, let reset = try options.gruReset ?? metadata.gruReset() {
       guard !candidate.known.contains(.gruReset) || reset == architecture.gruReset else {
         throw contradiction(
-          "gru_reset", "\"\(reset.rawValue)\"",
+          "gru_reset", isOption: options.gruReset != nil, reset.rawValue,
           "\(architecture.gruReset.rawValue), as the file says")
       }
       architecture.gruReset = reset
     }
-    if let batchFirst = try options.batchFirst ?? metadata.batchFirst() {
+    if candidate.known.contains(.batchFirst) {
+      if let asked = options.batchFirst, asked != architecture.batchFirst {
+        throw RecurrentError(
+          .malformed, "network.batch-first", at: "module \"\(candidate.name)\"",
+          found: "batch_first \(asked)",
+          expected: "\(architecture.batchFirst), as the file says")
+      }
+      _ = try metadata.batchFirst()
+    } else if let batchFirst = try options.batchFirst ?? metadata.batchFirst() {
       architecture.batchFirst = batchFirst
     } else if !candidate.known.contains(.batchFirst), candidate.kind != .cell {
       // A cell makes one step; it has no time axis.

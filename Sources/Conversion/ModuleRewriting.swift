@@ -63,6 +63,10 @@ struct ModuleRewriting {
       guard done.insert(index).inserted, let next = order.popFirst() else { continue }
       try rewrite(modules[next], input, target, names[next])
     }
+    // Modules that share all their tensors with others have no entry of their own.
+    if let target {
+      while let next = order.popFirst() { try rewrite(modules[next], input, target, names[next]) }
+    }
     if let chosen {
       let own = Set(chosen.flatMap(\.tensorNames))
       let others = input.names.filter { !own.contains($0) }

@@ -4,7 +4,8 @@ import WeightFormats
 
 /// A draft of a names file for tensors whose shapes look like modules under names that nobody knows.
 ///
-/// It is a suggestion for a person to check: shapes tell neither tanh from relu nor the order of gates.
+/// It is a suggestion for a person to check: shapes tell neither tanh from relu nor the order of gates. What is a guess
+/// stands in `"assumed"`, and whoever reads weights through the draft is told of it until a person takes it out.
 public struct NamesDraft: Sendable {
   /// One module that shapes suggest.
   public struct Entry: Sendable {
@@ -20,6 +21,8 @@ public struct NamesDraft: Sendable {
     public let tensors: [(key: String, name: Name)]
     /// `gru, input 4, hidden 6`.
     public let summary: String
+    /// The keys of the entry that neither shapes nor names settle.
+    public let assumed: [String]
   }
 
   /// The modules that shapes suggest, recurrent ones first.
@@ -71,6 +74,10 @@ public struct NamesDraft: Sendable {
                 key: "tensors",
                 value: .object(
                   entry.tensors.map { .init(key: $0.key, value: .string($0.name.string)) })))
+            if !entry.assumed.isEmpty {
+              members.append(
+                .init(key: "assumed", value: .array(entry.assumed.map { .string($0) })))
+            }
             return .init(key: entry.name, value: .object(members))
           })),
     ])
@@ -99,16 +106,31 @@ public struct NamesDraft: Sendable {
           return shape.filter { $0 != 1 } == [height] && shape.count <= 2
             && shares(candidate, name)
         }
-        var tensors: [(key: String, name: Name)] = [("weight_ih", input), ("weight_hh", name)]
+        var assumed = [cell.gateNames.count > 1 ? "gates" : "cell"]
+        if cell.gateNames.count == 1, inputs == hidden { assumed.append("orientation") }
+        var matrices = [input, name]
+        if inputs == hidden {
+          // Shapes tell nothing; the words do, or else the order that everybody writes them in.
+          let inOrder = position < (names.firstIndex(of: input) ?? 0) ? [name, input] : matrices
+          let (sorted, isSaid) = DraftWords.sorted(inOrder)
+          matrices = sorted
+          if !isSaid { assumed.append("weight_ih") }
+        }
+        var tensors: [(key: String, name: Name)] = [
+          ("weight_ih", matrices[0]), ("weight_hh", matrices[1]),
+        ]
         switch vectors.count {
         case 0: break
         case 1: tensors.append(("bias", vectors[0]))
-        default: tensors += [("bias_ih", vectors[0]), ("bias_hh", vectors[1])]
+        default:
+          let (sorted, isSaid) = DraftWords.sorted(Array(vectors.prefix(2)))
+          tensors += [("bias_ih", sorted[0]), ("bias_hh", sorted[1])]
+          if !isSaid || vectors.count > 2 { assumed.append("bias_ih") }
         }
         return Entry(
           name: common(tensors.map(\.name.string)) ?? "rnn", cell: cell, kind: .recurrent,
           isRows: isRows, tensors: tensors,
-          summary: "\(cell.rawValue), input \(inputs), hidden \(hidden)")
+          summary: "\(cell.rawValue), input \(inputs), hidden \(hidden)", assumed: assumed)
       }
     }
     return nil
@@ -117,17 +139,23 @@ public struct NamesDraft: Sendable {
   private static func dense(_ state: StateDict, _ names: [Name]) -> [Entry] {
     names.compactMap { name in
       guard let shape = state[name]?.shape, shape.count == 2 else { return nil }
-      let isTable = EmbeddingNames.suggest(name.string)
-      let bias = names.first { candidate in
-        state[candidate]?.shape == [shape[0]] && shares(candidate, name)
+      func bias(_ count: Int) -> Name? {
+        names.first { state[$0]?.shape == [count] && shares($0, name) }
       }
-      let isEmbedding = isTable && bias == nil
+      let isRows = bias(shape[0]) != nil || bias(shape[1]) == nil
+      let bias = bias(isRows ? shape[0] : shape[1])
+      let isEmbedding = EmbeddingNames.suggest(name.string) && bias == nil
+      var assumed: [String] = []
+      if bias == nil { assumed.append("kind") }
+      if !isEmbedding, bias == nil || shape[0] == shape[1] { assumed.append("orientation") }
+      let (outputs, inputs) = isRows ? (shape[0], shape[1]) : (shape[1], shape[0])
       return Entry(
         name: common([name.string, bias?.string].compactMap { $0 }) ?? name.string, cell: nil,
-        kind: isEmbedding ? .embedding : .linear, isRows: true,
+        kind: isEmbedding ? .embedding : .linear, isRows: isRows,
         tensors: [("weight", name)] + (bias.map { [("bias", $0)] } ?? []),
         summary: isEmbedding
-          ? "embedding \(shape[0]), \(shape[1]) features" : "linear \(shape[1]) -> \(shape[0])")
+          ? "embedding \(shape[0]), \(shape[1]) features" : "linear \(inputs) -> \(outputs)",
+        assumed: assumed)
     }
   }
 
@@ -148,5 +176,42 @@ public struct NamesDraft: Sendable {
     }
     while let last = prefix.last, "._/|:".contains(last) { prefix = prefix.dropLast() }
     return prefix.isEmpty ? nil : String(prefix)
+  }
+}
+
+/// The words by which people tell what multiplies the input from what multiplies the state.
+private enum DraftWords {
+  private static let recurrent: Set<String> = [
+    "hh", "h2h", "recurrent", "rec", "rkernel", "rk", "u", "wh", "whh", "hidden", "h", "r", "state",
+    "bh", "bhh", "bu", "uh", "wr", "rw", "rb",
+  ]
+  private static let input: Set<String> = [
+    "ih", "i2h", "x2h", "xh", "input", "in", "x", "wx", "wxh", "wih", "w", "kernel", "i", "k", "wi",
+    "bx", "bw", "bi", "bih", "bxh", "inp", "inputs",
+  ]
+
+  /// Two names, that of the input first, and whether the names say which it is.
+  static func sorted(_ names: [Name]) -> (names: [Name], isSaid: Bool) {
+    let (one, other) = (words(names[0].string), words(names[1].string))
+    let own = [one.subtracting(other), other.subtracting(one)]
+    let isRecurrent = own.map { !$0.isDisjoint(with: recurrent) }
+    let isInput = own.map { !$0.isDisjoint(with: input) }
+    if isRecurrent[0] != isRecurrent[1] {
+      return (isRecurrent[1] ? names : names.reversed(), true)
+    }
+    if isInput[0] != isInput[1] { return (isInput[0] ? names : names.reversed(), true) }
+    return (names, false)
+  }
+
+  /// The words of a name, without the numbers of layers.
+  private static func words(_ name: String) -> Set<String> {
+    let pieces = name.lowercased().split { !$0.isLetter && !$0.isNumber }
+    return Set(
+      pieces.map { piece in
+        // `h2h` keeps its number, `w1` does not.
+        var word = piece
+        while let last = word.last, last.isNumber { word = word.dropLast() }
+        return String(word)
+      }.filter { !$0.isEmpty && $0 != "l" })
   }
 }

@@ -4,6 +4,7 @@
 //    "modules": {NAME: {"cell": "gru", "gates": "r z n", "orientation": "rows", "layers": 1, "directions": [""],
 //                       "tensors": {"weight_ih": TEMPLATE, "weight_hh": …, "bias_ih": …, "bias_hh": …, "bias": …}},
 //                NAME: {"kind": "embedding", "tensors": {"weight": …}},
+//                // "assumed": ["gates", …] marks what is a guess; it is said whenever the file is used
 //                NAME: {"kind": "linear", "orientation": "rows", "tensors": {"weight": …, "bias": …}}},
 //    "connections": ["embedding -> encoder", …]}
 //
@@ -24,6 +25,8 @@ struct FixedModules: Sendable {
     var templates: [(key: String, template: TensorTemplate)]
     var gruReset: GRUReset?
     var cell: Cell?
+    /// What the names file itself takes for granted, one line each.
+    var assumed: [String] = []
   }
 
   var entries: [Entry] = []
@@ -35,9 +38,13 @@ struct FixedModules: Sendable {
     return entries.map { entry in
       var candidate =
         entry.layout.kind == .embedding || entry.layout.kind == .linear
-        ? dense(entry, finder, state) : recurrent(entry, finder)
+        ? dense(entry, state) : recurrent(entry, finder)
       // A tensor that is not there explains every other trouble.
       candidate.refusal = missing(entry, state) ?? candidate.refusal
+      candidate.assumptions += entry.assumed.map { .note($0) }
+      if entry.cell == .gru, entry.gruReset == nil {
+        candidate.assumptions.append(.resetAfter(module: entry.name))
+      }
       return candidate
     }
   }
@@ -76,13 +83,14 @@ struct FixedModules: Sendable {
     return candidate
   }
 
-  private func dense(_ entry: Entry, _ finder: LayoutFinder, _ state: StateDict) -> Candidate {
+  private func dense(_ entry: Entry, _ state: StateDict) -> Candidate {
     let names = entry.templates.map { Name(text($0.template, entry, layer: 0, gate: nil)) }
     let weight = state[names[0]]?.shape ?? []
-    guard weight.count == 2,
-      var candidate = finder.dense(
-        entry.layout, "", weight: weight, bias: names.count > 1 ? state[names[1]]?.shape : nil)
-    else {
+    let bias = names.count > 1 ? state[names[1]]?.shape : nil
+    var candidate = entry.layout.dense(
+      entry.name, at: "", weight: weight.count == 2 ? weight : [0, 0], hasBias: names.count > 1)
+    let outputs = candidate.architecture.head?.classCount ?? 0
+    guard weight.count == 2, bias.map({ LayoutFinder.fits($0, [outputs]) }) ?? true else {
       var candidate = Candidate(
         kind: entry.layout.kind, name: entry.name,
         architecture: .linear(inputs: 0, outputs: 0, bias: false),
@@ -93,7 +101,6 @@ struct FixedModules: Sendable {
         expected: "a matrix" + (names.count > 1 ? " and a bias that fits" : ""))
       return candidate
     }
-    candidate.name = entry.name
     candidate.naming = naming(entry)
     return candidate
   }
@@ -166,7 +173,7 @@ private struct NamesReader {
   static func error(_ module: String?, _ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(
       .malformed, "names.format", at: module.map { "module \"\($0)\"" }, found: found,
-      expected: expected)
+      expected: expected, hint: "rnn-inspect --json drafts a names file for the weights.")
   }
 
   func modules() throws -> FixedModules {
@@ -200,7 +207,7 @@ private struct NamesReader {
   private func entry(_ name: String, _ json: JSON) throws -> FixedModules.Entry {
     let known = [
       "cell", "kind", "gates", "orientation", "layers", "directions", "tensors", "forget_bias",
-      "gru_reset",
+      "gru_reset", "assumed",
     ]
     for member in json.objectValue ?? [] where !known.contains(member.key) {
       throw Self.error(name, "the key \"\(member.key)\"", known.joined(separator: ", "))
@@ -214,15 +221,44 @@ private struct NamesReader {
       throw Self.error(name, "no tensors", "\"tensors\": an object of name templates")
     }
     let kind = json["kind"]?.stringValue ?? (json["cell"] == nil ? "" : "recurrent")
+    var result: FixedModules.Entry
     switch kind {
-    case "recurrent", "cell": return try recurrent(name, json, tensors, arrangement)
+    case "recurrent", "cell": result = try recurrent(name, json, tensors, arrangement)
     case "embedding", "linear":
-      return try dense(name, kind == "embedding" ? .embedding : .linear, tensors, arrangement)
+      result = try dense(name, kind == "embedding" ? .embedding : .linear, tensors, arrangement)
     default:
       throw Self.error(
         name, kind.isEmpty ? "neither \"cell\" nor \"kind\"" : "kind \"\(kind)\"",
         "a cell (rnn_tanh, rnn_relu, lstm, gru), or kind embedding or linear")
     }
+    result.assumed = try assumed(name, json, result)
+    return result
+  }
+
+  /// What a module's entry marks as a guess, and the order of gates where it says none.
+  private func assumed(_ name: String, _ json: JSON, _ entry: FixedModules.Entry) throws -> [String]
+  {
+    let keys = (json["assumed"]?.arrayValue ?? []).compactMap(\.stringValue)
+    let known = ["cell", "kind", "gates", "orientation"] + entry.templates.map(\.key)
+    guard json["assumed"] == nil || keys.count == json["assumed"]?.arrayValue?.count,
+      keys.allSatisfy(known.contains)
+    else {
+      throw Self.error(
+        name, "assumed \(json["assumed"]?.serialized() ?? "")",
+        "a list of the keys that are guesses: " + known.joined(separator: ", "))
+    }
+    var lines = keys.map { key -> String in
+      let value =
+        json[key]?.stringValue ?? json["tensors"]?[key]?.stringValue ?? "by default"
+      return "assumed: \(key) of \(name) is \(value), as the names file guesses;"
+        + " take it out of \"assumed\" there if it is so"
+    }
+    if let cell = entry.cell, cell.gateNames.count > 1, json["gates"] == nil {
+      lines.append(
+        "assumed: the gates of \(name) stand in PyTorch's order \(cell.gateNames.joined(separator: " "));"
+          + " \"gates\" in the names file says it otherwise")
+    }
+    return lines
   }
 
   private func templates(
@@ -306,7 +342,6 @@ private struct NamesReader {
       !found.contains(where: { $0.key == "bias" })
         || !found.contains(where: { $0.key.hasPrefix("bias_") })
     else { throw Self.error(name, "bias beside bias_ih or bias_hh", "one form of biases") }
-    let isPerGate = found.contains { $0.text.contains("{gate}") }
     let named = found.map { key, text -> (key: String, template: TensorTemplate) in
       let own = roles.first { $0.key == key }?.roles ?? []
       let isBias = key.hasPrefix("bias")
@@ -323,7 +358,6 @@ private struct NamesReader {
           gateWords: perGate ? words : [])
       )
     }
-    _ = isPerGate
     return FixedModules.Entry(
       name: name,
       layout: ModuleLayout(

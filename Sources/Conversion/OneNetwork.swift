@@ -30,15 +30,7 @@ struct OneNetwork {
         loose.prefix(3).map { "tensor \"\($0)\"" }.joined(separator: ", ")
           + (loose.count > 3 ? ", …" : ""))
     }
-    strangers += Self.obstacles(network, state).filter { !$0.isBranch }.map {
-      "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)"
-    }
-    if let source = recognition.recurrent.stateSource {
-      strangers.append("an initial state that \(source) computes")
-    }
-    if recognition.recurrent.stated?.recurrent.takesLengths == true {
-      strangers.append("an input with the lengths of the sequences")
-    }
+    strangers += network.surroundings
     guard strangers.isEmpty else {
       let module = recognition.recurrent.name
       let name = module.isEmpty ? "\"\"" : module
@@ -54,20 +46,6 @@ struct OneNetwork {
     }
   }
 
-  /// What stands next to the network's modules; the function of the head is part of the network.
-  private static func obstacles(_ network: Network, _ state: StateDict) -> [Structure.Obstacle] {
-    let recognition = network.recognition
-    return (state.structure?.obstacles ?? []).filter { obstacle in
-      guard recognition.modules.contains(where: { $0.name == obstacle.module }) else {
-        return false
-      }
-      let activation = network.architecture.head?.activation
-      return
-        !(obstacle.side == .behind && obstacle.module == recognition.head?.name
-        && activation != nil && obstacle.operations == [activation])
-    }
-  }
-
   /// Floating-point tensors with at least one axis: what may be parameters of something.
   static func parameters(_ names: [Name], _ state: StateDict) -> [Name] {
     names.filter { name in
@@ -78,15 +56,8 @@ struct OneNetwork {
   /// What stands around the network and is not in the output, one line each.
   func leftBehind(_ state: StateDict) -> [String] {
     let recognition = network.recognition
-    var lines = Self.obstacles(network, state).map {
-      "\($0.operations.joined(separator: ", ")) \($0.side.rawValue) \($0.module)"
-    }
-    if let source = recognition.recurrent.stateSource {
-      lines.append("the initial state of \(recognition.recurrent.name) that \(source) computes")
-    }
-    if recognition.recurrent.stated?.recurrent.takesLengths == true {
-      lines.append("the lengths of the sequences, which the file takes")
-    }
+    var lines = network.around.map(\.text)
+    lines += recognition.file.placeless.map(\.text)
     let loose = recognition.file.others
     if !loose.isEmpty {
       lines.append(

@@ -14,6 +14,8 @@ struct PlanDraft {
   private(set) var carried: [Name] = []
   private(set) var leftBehind: [String] = []
   private(set) var notes: [String] = []
+  /// What stands around the modules and is not in the output.
+  private(set) var surroundings: [String] = []
   private(set) var rewritten: [ModuleRewriting.Rewritten] = []
   /// Whether a whole network was written anew.
   private(set) var changesConvention = false
@@ -127,7 +129,16 @@ struct PlanDraft {
     connections = list.connections.filter { connection in
       [connection.from, connection.to].allSatisfy { name in kept.contains { $0.name == name } }
     }
-    note(kept, list, input)
+    let head = format.carriesMetadata ? network?.recognition.head : nil
+    let activation = network?.architecture.head?.activation
+    note(kept, list)
+    surroundings = list.surroundings(
+      of: kept, except: head.flatMap { head in activation.map { (head.name, $0) } }
+    ).map(\.text)
+    leftBehind += surroundings
+    if chosen == nil, needsRewriting || inputFormat.name != format.name {
+      leftBehind += list.placeless.map(\.text)
+    }
     for module in kept where module.kind == .linear {
       guard let activation = module.stated?.activation else { continue }
       // Metadata keep what stands behind the head of the one network.
@@ -158,7 +169,7 @@ struct PlanDraft {
     }
   }
 
-  private mutating func note(_ modules: [Module], _ list: ModuleList, _ state: StateDict) {
+  private mutating func note(_ modules: [Module], _ list: ModuleList) {
     assumptions = modules.flatMap(\.assumptions).filter { $0.code != "batch_first" }
     for connection in connections {
       assumptions += Assumption.of(
@@ -168,19 +179,8 @@ struct PlanDraft {
     }
     var seen: Set<String> = []
     assumptions = assumptions.filter { seen.insert($0.summary).inserted }
-    for remark in modules.flatMap(\.remarks) + (state.structure?.remarks ?? [])
+    for remark in modules.flatMap(\.remarks) + list.remarks
     where !notes.contains(remark) { notes.append(remark) }
-    for module in modules {
-      guard let source = module.stateSource else { continue }
-      leftBehind.append("the initial state of \(module.name) that \(source) computes")
-    }
-    // No file of modules says what is computed between them.
-    for obstacle in state.structure?.obstacles ?? []
-    where modules.contains(where: { $0.name == obstacle.module }) {
-      leftBehind.append(
-        "\(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)"
-      )
-    }
   }
 
   /// PyTorch's GRU applies the reset gate behind the product, and its files cannot say otherwise.
@@ -235,7 +235,10 @@ struct PlanDraft {
       steps.append(.copy(name, tensor, as: Name(prefix + role)))
     }
     state.structure = structure
-    for pair in input.metadata.pairs where !pair.key.contains(".") || list.recurrent.count == 1 {
+    for pair in input.metadata.pairs
+    where (!pair.key.contains(".") || list.recurrent.count == 1)
+      && pair.key != ModuleMetadata.leftBehindKey
+    {
       state.metadata[pair.key] = pair.value
     }
     let outputNames = structure.modules.map(\.name)
@@ -250,7 +253,7 @@ struct PlanDraft {
     connections = found.connections
     assumptions = found.assumed
     leftBehind = one.leftBehind(input)
-    for remark in found.remarks + (input.structure?.remarks ?? [])
+    for remark in found.remarks + list.remarks
     where !notes.contains(remark) { notes.append(remark) }
     changesConvention = true
   }

@@ -25,6 +25,8 @@ public struct ReadOptions: Sendable {
   public var head: Neighbour?
   /// Which of its results the head reads; `nil` for what the file says, or every step.
   public var headReads: Structure.Reads?
+  /// A matrix to be read as a table, wherever it stands.
+  package var table: String?
   /// The embedding before it; `nil` to find out.
   public var embedding: Neighbour?
   /// The cell, where shapes leave it open (tanh or relu).

@@ -36,7 +36,7 @@ public struct Recognition: Sendable {
       result += Assumption.of(
         connection, isHead: connection.from == recurrent.name, isReadsGiven: areReadsGiven)
     }
-    return recurrent.assumptions.filter { $0.code != "batch_first" } + result
+    return modules.flatMap(\.assumptions).filter { $0.code != "batch_first" } + result
       + recurrent.assumptions.filter { $0.code == "batch_first" }
   }
 
@@ -62,7 +62,10 @@ public struct Recognition: Sendable {
       guard found.isRecurrent else {
         throw RecurrentError(
           .malformed, "weights.kind", at: "module \"\(name)\"", found: found.architecture.summary,
-          expected: "a recurrent module")
+          expected: "a recurrent module",
+          hint: list.recurrent.first.map {
+            "For instance --module \($0.name.isEmpty ? "\"\"" : $0.name)."
+          })
       }
       module = found
     } else {
@@ -98,12 +101,17 @@ public struct Recognition: Sendable {
     embedding = table.flatMap { connection in
       list.modules.first { $0.name == connection.from && $0.kind == .embedding }
     }
+    for module in [embedding, self.head].compactMap({ $0 }) {
+      if let refusal = module.refusal { throw refusal }
+    }
     connections = [table, head].compactMap { $0 }
     var architecture = module.architecture
     architecture.embedding = embedding?.architecture.embedding
     architecture.head = self.head?.architecture.head
     if let head { architecture.head?.reads = head.reads }
-    if architecture.head?.activation == nil, architecture.head != nil {
+    if architecture.head?.activation == nil, architecture.head != nil,
+      list.structure?.statesConnections != true
+    {
       architecture.head?.activation =
         ModuleMetadata(
           state.metadata, module: module.name, isOnlyOne: list.recurrent.count == 1

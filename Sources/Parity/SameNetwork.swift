@@ -3,7 +3,8 @@ import RNNEngine
 import Tensors
 import WeightFormats
 
-/// Whether two weight files hold the same network, whatever their containers and conventions.
+/// Whether two weight files hold the same modules, and whether these are the same network, whatever their containers and
+/// conventions.
 public struct NetworkComparison: Sendable {
   /// One parameter tensor that differs.
   public struct Difference: Sendable {
@@ -21,15 +22,25 @@ public struct NetworkComparison: Sendable {
   public let allowances: [String]
   /// Parameters compared.
   public let parameterCount: Int
+  /// The modules that were compared, under the first file's names.
+  public let modules: [String]
+  /// What each file assumes, and what it has beside these modules, one line each; what one of them does not say may differ.
+  public let reservations: (first: [String], second: [String])
 
-  /// Whether the networks are the same.
+  /// Whether the modules are the same.
   public var areSame: Bool { differences.isEmpty }
+  /// Whether they are the same network: every connection is stated or given in both files, and neither has anything else.
+  public var areSameNetwork: Bool {
+    areSame && reservations.first.isEmpty && reservations.second.isEmpty
+  }
 
   /// Compares parameters bit for bit in PyTorch's layout.
   ///
   /// Biases are compared as sums when one file stores a single bias, and numbers in the narrower of
   /// the two element types when they differ.
   public init(_ first: Network, _ second: Network) throws {
+    modules = first.recognition.modules.map(\.name)
+    reservations = (first.reservations, second.reservations)
     var left = first.architecture
     let right = second.architecture
     // How x is laid out is no part of the network.
@@ -58,7 +69,15 @@ public struct NetworkComparison: Sendable {
       a = try Self.converted(a, to: narrow)
       b = try Self.converted(b, to: narrow)
     }
-    var differences: [Difference] = []
+    for (name, one, other) in [
+      ("h_0", first.initialState.h, second.initialState.h),
+      ("c_0", first.initialState.c, second.initialState.c),
+    ] {
+      guard let one, let other else { continue }
+      try a.append(Name(name), one)
+      try b.append(Name(name), other)
+    }
+    var differences = Self.differences(of: first, second)
     for entry in a.entries {
       guard let other = b[entry.name], try !entry.tensor.isIdentical(to: other) else { continue }
       let lhs = try entry.tensor.doubles()
@@ -73,6 +92,17 @@ public struct NetworkComparison: Sendable {
     self.differences = differences
     self.allowances = allowances
     parameterCount = a.entries.reduce(0) { $0 + $1.tensor.elementCount }
+  }
+
+  /// What both files state about the way around their modules, and state differently.
+  private static func differences(of first: Network, _ second: Network) -> [Difference] {
+    guard first.statesConnections, second.statesConnections else { return [] }
+    let (one, other) = (first.surroundings, second.surroundings)
+    guard one.isEmpty != other.isEmpty else { return [] }
+    func words(_ lines: [String]) -> String {
+      lines.isEmpty ? "nothing" : lines.joined(separator: "; ")
+    }
+    return [Difference(place: "around the modules", first: words(one), second: words(other))]
   }
 
   /// Opens and compares two files.

@@ -39,7 +39,7 @@ extension WeightFile {
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> Embedding<S> {
     var options = options
-    options.embedding = options.embedding ?? .named(name)
+    options.table = name
     return try module(name, .embedding, options) {
       try Embedding(
         parameters: $0.parameters(), paddingIndex: $0.architecture.embedding?.paddingIndex)

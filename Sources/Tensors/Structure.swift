@@ -81,6 +81,9 @@ extension Structure {
     public var parts: [[String]]
     /// What a recurrent module or a cell is, as far as the file says so.
     public var recurrent: Recurrent
+    /// The rows of a linear layer's matrix in PyTorch's layout, or the features of a table's vectors, where the
+    /// file says so.
+    public var outputSize: Int?
     /// The token id whose vector is not trained, of an embedding.
     public var paddingIndex: Int?
     /// The function that the module's output passes through before anything else sees it

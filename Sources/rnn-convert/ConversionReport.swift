@@ -24,7 +24,7 @@ struct ConversionReport {
     let name = fate.module.name.isEmpty ? "(no name)" : escapedForTerminal(fate.module.name)
     let isRenamed = fate.fate == .converted && fate.outputName != fate.module.name
     return [
-      name, (fate.module.kind == .cell ? "cell, " : "") + fate.module.architecture.summary,
+      name, escapedForTerminal(fate.module.what),
       fate.fate.rawValue
         + (isRenamed && !fate.outputName.isEmpty
           ? " as \(escapedForTerminal(fate.outputName))" : ""),
@@ -51,7 +51,7 @@ struct ConversionReport {
 
   /// A few lines: what became what, what was assumed or lost, what was proven.
   var summary: String {
-    header + notes + (proof.map { "  " + $0.summary + "\n" } ?? "")
+    header + notes + (proof.map { "  \(escapedForTerminal($0.summary, limit: 1000))\n" } ?? "")
   }
 
   /// What goes where, tensor by tensor.

@@ -118,12 +118,8 @@ extension Inspection {
       }
     }
     for module in modules { lines += module.remarks.map { "note: \($0)" } }
-    lines += (list?.structure?.remarks ?? []).map { "note: \($0)" }
-    for obstacle in list?.structure?.obstacles ?? [] {
-      lines.append(
-        "note: \(obstacle.operations.joined(separator: ", ")) \(obstacle.side.rawValue) \(obstacle.module)"
-      )
-    }
+    lines += (list?.remarks ?? []).map { "note: \($0)" }
+    lines += (list?.surroundings ?? []).map { "note: \($0)" }
     var seen: Set<String> = []
     return lines.filter { seen.insert($0).inserted }
   }
@@ -161,7 +157,12 @@ extension Inspection {
     }
     if list?.recurrent.isEmpty != false, draft.entries.contains(where: { $0.cell != nil }) {
       for entry in draft.entries.prefix(8) {
-        facts.append(["looks like", "\(escapedForTerminal(entry.name)): \(entry.summary)"])
+        facts.append([
+          "looks like",
+          "\(escapedForTerminal(entry.name)): \(entry.summary)"
+            + (entry.assumed.isEmpty
+              ? "" : "; to be checked: \(entry.assumed.joined(separator: ", "))"),
+        ])
       }
       facts.append(["", "rnn-inspect --json drafts a names file (--names) in \"names_draft\""])
     }

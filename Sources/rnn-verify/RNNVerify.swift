@@ -126,6 +126,14 @@ struct RNNVerify: Tool {
       Output.line(
         JSON.object([
           .init(key: "same", value: .bool(comparison.areSame)),
+          .init(key: "same_network", value: .bool(comparison.areSameNetwork)),
+          .init(key: "modules", value: .strings(comparison.modules)),
+          .init(
+            key: "reservations",
+            value: .object([
+              .init(key: "first", value: .strings(comparison.reservations.first)),
+              .init(key: "second", value: .strings(comparison.reservations.second)),
+            ])),
           .init(key: "parameters", value: .number(comparison.parameterCount)),
           .init(key: "allowances", value: .strings(comparison.allowances)),
           .init(
@@ -144,10 +152,28 @@ struct RNNVerify: Tool {
         Output.line("  \(difference.place): \(difference.first) against \(difference.second)")
       }
       for allowance in comparison.allowances { Output.line("  note: \(allowance)") }
+      if comparison.areSame {
+        let (first, second) = comparison.reservations
+        let sides = [
+          (paths[0], first.filter { !second.contains($0) }),
+          (paths[1], second.filter { !first.contains($0) }),
+          ("both files", first.filter(second.contains)),
+        ]
+        for (path, lines) in sides {
+          for line in lines {
+            Output.line("  \(escapedForTerminal("\(path): \(line)", limit: 1000))")
+          }
+        }
+      }
+      let count = counted(comparison.parameterCount, "parameter")
+      let names = comparison.modules.map { $0.isEmpty ? "the recurrent module" : $0 }
       Output.line(
-        comparison.areSame
-          ? "same network: \(counted(comparison.parameterCount, "parameter")) equal bit for bit"
-          : "different networks")
+        !comparison.areSame
+          ? "different networks"
+          : comparison.areSameNetwork
+            ? "same network: \(count) equal bit for bit"
+            : "same modules (\(escapedForTerminal(names.joined(separator: ", ")))):"
+              + " \(count) equal bit for bit; whether all else is the same, the files do not say")
     }
     return comparison.areSame ? 0 : 1
   }

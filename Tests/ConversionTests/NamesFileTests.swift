@@ -222,4 +222,117 @@ import WeightFormats
     #expect(list.modules.contains { $0.kind == .embedding })
     #expect(NamesDraft(StateDict(), among: []).json == .null)
   }
+
+  // MARK: Guesses
+
+  private func draft(_ tensors: [(String, [Int])]) throws -> NamesDraft {
+    var state = StateDict()
+    for (name, shape) in tensors {
+      try state.append(
+        Name(name), Tensor.make([Float](repeating: 0.5, count: shape.reduce(1, *)), shape: shape))
+    }
+    return NamesDraft(state, among: state.names)
+  }
+
+  /// Square matrices: only words tell which of the two multiplies the state.
+  @Test(
+    arguments: [
+      (["enc_w_ih", "enc_w_hh"], true), (["kernel_h", "kernel_x"], false),
+      (["w_rec", "w_in"], false),
+      (["W", "U"], true), (["W_rec", "W"], false), (["a.recurrent_kernel", "a.kernel"], false),
+      (["m.Wx", "m.Wh"], true),
+    ] as [([String], Bool)])
+  func wordsTellTheMatricesApart(_ names: [String], _ isInputFirst: Bool) throws {
+    let entry = try #require(
+      try draft(names.map { ($0, [18, 6]) }.filter { _ in true }).entries.first)
+    let expected = isInputFirst ? names : names.reversed()
+    #expect(entry.tensors.map(\.name.string) == expected)
+    #expect(entry.assumed == ["gates"])
+  }
+
+  @Test func whatNobodyTellsIsMarked() throws {
+    let square = try #require(
+      try draft([("p", [24, 6]), ("q", [24, 6]), ("s", [24]), ("t", [24])]).entries.first)
+    #expect(square.tensors.map(\.name) == ["p", "q", "s", "t"])
+    #expect(square.assumed == ["gates", "weight_ih", "bias_ih"])
+    let plain = try #require(try draft([("p", [6, 6]), ("q", [6, 6])]).entries.first)
+    #expect(plain.assumed == ["cell", "orientation", "weight_ih"])
+    let head = try #require(
+      try draft([("e", [18, 4]), ("f", [18, 6]), ("out", [3, 5]), ("outb", [5])]).entries.last)
+    #expect(!head.isRows && head.summary == "linear 3 -> 5")
+  }
+
+  @Test func aGuessIsSaidUntilAPersonTakesItOut() throws {
+    let state = try stored(
+      Architecture(cell: .gru, inputSize: 3, hiddenSize: 5), order: [0, 1, 2], columns: false,
+      sumsBiases: false
+    ) { key, _, _, _ in "x_" + key }
+    func assumptions(_ more: String, gates: String = #""gates": "r z n","#) throws -> [String] {
+      let convention = try Convention(
+        names: json(
+          """
+          {"schema": 1, "modules": {"rnn": {"cell": "gru", \(gates) \(more)
+            "tensors": {"weight_ih": "x_weight_ih", "weight_hh": "x_weight_hh",
+                        "bias_ih": "x_bias_ih", "bias_hh": "x_bias_hh"}}}}
+          """))
+      return try ModuleList(state, options: ReadOptions(convention: convention)).modules[0]
+        .assumptions.map(\.summary)
+    }
+    #expect(
+      try assumptions(#""gru_reset": "after","#) == [
+        "assumed: rnn takes (T, N, features); pass --batch-first yes if not"
+      ])
+    #expect(
+      try assumptions("").contains("assumed reset_after=True; pass --gru-reset before if not"))
+    #expect(
+      try assumptions(#""assumed": ["gates"],"#).contains {
+        $0.hasPrefix("assumed: gates of rnn is r z n, as the names file guesses")
+      })
+    #expect(try assumptions("", gates: "").contains { $0.contains("PyTorch's order r z n") })
+    #expect(reason { _ = try assumptions(#""assumed": ["color"],"#) }?.reason == "names.format")
+  }
+
+  @Test func connectionsThatDoNotFitAreRefused() throws {
+    let state = try stored(
+      Architecture(cell: .gru, inputSize: 3, hiddenSize: 5), order: [0, 1, 2], columns: false,
+      sumsBiases: true
+    ) { key, _, _, _ in key }
+    var file = state
+    try file.append("head", Tensor.make([Float](repeating: 1, count: 12), shape: [3, 4]))
+    let convention = try Convention(
+      names: json(
+        """
+        {"schema": 1, "modules": {
+          "rnn": {"cell": "gru", "gates": "r z n",
+                  "tensors": {"weight_ih": "weight_ih", "weight_hh": "weight_hh", "bias": "bias"}},
+          "fc": {"kind": "linear", "tensors": {"weight": "head"}}}, "connections": ["rnn -> fc"]}
+        """))
+    #expect(
+      reason { _ = try ModuleList(file, options: ReadOptions(convention: convention)) }?.reason
+        == "network.sizes")
+  }
+
+  /// A table that is the head's matrix too belongs to both modules.
+  @Test func twoModulesMayShareATensor() throws {
+    var file = try stored(
+      Architecture(cell: .rnnTanh, inputSize: 5, hiddenSize: 5), order: [0], columns: false,
+      sumsBiases: true
+    ) { key, _, _, _ in key }
+    try file.append("table", Tensor.make((0..<35).map { Float($0) }, shape: [7, 5]))
+    let convention = try Convention(
+      names: json(
+        """
+        {"schema": 1, "modules": {
+          "emb": {"kind": "embedding", "tensors": {"weight": "table"}},
+          "rnn": {"cell": "rnn_tanh",
+                  "tensors": {"weight_ih": "weight_ih", "weight_hh": "weight_hh", "bias": "bias"}},
+          "fc": {"kind": "linear", "tensors": {"weight": "table"}}},
+         "connections": ["emb -> rnn", "rnn -> fc"]}
+        """))
+    let reading = ReadOptions(convention: convention)
+    #expect(try ModuleList(file, options: reading).modules.count == 3)
+    let network = try Network(file, options: reading)
+    #expect(network.architecture.head?.classCount == 7)
+    #expect(network.architecture.embedding?.tokenCount == 7)
+  }
 }

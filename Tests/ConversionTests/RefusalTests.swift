@@ -52,7 +52,7 @@ import WeightFormats
   /// A stranger beside the network has a name that the other convention gives to a parameter.
   @Test func namesDoNotCollide() throws {
     var state = try state(.torch, architecture)
-    let taken: Name = "params.SimpleCell_0.i.kernel"
+    let taken: Name = "params.rnn.0.i.kernel"
     try state.append(taken, Tensor.make([Float(1)], shape: [1]))
     var options = ConversionOptions()
     options.convention = .flax

@@ -150,6 +150,18 @@ private let fixtures = (try? FixtureSearch.files(in: [fixtureRoot])) ?? []
     #expect(narrowed.allowances == ["compared as f32"])
   }
 
+  /// A document's class says by its names what follows what; a state dict does not.
+  @Test func theSameModulesAreNotAlwaysTheSameNetwork() throws {
+    let said = try network(0)
+    #expect(try NetworkComparison(said, said).areSameNetwork)
+    let assumed = try network(0, convention: .torch)
+    let comparison = try NetworkComparison(said, assumed)
+    #expect(comparison.areSame == false || !comparison.areSameNetwork)
+    let twice = try NetworkComparison(assumed, assumed)
+    #expect(twice.areSame && !twice.areSameNetwork)
+    #expect(twice.reservations.first.contains { $0.contains("follows") })
+  }
+
   @Test func oneBitIsADifference() throws {
     let comparison = try NetworkComparison(network(0), network(0x1p-50))
     #expect(!comparison.areSame)

@@ -181,6 +181,17 @@ import Testing
     }
   }
 
+  /// Asking for a matrix as a table says nothing of what stands behind it.
+  @Test func aTableOfAnotherWidthIsGivenByName() throws {
+    try withScratch { directory in
+      let file = try state(gru + [("vocabulary.weight", [9, 5])], ["batch_first": "true"])
+      try write(file, directory + "/in.safetensors")
+      let weights = try WeightFile(path: directory + "/in.safetensors")
+      let table = try weights.embedding("vocabulary", as: Float.self)
+      #expect(try table.weight == array(file, "vocabulary.weight"))
+    }
+  }
+
   @Test(arguments: ["safetensors", "h5", "npz", "onnx"])
   func streamsStartFromTheStoredState(_ suffix: String) throws {
     try withScratch { directory in

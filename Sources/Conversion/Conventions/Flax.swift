@@ -22,7 +22,7 @@ extension Convention {
         .embedding("{part}embedding"), .linear("{part}kernel", "{part}bias", .columns),
       ])
     convention.customaryPart = { architecture, naming, layer, direction in
-      if !naming.recurrent.isEmpty, naming.recurrent != "rnn." {
+      if !naming.recurrent.isEmpty {
         // Readers take one "cell" at the end for that of nn.RNN.
         let isCell = naming.recurrent == "cell." || naming.recurrent.hasSuffix(".cell.")
         return "params.\(naming.recurrent)" + (architecture.layerCount > 1 ? "\(layer)." : "")

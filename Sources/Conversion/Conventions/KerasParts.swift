@@ -26,6 +26,13 @@ enum KerasParts {
 
   /// What Keras's layers imply beside their arrays.
   static func refine(_ candidate: inout Candidate, _ state: StateDict) {
+    // Our own metadata say what differs from the defaults; weights of Keras's own say nothing.
+    let saysNothing =
+      state.structure?.statesConnections != true && state.metadata["format"] != "rnn-state-dict"
+    if saysNothing, candidate.kind == .linear {
+      candidate.assumptions.append(
+        .note("assumed: \(candidate.name) has no activation behind it; the file has no model"))
+    }
     guard candidate.kind == .recurrent else { return }
     if candidate.architecture.cell == .gru {
       if candidate.architecture.bias {
@@ -34,11 +41,14 @@ enum KerasParts {
         candidate.assumptions.append(.resetAfter(module: candidate.name))
       }
     }
-    if candidate.stated == nil || candidate.stated?.recurrent.cell == nil,
-      candidate.architecture.cell.gateNames.count > 1
-    {
+    if saysNothing {
+      let name = candidate.name.isEmpty ? "the layer" : candidate.name
       candidate.assumptions.append(
-        .note("assumed Keras's standard activations and merge mode: the file has no model"))
+        .note(
+          "assumed: \(name) has Keras's standard "
+            + (candidate.architecture.bidirectional
+              ? "activations and merge mode" : "activations, reads forwards")
+            + ", and skips no steps; the file has no model"))
     }
   }
 }

@@ -26,7 +26,14 @@ enum KerasConfiguration {
     do {
       return try typed(KerasSequential.completed(state, needsNewStyle: needsNewStyle))
     } catch let error as RecurrentError where error.reason == KerasSequential.inexpressible {
-      return state
+      // An initial state is part of what a module computes, and these files have no place for it.
+      let storesState = state.structure?.modules.contains { module in
+        if case .stored? = module.recurrent.initialState { true } else { false }
+      }
+      if storesState == true { throw error }
+      var weights = state
+      for key in ["connections", "head_reads"] { weights.metadata[key] = nil }
+      return weights
     }
   }
 

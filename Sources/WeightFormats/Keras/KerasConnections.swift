@@ -10,6 +10,7 @@ struct KerasConnections {
   private var readers: [Int: Set<Int>] = [:]
 
   private static let chainLimit = 8
+  private static let maskLimit = 10_000
 
   init(_ builder: KerasStructureBuilder) {
     self.builder = builder
@@ -62,6 +63,10 @@ struct KerasConnections {
       add(end.module, .before, [reason])
       return
     }
+    if builder.flow.roles[end.first].recurrent != nil, let mask = mask(on: input) {
+      add(end.module, .before, [mask])
+      return
+    }
     switch flow.source(input) {
     case .input: break
     case .unknown(let text): add(end.module, .before, [text])
@@ -77,6 +82,28 @@ struct KerasConnections {
       case .failure(let reason): add(end.module, .before, [reason.text])
       }
     }
+  }
+
+  /// What marks steps of a value that the recurrent layers behind it skip.
+  ///
+  /// Masks travel with values through nearly every layer; a recurrent layer that returns no sequence ends them.
+  private func mask(on value: KerasGraph.Value) -> String? {
+    var pending = [value]
+    var seen: Set<Int> = []
+    while let value = pending.popLast(), seen.count < Self.maskLimit {
+      guard case .output(let below, _) = value, seen.insert(below).inserted else { continue }
+      switch flow.roles[below] {
+      case .embedding(masksZero: true):
+        return
+          "the mask of \(builder.describe(below)) (mask_zero: Keras skips the steps whose id is 0)"
+      case .embedding: continue
+      case .recurrent(let recurrent) where !recurrent.returnsSequences: continue
+      default: break
+      }
+      if layer(below).className == "Masking" { return "the mask of \(builder.describe(below))" }
+      pending += layer(below).call?.inputs ?? []
+    }
+    return nil
   }
 
   /// Why a layer does not simply read its one input.

@@ -234,6 +234,11 @@ struct KerasRecurrentReader {
           "a layer that reads forwards, or Bidirectional",
           "Reverse the input in time and set go_backwards=False: the weights stay the same.")
     }
+    if let odd = KerasValues.odd(config) ?? KerasValues.odd(settings) {
+      result.refusal = refusal(
+        "keras.config", place, odd.found, odd.expected,
+        "Load the model in Keras and save it again; Keras writes the values that it uses.")
+    }
     if settings["stateful"]?.boolValue == true {
       says.initialState = .fed
       result.remarks.append(

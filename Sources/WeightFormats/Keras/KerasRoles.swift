@@ -10,6 +10,7 @@ enum KerasRole {
   case function(KerasFunction)
   case recurrent(KerasRecurrentLayer)
   case linear(KerasFunction)
+  /// A table; where it masks zeros, what reads it skips the steps whose id is 0.
   case embedding(masksZero: Bool)
   /// An `RNN` layer whose cells are no stack.
   case cells

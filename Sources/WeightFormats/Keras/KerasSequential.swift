@@ -233,7 +233,7 @@ struct KerasSequential {
     case .stored?:
       throw refuse(
         "an initial state that the file stores", "a network that starts from zeros",
-        "A Sequential holds no state: write another container, or the module without it.")
+        "Keras has no place for it; .onnx, .h5, .npz and .safetensors keep it.")
     case .computed(let text)?:
       throw refuse(
         "an initial state from \(text)", "a network that starts from zeros",

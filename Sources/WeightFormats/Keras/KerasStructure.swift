@@ -103,19 +103,23 @@ struct KerasStructureBuilder {
         module.activation =
           function.name == "hard_sigmoid" ? function.word(reader.version) : function.name
       }
-      module.refusal = quantised(layer, "kernel")
-    case .embedding(let masksZero):
+      module.outputSize = layer.config["units"]?.intValue ?? layer.config["output_dim"]?.intValue
+      module.recurrent.hasBias = layer.config["use_bias"]?.boolValue ?? true
+      module.refusal = refusal(layer, "kernel")
+    case .embedding:
       module.kind = .embedding
       module.parts = [[layer.path + "/vars/#"]]
-      if masksZero {
-        module.remarks.append(
-          "mask_zero: Keras skips the steps whose id is 0; pack the sequences to get its numbers")
-      }
-      module.refusal = quantised(layer, "table")
+      module.outputSize = layer.config["output_dim"]?.intValue
+      module.refusal = refusal(layer, "table")
     case .recurrent:
       members = stacks[index] ?? [index]
       fill(&module, members)
     case .cells, .function, .other: break
+    }
+    if role.isModule, let policy = KerasValues.mixedPolicy(layer.config) {
+      module.remarks.append(
+        "\(policy): Keras computes \(layer.name) in half precision; the weights are kept as they are"
+      )
     }
     module.name = unique(module.name, layer.path)
     for member in members { owners[member] = modules.count }
@@ -214,9 +218,17 @@ struct KerasStructureBuilder {
     }
   }
 
-  private func quantised(_ layer: KerasGraph.Layer, _ what: String) -> RecurrentError? {
+  private func refusal(_ layer: KerasGraph.Layer, _ what: String) -> RecurrentError? {
+    if let odd = KerasValues.odd(layer.config) {
+      return RecurrentError(
+        .malformed, "keras.config", at: "layer \"\(layer.name)\"", found: odd.found,
+        expected: odd.expected,
+        hint: "Load the model in Keras and save it again; Keras writes the values that it uses.")
+    }
     let name = KerasNames.variable(layer.path + "/vars/#", 0)
-    guard let tensor = reader.state[name], !tensor.dtype.isFloatingPoint else { return nil }
+    guard let tensor = reader.state[name],
+      !tensor.dtype.isFloatingPoint || KerasValues.isQuantised(layer.config)
+    else { return nil }
     return RecurrentError(
       .unsupported, "keras.quantised", at: "layer \"\(layer.name)\"",
       found: "a \(what) of \(tensor.dtype)", expected: "floating-point numbers",

@@ -19,6 +19,8 @@ final class ONNXValues {
   /// The values of the graph around this one, which its nodes may use.
   private let outer: ONNXValues?
   private static let depthLimit = 24
+  /// Reordering an LSTM's gates in the graph takes every weight three times, in each of its branches.
+  private static let allowedUses = 16
 
   /// Indexes a graph whose tensors have `byteCount` bytes; those of Constant nodes are added here.
   ///
@@ -36,8 +38,8 @@ final class ONNXValues {
       let (sum, overflow) = stored.addingReportingOverflow(record.storedByteCount(reader))
       stored = overflow ? Int.max : sum
     }
-    let (eightfold, overflow) = stored.multipliedReportingOverflow(by: 8)
-    allowance = overflow ? Int.max : eightfold + 1 << 16
+    allowance = 0
+    grant(stored)
     for (index, record) in graph.initializers.enumerated() {
       guard initializers.updateValue(index, forKey: record.name) == nil else {
         throw Self.duplicate(record.name)
@@ -53,6 +55,15 @@ final class ONNXValues {
         consumers[name, default: []].append(index)
       }
     }
+  }
+
+  /// Adds what stored tensors allow; a branch of the computation works with the tensors of the graph around it, and pays
+  /// from the same purse.
+  private func grant(_ stored: Int) {
+    if let outer { return outer.grant(stored) }
+    let (manyfold, overflow) = stored.multipliedReportingOverflow(by: Self.allowedUses)
+    let (sum, isTooMuch) = allowance.addingReportingOverflow(overflow ? Int.max : manyfold)
+    allowance = isTooMuch ? Int.max : max(sum, 1 << 16)
   }
 
   private static func duplicate(_ name: Name) -> RecurrentError {
@@ -106,6 +117,7 @@ final class ONNXValues {
 
   /// Pays for a tensor that is used beside those that its file stores; throws `onnx.view-limit`.
   func charge(_ byteCount: Int, at place: String) throws {
+    if let outer { return try outer.charge(byteCount, at: place) }
     allowance -= min(allowance, byteCount)
     guard allowance > 0 else {
       throw RecurrentError(

@@ -101,7 +101,8 @@ struct PyTorchModules {
     let packed = ["__torch__.torch.classes.", "torch.ao.nn.quantized", "torch.nn.quantized"]
     guard !packed.contains(where: { name.hasPrefix($0) }) else {
       throw RecurrentError(
-        .unsupported, "pt.object", at: "module \"\(String(decoding: prefix, as: UTF8.self))\"",
+        .unsupported, "pt.object",
+        at: "module \"\(String(decoding: prefix.dropLast(), as: UTF8.self))\"",
         found: "an object of \(name)", expected: "modules with plain tensors",
         hint: "Quantised weights cannot be read; convert the model before quantisation.")
     }

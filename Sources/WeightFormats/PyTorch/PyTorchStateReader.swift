@@ -318,6 +318,13 @@ struct PyTorchStateReader {
 
   /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.
   private func checkSkippable(_ pair: (key: PickleValue, value: PickleValue)) throws {
+    let quantised =
+      "Quantised weights cannot be read; save the state dict of the model from before quantisation."
+    if case .string(let key) = pair.key, key.ends(with: "._packed_params".utf8) {
+      throw RecurrentError(
+        .unsupported, "pt.object", at: graph.summary(pair.key), found: "packed, quantised weights",
+        expected: "a tensor", hint: quantised)
+    }
     guard let name = graph.call(pair.value)?.name else { return }
     let module = name.prefix { $0 != " " && $0 != "." }
     guard module == "torch" || module == "numpy", name.hasSuffix(" scalar") == false,
@@ -327,7 +334,8 @@ struct PyTorchStateReader {
     throw RecurrentError(
       .unsupported, module == "numpy" ? "pt.numpy" : "pt.object", at: graph.summary(pair.key),
       found: "an object of \(name)", expected: "a tensor",
-      hint: "In Python, turn it into a tensor and save the state dict again.")
+      hint: name == "torch ScriptObject"
+        ? quantised : "In Python, turn it into a tensor and save the state dict again.")
   }
 
   private func skip(
@@ -358,6 +366,12 @@ struct PyTorchStateReader {
     return RecurrentError(
       .unsupported, "pt.root", found: what, expected: "a dict of names to tensors",
       hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
+  }
+}
+
+extension [UInt8] {
+  fileprivate func ends(with suffix: String.UTF8View) -> Bool {
+    self.suffix(suffix.count).elementsEqual(suffix)
   }
 }
 

@@ -235,4 +235,70 @@ import Testing
     ]
     #expect(try named(simple, version: "2.2.4").first?.refusal == nil)
   }
+
+  // MARK: Masks and odd values
+
+  /// What skips steps stands before every recurrent layer that the mask reaches.
+  @Test func masksBreakTheConnection() throws {
+    let table = #""input_dim":9,"output_dim":3"#
+    func obstacles(_ layers: [String]) throws -> [String] {
+      let said = try structure(layers.joined(separator: ","))
+      return said.obstacles.map {
+        "\($0.module) \($0.side.rawValue): \($0.operations[0].prefix(11))"
+      }
+        + said.connections.map { "\($0.from) -> \($0.to)" }
+    }
+    let plain = [layer("Embedding", "e", table), layer("LSTM", "a", sequence)]
+    #expect(try obstacles(plain) == ["e -> a"])
+    let masked = layer("Embedding", "e", table + #","mask_zero":true"#)
+    #expect(
+      try obstacles([masked, layer("LSTM", "a", sequence)]) == [
+        "a before: the mask of", "e behind: LSTM \"a\"",
+      ])
+    // Through a linear layer and through a layer of another width.
+    let far = try obstacles([
+      masked, layer("Dense", "d", #""units":3"#), layer("LSTM", "a", sequence),
+      layer("GRU", "b", #""units":5,"return_sequences":false"#),
+    ])
+    #expect(
+      far.filter { $0.contains("the mask of") } == [
+        "a before: the mask of", "b before: the mask of",
+      ])
+    // One vector has no steps to skip.
+    let repeated = try obstacles([
+      masked, layer("LSTM", "a", #""units":3"#), layer("RepeatVector", "r", #""n":4"#),
+      layer("LSTM", "b", sequence),
+    ])
+    #expect(!repeated.contains("b before: the mask of"))
+  }
+
+  @Test(arguments: [
+    #""units":3,"go_backwards":1"#, #""units":3,"return_sequences":"yes""#, #""units":3.5"#,
+    #""units":0"#, #""units":3,"use_bias":"no""#,
+  ])
+  func valuesOfAnotherTypeAreNotGuessed(_ settings: String) throws {
+    for className in ["LSTM", "SimpleRNN"] {
+      let said = try structure(layer(className, "a", settings))
+      #expect(said.modules[0].refusal?.reason == "keras.config", "\(className) \(settings)")
+    }
+    if settings.contains("units") && !settings.contains("go") && !settings.contains("return") {
+      #expect(
+        try structure(
+          layer("Dense", "d", settings), tensors: ["layers/dense/vars/0": [2, 3]]
+        ).modules[0].refusal?.reason == "keras.config")
+    }
+  }
+
+  @Test func policiesOfTypesAreSaid() throws {
+    let said = try structure(
+      [
+        layer("LSTM", "a", sequence + #","dtype":"mixed_float16""#),
+        layer(
+          "Dense", "d",
+          #""units":3,"dtype":{"class_name":"QuantizedDTypePolicy","config":{"name":"int8_from_float32"}}"#
+        ),
+      ].joined(separator: ","), tensors: ["layers/dense/vars/0": [3, 3]])
+    #expect(said.modules[0].remarks.contains { $0.hasPrefix("mixed_float16") })
+    #expect(said.modules[1].refusal?.reason == "keras.quantised")
+  }
 }

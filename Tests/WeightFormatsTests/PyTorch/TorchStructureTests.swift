@@ -112,7 +112,10 @@ struct TorchStructureTests {
         continue
       }
       #expect(module.kind.rawValue == wanted.kind, "\(file): \(wanted.name)")
-      #expect(module.className == wanted.className, "\(file): \(wanted.name)")
+      // Of an author's class the module that defines it is said too.
+      #expect(
+        module.className.split(separator: ".").last.map(String.init) == wanted.className,
+        "\(file): \(wanted.name)")
       guard wanted.kind == "recurrent" || wanted.kind == "embedding" else { continue }
       let facts = module.recurrent
       #expect(module.paddingIndex == wanted.paddingIndex, "\(file): \(wanted.name)")

@@ -20,7 +20,9 @@ enum PickledStructure {
       let kind = TorchClasses.kind(className)
       var module = Structure.Module(
         name: name, kind: kind,
-        className: String(className.split(separator: ".").last ?? ""))
+        // The whole path of an author's class says that it is not PyTorch's.
+        className: className.hasPrefix("torch.nn.")
+          ? String(className.split(separator: ".").last ?? "") : className)
       func shape(_ key: String) -> [Int]? {
         state[Name(name.isEmpty ? key : "\(name).\(key)")]?.shape
       }
@@ -39,6 +41,8 @@ enum PickledStructure {
             hint:
               "In Python, scale the rows of its weight once, set max_norm to None and save again.")
         }
+      case .other where graph.attribute("mode", of: value) != nil:
+        module.recurrent = recurrent(value, graph)
       case .linear, .other: break
       }
       structure.modules.append(module)

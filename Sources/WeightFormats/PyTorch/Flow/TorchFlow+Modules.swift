@@ -18,7 +18,15 @@ extension TorchFlow {
       else { return nil }
     } else {
       guard weight == "weight" || weight.hasSuffix(".weight") else { return nil }
-      prefix = String(weight.dropLast("weight".count))
+      let called = site.map { $0.path.isEmpty ? "" : $0.path + "." }
+      // Of tied weights the program names one only; the call says whose they are.
+      if site?.className == "Linear", let called, isTied(weight, called + "weight"),
+        shape(called + "weight") == size
+      {
+        prefix = called
+      } else {
+        prefix = String(weight.dropLast("weight".count))
+      }
       if prefix.isEmpty == false, shape(prefix + "bias") != nil { return nil }
     }
     let place = module(String(prefix.dropLast()), .linear, className: "Linear")
@@ -31,7 +39,7 @@ extension TorchFlow {
     return veiled(add(linearResult(place, input, size[0])))
   }
 
-  private func isTied(_ a: String, _ b: String) -> Bool { (ties[a] ?? a) == (ties[b] ?? b) }
+  func isTied(_ a: String, _ b: String) -> Bool { (ties[a] ?? a) == (ties[b] ?? b) }
 
   private func linearResult(_ place: Int, _ input: TorchValue, _ size: Int) -> TorchTensor {
     var result = TorchTensor(origin: .module(place))

@@ -20,12 +20,14 @@ extension TorchFlow {
   /// The name of the module whose tensors these are, in order; `nil` if they are not one module's.
   func owner(of parameters: [TorchValue], _ names: [String]) -> String? {
     guard parameters.count == names.count, let first = parameters.first,
-      let name = storedName(first),
-      name == names[0] || name.hasSuffix("." + names[0])
+      let name = storedName(first)
     else { return nil }
-    let prefix = name.dropLast(names[0].count)
-    for (parameter, own) in zip(parameters, names) where storedName(parameter) != prefix + own {
-      return nil
+    let prefix = name.lastIndex(of: ".").map { name[...$0] } ?? ""
+    for (parameter, own) in zip(parameters, names) {
+      // Layers or directions may share their weights, of which the program names one only.
+      guard let stored = storedName(parameter),
+        stored == prefix + own || isTied(stored, prefix + own)
+      else { return nil }
     }
     return String(prefix.dropLast())
   }
