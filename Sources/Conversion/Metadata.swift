@@ -145,7 +145,7 @@ struct ModuleMetadata {
 
   /// What stands around the modules and is not in the file, one line each.
   static func leftBehind(_ metadata: Metadata) -> [String] {
-    (metadata[leftBehindKey] ?? "").split(separator: ";").compactMap { part in
+    (metadata[leftBehindKey] ?? "").split(separator: ";").prefix(largestList).compactMap { part in
       let text = part.drop { $0 == " " }
       return text.isEmpty ? nil : String(text)
     }
@@ -156,10 +156,13 @@ struct ModuleMetadata {
     metadata[leftBehindKey] =
       lines.isEmpty
       ? nil
-      : lines.map { String($0.map { $0 == ";" ? "," : $0 }) }.joined(separator: "; ")
+      : lines.prefix(largestList).map { String($0.map { $0 == ";" ? "," : $0 }) }.joined(
+        separator: "; ")
   }
 
   static let leftBehindKey = "left_behind"
+  /// More is no list that this toolkit wrote, and each line is looked for among all modules.
+  private static let largestList = 1000
 
   /// Throws `metadata.format_version` for a file of this toolkit's that a later version wrote.
   static func checkVersion(_ metadata: Metadata) throws {

@@ -98,11 +98,11 @@ public struct ModuleList: Sendable {
         try Module(convention, candidate, state, options, index, isOnlyOne: isOnlyOne))
     }
     self.modules = modules
-    if let reset = options.gruReset, !modules.isEmpty,
+    if options.gruReset == .before, !modules.isEmpty,
       !modules.contains(where: { $0.architecture.cell == .gru && $0.isRecurrent })
     {
       throw RecurrentError(
-        .malformed, "network.gru-reset", found: "gru_reset \(reset.rawValue), and no GRU",
+        .malformed, "network.gru-reset", found: "gru_reset before, and no GRU",
         expected: "a GRU among the modules")
     }
     structure = state.structure

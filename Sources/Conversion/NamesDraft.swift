@@ -101,11 +101,13 @@ public struct NamesDraft: Sendable {
           }).map({ names[$0] }), let other = state[input]?.shape
         else { continue }
         let inputs = isRows ? other[1] : other[0]
-        let vectors = names.filter { candidate in
+        let fitting = names.filter { candidate in
           guard let shape = state[candidate]?.shape else { return false }
           return shape.filter { $0 != 1 } == [height] && shape.count <= 2
-            && shares(candidate, name)
         }
+        let sharing = fitting.filter { shares($0, name) }
+        // The only vectors that fit belong to the matrices even under other first words.
+        let vectors = sharing.isEmpty && fitting.count <= 2 ? fitting : sharing
         var assumed = [cell.gateNames.count > 1 ? "gates" : "cell"]
         if cell.gateNames.count == 1, inputs == hidden { assumed.append("orientation") }
         var matrices = [input, name]

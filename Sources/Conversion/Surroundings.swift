@@ -17,12 +17,12 @@ extension ModuleList {
     of modules: [Module], except activation: (module: String, name: String)? = nil
   ) -> [Surrounding] {
     var result: [Surrounding] = []
+    var seen: Set<String> = []
     func add(_ text: String, isBranch: Bool = false) {
-      let own = Surrounding(text: text, isBranch: isBranch)
-      if !result.contains(where: { $0.text == own.text }) { result.append(own) }
+      if seen.insert(text).inserted { result.append(Surrounding(text: text, isBranch: isBranch)) }
     }
-    for obstacle in structure?.obstacles ?? []
-    where modules.contains(where: { $0.name == obstacle.module }) {
+    let names = Set(modules.map(\.name))
+    for obstacle in structure?.obstacles ?? [] where names.contains(obstacle.module) {
       if let activation, obstacle.side == .behind, obstacle.module == activation.module,
         obstacle.operations == [activation.name]
       {

@@ -111,6 +111,7 @@ import WeightFormats
     let given = try Recognition(file, options: options)
     #expect(given.connections.map(\.summary) == ["rnn -> fc [last] (given)"])
     #expect(given.architecture.head?.reads == .last)
+    options.headReads = nil
     options.head = ReadOptions.Neighbour.none
     #expect(try Recognition(file, options: options).head == nil)
     options.head = .named("norm")

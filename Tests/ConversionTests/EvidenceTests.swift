@@ -198,8 +198,8 @@ import WeightFormats
     #expect(
       error(ReadOptions(head: ReadOptions.Neighbour.none, headReads: .last), gru)?.reason
         == "network.head-reads")
-    let wrong = error(ReadOptions(embedding: .named("fc")), gru)
-    #expect(wrong?.reason == "network.neighbour" && wrong?.expected.contains("emb") == true)
+    let wrong = error(ReadOptions(head: .named("fx")), gru)
+    #expect(wrong?.reason == "network.neighbour" && wrong?.hint == "Did you mean fc?")
     let plain = try state([("rnn.weight_ih_l0", [6, 4]), ("rnn.weight_hh_l0", [6, 6])])
     #expect(error(ReadOptions(gruReset: .before), plain)?.reason == "network.gru-reset")
     let kind = error(ReadOptions(module: "fc"), gru)

@@ -201,7 +201,7 @@ import Testing
       file.metadata["gru_reset"] = "before"
       #expect(
         try Recognition(file).architecture.gruReset == (cell == .gru ? .before : .after))
-      #expect(reason(file, ReadOptions(cell: .rnnTanh)) == "metadata.cell")
+      #expect(reason(file, ReadOptions(cell: .rnnTanh)) == "network.cell")
     }
   }
 }

@@ -271,3 +271,64 @@ def contains(whole, part):
             if any(np.array_equal(whole[i:i + len(block)], block) for i in range(len(whole) - len(block) + 1)):
                 return True
     return False
+
+
+@case
+def a_draft_of_square_matrices(tools):
+    """The words of names tell input from state; what nothing tells is announced when the draft is used."""
+    import torch
+    from torch import nn
+    torch.manual_seed(8)
+    m = nn.GRU(6, 6)
+    w = {k.removesuffix("_l0"): v.detach().numpy() for k, v in m.named_parameters()}
+    x = normal(5, 4, 2, 6)
+    with torch.no_grad():
+        wanted = m(torch.from_numpy(x))[0].numpy()
+    for names in (("enc_w_ih", "enc_w_hh", "enc_b_ih", "enc_b_hh"), ("kernel_h", "kernel_x", "bias_h", "bias_x"),
+                  ("one", "two", "three", "four")):
+        words = dict(zip(names, ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
+        if names[0] == "kernel_h":
+            words = dict(zip(names, ("weight_hh", "weight_ih", "bias_hh", "bias_ih")))
+        np.savez(tools.path("own.npz"), **{n: w[k] for n, k in words.items()})
+        draft = json.loads(tools.run("rnn-inspect", "own.npz", "--json").stdout)["names_draft"]
+        module = next(iter(draft["modules"].values()))
+        tools.expect("gates" in module["assumed"], f"the order of gates is no guess: {module}")
+        with open(tools.path("draft.json"), "w") as file:
+            json.dump(draft, file)
+        done = tools.convert("own.npz", "own.onnx", "--names", "draft.json")
+        if not tools.expect(done.returncode == 0 and "assumed: gates" in done.text, done.text[:300]):
+            continue
+        import onnxruntime
+        session = onnxruntime.InferenceSession(tools.path("own.onnx"))
+        y = session.run(None, {session.get_inputs()[0].name: x})[0]
+        said = "assumed: weight_ih" in done.text
+        tools.expect(said == (names[0] == "one"), f"{names}: {done.text[:400]}")
+        tools.expect(same(y.reshape(wanted.shape), wanted), f"{names}: other numbers than PyTorch")
+
+
+@case
+def gates_that_a_branch_reorders(tools):
+    """As a scripted LSTMCell is exported: the branches of an If slice and join the weights of the graph around them."""
+    import onnx
+    from onnx import helper
+    hidden, inputs = 64, 48
+    w = {"w_ih": normal(3, 4 * hidden, inputs), "w_hh": normal(4, 4 * hidden, hidden)}
+    integers = {"s0": [0], "s1": [hidden], "s3": [3 * hidden], "s4": [4 * hidden], "ax": [0]}
+
+    def branch(name):
+        nodes = []
+        for n in w:
+            for part, a, b in (("i", "s0", "s1"), ("fc", "s1", "s3"), ("o", "s3", "s4")):
+                nodes.append(helper.make_node("Slice", [n, a, b, "ax"], [f"{name}_{n}_{part}"]))
+            nodes.append(helper.make_node("Concat", [f"{name}_{n}_{p}" for p in ("i", "o", "fc")], [f"{name}_{n}_cat"], axis=0))
+            nodes.append(helper.make_node("Unsqueeze", [f"{name}_{n}_cat", "ax"], [f"{name}_{n}_u"]))
+        nodes.append(helper.make_node("LSTM", ["X", f"{name}_w_ih_u", f"{name}_w_hh_u"], [f"{name}_Y"], hidden_size=hidden, name=f"{name}_lstm"))
+        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(f"{name}_Y", 1, ["a", "b", "c", "d"])])
+    node = helper.make_node("If", ["c"], ["Y"], then_branch=branch("yes"), else_branch=branch("no"))
+    tensors = list(w.items()) + [(n, np.array(v, np.int64)) for n, v in integers.items()]
+    onnx.save(graph([node], [("X", 1, ["T", "N", inputs]), ("c", 9, [])], floats("Y"), tensors), tools.path("if.onnx"))
+    done = tools.convert("if.onnx", "if.npz", "--as", "torch")
+    if tools.expect(done.returncode == 0, done.text[:400]):
+        made = np.load(tools.path("if.npz"))
+        keys = [k for k in made.files if k.endswith("weight_ih_l0")]
+        tools.expect(len(keys) == 2 and all(same(made[k], w["w_ih"]) for k in keys), f"{made.files}")

@@ -154,3 +154,54 @@ def what_a_head_ends_with(tools):
     for word in ("softmax", "sigmoid"):
         model = keras.Sequential([L.Input((None, 5)), L.LSTM(4), L.Dense(3, activation=word)])
         judged(tools, f"head {word}", model, [("steps", 5)], plain=True)
+
+
+@case
+def masks_are_no_detail(tools):
+    keras, L = layers()
+    masked = keras.Sequential([L.Input((None,)), L.Embedding(9, 4, mask_zero=True), L.LSTM(6, return_sequences=True, name="rnn"), L.Dense(3)])
+    masking = keras.Sequential([L.Input((None, 4)), L.Masking(), L.Dense(4), L.GRU(6, name="rnn")])
+    for model in (masked, masking):
+        for file in ("mask.keras", "mask.h5"):
+            model.save(tools.path(file))
+            for output in ("mask.onnx", "again.onnx"):
+                done = tools.convert(file if output == "mask.onnx" else "mask.npz", output)
+                tools.expect(tools.honest_refusal(done), f"{file} -> {output}: exit status {done.returncode}: {done.text[:300]}")
+                done = tools.convert(file, "mask.npz", "--as", "torch")
+                tools.expect(done.returncode == 0 and "mask" in done.text and "left behind" in done.text, f"{file}: {done.text[:300]}")
+            done = tools.convert(file, "mask.npz", "--as", "torch", "--strict")
+            tools.expect(done.returncode == 65, f"{file} --strict: exit status {done.returncode}")
+            done = tools.convert(file, "mask.onnx", "--module", "rnn")
+            tools.expect(done.returncode == 0 and "mask" in done.text, f"{file} --module: {done.text[:300]}")
+
+
+@case
+def weights_without_a_model_are_not_certain(tools):
+    keras, L = layers()
+    model = keras.Sequential([L.Input((None, 4)), L.LSTM(6, return_sequences=True, go_backwards=True, activation="relu"), L.Dense(3, activation="softmax")])
+    model.save_weights(tools.path("w.weights.h5"))
+    done = tools.convert("w.weights.h5", "w.npz", "--as", "torch")
+    tools.expect("reads forwards" in done.text and "no activation" in done.text, done.text[:400])
+    done = tools.convert("w.weights.h5", "w.npz", "--as", "torch", "--strict")
+    tools.expect(done.returncode == 65, f"--strict: exit status {done.returncode}")
+
+
+@case
+def configurations_with_odd_values(tools):
+    import json
+    import zipfile
+    keras, L = layers()
+    model = keras.Sequential([L.Input((None, 4)), L.LSTM(6, return_sequences=True), L.Dense(3)])
+    model.save(tools.path("m.keras"))
+    for layer, key, value in ((1, "go_backwards", 1), (1, "return_sequences", "yes"), (1, "units", 7), (2, "units", 99),
+                              (1, "use_bias", False), (2, "use_bias", False), (1, "units", "6")):
+        with zipfile.ZipFile(tools.path("m.keras")) as old, zipfile.ZipFile(tools.path("odd.keras"), "w") as new:
+            for name in old.namelist():
+                text = old.read(name)
+                if name == "config.json":
+                    config = json.loads(text)
+                    config["config"]["layers"][layer]["config"][key] = value
+                    text = json.dumps(config).encode()
+                new.writestr(name, text)
+        done = tools.convert("odd.keras", "odd.onnx")
+        tools.expect(tools.refused(done, "odd.onnx"), f"{key} {value!r} of layer {layer}: exit status {done.returncode}: {done.text[:300]}")

@@ -288,3 +288,104 @@ def quantised_state_dicts(tools):
         return  # this PyTorch has none any more
     done = tools.convert("q.pt", "q.onnx")
     tools.expect(tools.honest_refusal(done, "q.onnx"), f"exit status {done.returncode}: {done.text[:300]}")
+
+
+@case
+def weights_that_modules_layers_or_directions_share(tools):
+    tied = net({"emb": "nn.Embedding(7, 6)", "rnn": "nn.GRU(6, 6, batch_first=True)", "fc": "nn.Linear(6, 7, bias=False)"},
+               ["return self.fc(self.rnn(self.emb(x))[0])"]) + "\n\nNet_made = Net\n"
+    tied = tied.replace("self.fc = nn.Linear(6, 7, bias=False)",
+                        "self.fc = nn.Linear(6, 7, bias=False)\n        self.fc.weight = self.emb.weight")
+    tools.expect("self.fc.weight = self.emb.weight" in tied, "the case does not tie the weights")
+    tools.torch_model("tied", tied, [("tokens", 7)], batch_first=True)
+    import torch
+    from torch import nn
+    for directions, layers, inputs in ((2, 1, 4), (1, 2, 6)):
+        torch.manual_seed(directions)
+        m = nn.Sequential(nn.LSTM(inputs, 6, layers, bidirectional=directions == 2)).eval()
+        other = "_l0_reverse" if directions == 2 else "_l1"
+        for word in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            setattr(m[0], word + other, getattr(m[0], word + "_l0"))
+        torch.export.save(torch.export.export(m, (torch.randn(5, 2, inputs),)), tools.path("shared.pt2"))
+        done = tools.convert("shared.pt2", "shared.onnx")
+        if tools.expect(done.returncode == 0, f"{directions} directions, {layers} layers: {done.text[:300]}"):
+            import onnxruntime
+            x = normal(3, 5, 2, inputs)
+            session = onnxruntime.InferenceSession(tools.path("shared.onnx"))
+            y = session.run(None, {session.get_inputs()[0].name: x})[0]
+            with torch.no_grad():
+                wanted = m(torch.from_numpy(x))[0].numpy()
+            tools.expect(same(y, wanted), "other numbers than PyTorch")
+
+
+@case
+def classes_of_ones_own_and_functions_without_weights(tools):
+    source = ("import torch\nfrom torch import nn\n\n\nclass MyGRU(nn.GRU):\n    def forward(self, x):\n"
+              "        return 2 * super().forward(x)[0]\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+              "        self.rnn = RNN\n        self.fc = nn.Linear(6, 3)\n        self.act = nn.Softmax(dim=0)\n\n"
+              "    def forward(self, x):\n        return self.act(self.fc(self.rnn(x)))\n\n\ntorch.manual_seed(1)\ntorch.save(Net(), 'own.pt')\n")
+    for rnn, word in (("MyGRU(4, 6)", "MyGRU"), ("nn.GRU(4, 6)", "act (Softmax)")):
+        subprocess.run([sys.executable, "-c", source.replace("RNN", rnn)], cwd=tools.folder, check=True)
+        for output in ("own.npz", "own.onnx"):
+            done = tools.convert("own.pt", output, "--as" if output == "own.npz" else "--head",
+                                 "keras" if output == "own.npz" else "fc")
+            tools.expect(done.returncode == 0 and word in done.text, f"{output}: nothing about {word}: {done.text[:300]}")
+            tools.expect("the same network" not in done.text, f"{output}: called the same network")
+            done = tools.convert("own.pt", output, "--head", "fc", "--strict")
+            tools.expect(done.returncode == 65, f"{output} --strict: exit status {done.returncode}")
+
+
+@case
+def a_quantised_head(tools):
+    import torch
+    from torch import nn
+    m = nn.Module()
+    m.rnn, m.fc = nn.LSTM(4, 6), nn.Linear(6, 3)
+    torch.save(torch.ao.quantization.quantize_dynamic(m.eval(), {nn.Linear}, dtype=torch.qint8).state_dict(), tools.path("q.pt"))
+    for output in ("q.npz", "q.onnx"):
+        done = tools.convert("q.pt", output)
+        tools.expect(tools.honest_refusal(done, output), f"{output}: exit status {done.returncode}: {done.text[:300]}")
+
+
+@case
+def what_is_left_behind_stays_known(tools):
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.fc = nn.GRU(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return torch.exp(self.fc(self.rnn((x - 0.5) / 2)[0]))
+    torch.manual_seed(2)
+    torch.onnx.export(Net().eval(), (torch.randn(5, 2, 4),), tools.path("around.onnx"), dynamo=False)
+    for middle in ("middle.safetensors", "middle.h5", "middle.npz"):
+        done = tools.convert("around.onnx", middle, "--as", "torch")
+        tools.expect(done.returncode == 0 and "left behind" in done.text, f"{middle}: {done.text[:300]}")
+        done = tools.convert(middle, "again.onnx")
+        tools.expect(tools.honest_refusal(done), f"{middle} -> onnx: exit status {done.returncode}: {done.text[:300]}")
+        done = tools.convert(middle, "again.onnx", "--module", "rnn")
+        tools.expect(done.returncode == 0 and "left behind" in done.text and "the same network" not in done.text,
+                     f"{middle} -> onnx --module: {done.text[:300]}")
+        done = tools.run("rnn-verify", "--same", "around.onnx", middle)
+        tools.expect(done.returncode == 0 and "same modules" in done.text and "same network" not in done.text, done.text[:300])
+
+
+@case
+def metadata_that_do_not_fit(tools):
+    import torch
+    from safetensors.torch import save_file
+    from torch import nn
+    m = nn.Module()
+    m.emb, m.rnn, m.fc = nn.Embedding(5, 9), nn.GRU(8, 8), nn.Linear(9, 3)
+    for metadata, reason in (({"connections": "rnn -> fc (stated)"}, "network.sizes"),
+                             ({"connections": "emb -> rnn (stated)"}, "network.sizes"),
+                             ({"connections": "rnn -> head (stated)"}, "metadata.connections"),
+                             ({"head_reads": "banana"}, "metadata.head_reads"),
+                             ({"format": "rnn-state-dict", "format_version": "99"}, "metadata.format_version")):
+        save_file(m.state_dict(), tools.path("odd.safetensors"), metadata)
+        for output in ("odd.onnx", "odd.keras", "odd.npz"):
+            done = tools.convert("odd.safetensors", output, *(["--as", "flax"] if output == "odd.npz" else []))
+            tools.expect(tools.refused(done, output) and reason in done.text, f"{metadata} -> {output}: {done.text[:300]}")
