@@ -23,11 +23,13 @@ let package = Package(
     .target(name: "CElements"),
     .target(name: "Tensors", dependencies: ["CElements"]),
     // Bytes and mathematics never meet.
-    .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+    .target(name: "Containers", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+    .target(name: "Frameworks", dependencies: ["Containers"]),
     .target(name: "CKernels"),
     .target(name: "RNNEngine", dependencies: ["Tensors", "CKernels"]),
     // Meaning.
-    .target(name: "Conversion", dependencies: ["WeightFormats", "RNNEngine"]),
+    .target(name: "Networks", dependencies: ["Frameworks", "RNNEngine"]),
+    .target(name: "Conversion", dependencies: ["Networks"]),
     .target(name: "Parity", dependencies: ["Conversion"]),
     .target(name: "Plots", dependencies: ["Parity"]),
     .target(name: "Training", dependencies: ["Conversion"]),
@@ -53,7 +55,7 @@ let package = Package(
       name: "example-port", dependencies: ["Recurrent"], path: "Sources/Examples/Port"),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-    .testTarget(name: "WeightFormatsTests", dependencies: ["WeightFormats"]),
+    .testTarget(name: "WeightFormatsTests", dependencies: ["Frameworks"]),
     .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),

@@ -15,7 +15,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-READERS = ["WeightFormats", "Tensors", "Conversion"]
+READERS = ["Containers", "Frameworks", "Networks", "Tensors", "Conversion"]
 PAGE = ROOT / "Sources/Recurrent/Documentation.docc/ReasonCodes.md"
 
 # Never, anywhere in the readers.
@@ -175,14 +175,14 @@ def reason_codes():
 
 def metadata_codes(sources):
     """The codec of the metadata names its codes by their keys."""
-    text = next(t for p, t in sources.items() if p.as_posix().endswith("Conversion/Metadata.swift"))
+    text = next(t for p, t in sources.items() if p.as_posix().endswith("Networks/Metadata.swift"))
     codes = {f"metadata.{key}": ({"malformed"}, '"…"', "true or false") for key in re.findall(r'flag\("(\w+)"\)', text)}
     for key, expected, rest in re.findall(r'malformed\(\s*"?(\w+)"?, \w+,\s*("[^"]*"|[\w.\\()"\s]+?)(, \.unsupported)?\)\n', text):
         kind = "unsupported" if rest else "malformed"
-        loop = re.search(r"for \(key, \w+\) in \[(.*?)\] \{", text)
-        for name in re.findall(r'\("(\w+)"', loop[1]) if key == "key" and rest else [] if key == "key" else [key]:
+        loop = re.search(r"for key in (\[.*?\]) \{\n +guard let text = try value\(key\)", text)
+        for name in re.findall(r'"(\w+)"', loop[1]) if key == "key" else [key]:
             kinds = codes.get(f"metadata.{name}", (set(),))[0]
-            codes[f"metadata.{name}"] = kinds | {kind}, '"…"', expected.strip('"') if expected.startswith('"') else ""
+            codes[f"metadata.{name}"] = kinds | {kind}, '"…"', re.sub(r"\\\([^)]*\)", "…", expected.strip('"')) if expected.startswith('"') else ""
     return codes
 
 

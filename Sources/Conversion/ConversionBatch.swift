@@ -1,5 +1,7 @@
+import Networks
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 #if canImport(Darwin)
   import Darwin

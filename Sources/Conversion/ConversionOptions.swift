@@ -1,6 +1,8 @@
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What a conversion should do.
 public struct ConversionOptions: Sendable {

@@ -1,6 +1,8 @@
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What goes where in a conversion, worked out before anything is written.
 public struct ConversionPlan: Sendable {
@@ -105,9 +107,9 @@ public struct ConversionPlan: Sendable {
     if let dtype = options.dtype {
       (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
     }
-    var leftBehind = draft.leftBehind
-    droppedMetadata = Self.writeMetadata(draft, outputFormat, options, &state, &leftBehind)
-    leftBehind += input.state.skipped
+    let said = OutputMetadata(draft, outputFormat, options.reading).write(to: &state)
+    droppedMetadata = said.dropped
+    var leftBehind = draft.leftBehind + said.leftBehind + input.state.skipped
     let output = try outputFormat.completed(state)
     if outputFormat.holdsOneNetwork, let connections = output.structure?.connections,
       !connections.isEmpty, outputFormat.name != WeightFormat.onnx.name,
@@ -140,75 +142,6 @@ public struct ConversionPlan: Sendable {
       draft.notes + (options.overwrites ? OutputFile.remarks(onReplacing: outputPath) : [])
     self.output = output
     if options.isStrict { try checkStrictly() }
-  }
-
-  /// Writes down what the container can say; gives the keys that it cannot.
-  static func writeMetadata(
-    _ draft: PlanDraft, _ format: WeightFormat, _ options: ConversionOptions,
-    _ state: inout StateDict, _ leftBehind: inout [String]
-  ) -> [String] {
-    guard format.carriesMetadata else {
-      leftBehind += state.metadata.pairs.filter { !$0.key.hasPrefix("format") }.map {
-        "metadata \($0.key) = \($0.value): \(format.name) has no metadata"
-      }
-      for connection in draft.connections
-      where connection.evidence != .assumed && connection.reads != .sequence {
-        let what = connection.reads == .last ? "last step" : "final states"
-        leftBehind.append(
-          "that \(connection.to) reads the \(what) of \(Assumption.name(connection.from)):"
-            + " \(format.name) has no metadata")
-      }
-      for fate in draft.fates where fate.module.isRecurrent && fate.fate != .leftBehind {
-        guard fate.module.architecture.cell == .rnnRelu, state.metadata["cell"] == nil else {
-          continue
-        }
-        leftBehind.append(
-          "that \(Assumption.name(fate.module.name)) is an rnn_relu: \(format.name) has no metadata"
-        )
-      }
-      let dropped = state.metadata.pairs.map(\.key).filter { !$0.hasPrefix("format") }
-      state.metadata = Metadata()
-      return dropped
-    }
-    guard draft.convention != nil else { return [] }
-    state.metadata["format"] = state.metadata["format"] ?? "rnn-state-dict"
-    state.metadata["format_version"] = state.metadata["format_version"] ?? "1"
-    let recurrent = draft.fates.filter { $0.module.isRecurrent && $0.fate != .leftBehind }
-    for fate in recurrent {
-      let module = fate.module
-      var architecture = module.architecture
-      var certain = module.known
-      if options.reading.cell != nil { certain.insert(.cell) }
-      if options.reading.gruReset != nil { certain.insert(.gruReset) }
-      if options.reading.batchFirst != nil { certain.insert(.batchFirst) }
-      if let network = draft.network, network.recognition.recurrent.name == module.name {
-        architecture.head = network.architecture.head
-      }
-      ModuleMetadata.write(
-        architecture, module: fate.outputName, isOnlyOne: recurrent.count == 1,
-        isCertain: certain, to: &state.metadata)
-    }
-    if options.reading.head == ReadOptions.Neighbour.none, recurrent.count == 1 {
-      state.metadata["head"] = "none"
-    }
-    let names = Dictionary(
-      draft.fates.filter { $0.fate != .leftBehind }.map { ($0.module.name, $0.outputName) },
-      uniquingKeysWith: { first, _ in first })
-    let kept = draft.connections.compactMap { connection -> Connection? in
-      guard let from = names[connection.from], let to = names[connection.to], from != to else {
-        return nil
-      }
-      var renamed = connection
-      (renamed.from, renamed.to) = (from, to)
-      return renamed
-    }
-    // A document's class says by its names what follows what.
-    state.metadata["connections"] =
-      kept.isEmpty || draft.convention?.statesHead == true ? nil : ModuleMetadata.text(kept)
-    if !format.holdsOneNetwork {
-      ModuleMetadata.write(leftBehind: draft.surroundings, to: &state.metadata)
-    }
-    return []
   }
 
   /// Whether the output is the whole of a network whose every connection the file or the caller says: only of that

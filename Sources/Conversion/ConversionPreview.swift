@@ -1,5 +1,7 @@
+import Networks
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What a file would lose in each container and each convention.
 public struct ConversionPreview: Sendable {

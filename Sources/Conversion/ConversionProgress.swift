@@ -1,3 +1,4 @@
+import Networks
 import Tensors
 
 /// How far a conversion has come; each phase reads every tensor that it concerns once.

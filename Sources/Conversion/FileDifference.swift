@@ -1,5 +1,7 @@
+import Networks
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What distinguishes the tensors of two files, name by name; found in pieces, whatever their size.
 public struct FileDifference: Sendable {

@@ -1,6 +1,8 @@
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Rewrites every module of a file into a convention, each under its own name, and carries everything else along.
 struct ModuleRewriting {
@@ -27,9 +29,12 @@ struct ModuleRewriting {
 
   /// Works out the output of the modules of `list`; only those in `chosen`, if it is given, with no other tensors.
   ///
+  /// `keepsNames` leaves initial states under the names that a program gave them, where no metadata can speak of them.
+  ///
   /// Throws a module's refusal, `convention.inexpressible` and `conversion.collision`.
   init(
-    _ input: StateDict, _ list: ModuleList, as target: Convention?, chosen: [Module]? = nil
+    _ input: StateDict, _ list: ModuleList, as target: Convention?, chosen: [Module]? = nil,
+    keepsNames: Bool = false
   ) throws {
     let modules = chosen ?? list.modules
     let names = Self.outputNames(modules, list, target)
@@ -53,8 +58,9 @@ struct ModuleRewriting {
       }
       let module = modules[index]
       guard let target, target.name != module.convention.name else {
-        try append(entry.name, entry.tensor)
-        steps.append(.copy(entry.name, entry.tensor))
+        let name = keepsNames ? entry.name : Self.stateName(entry.name, module)
+        try append(name, entry.tensor)
+        steps.append(.copy(entry.name, entry.tensor, as: name))
         if done.insert(index).inserted {
           fates.append(.init(module: module, fate: .copied, outputName: module.name))
         }
@@ -86,6 +92,13 @@ struct ModuleRewriting {
     }
     state.metadata = input.metadata
     state.keepsOrder = input.keepsOrder
+  }
+
+  /// The name under which metadata speak of an initial state.
+  private static func stateName(_ name: Name, _ module: Module) -> Name {
+    let prefix = module.name.isEmpty ? "" : module.name + "."
+    if name == module.initialState.h { return Name(prefix + "h_0") }
+    return name == module.initialState.c ? Name(prefix + "c_0") : name
   }
 
   /// The modules that are rewritten, in the order in which they are written: the file's, or that of the computation where

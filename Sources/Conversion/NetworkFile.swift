@@ -1,6 +1,8 @@
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 extension StateDict {
   /// The parameters of a network that a program made, ready to be written: under PyTorch users' names in `convention`, with
@@ -87,8 +89,7 @@ extension StateDict {
     conversion.convention = convention
     let draft = try PlanDraft(state, format, output, conversion)
     self = draft.state
-    var leftBehind: [String] = []
-    _ = ConversionPlan.writeMetadata(draft, output, conversion, &self, &leftBehind)
+    _ = OutputMetadata(draft, output, options).write(to: &self)
   }
 }
 

@@ -1,6 +1,8 @@
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// A network on its way into a container that holds one connected network: an ONNX graph, a Keras model.
 struct OneNetwork {
@@ -14,7 +16,7 @@ struct OneNetwork {
   {
     self.network = network
     self.options = options
-    let isChosen = options.module != nil || options.head != nil
+    let isChosen = options.module != nil || options.head != nil || options.embedding != nil
     guard !isChosen else { return }
     let recognition = network.recognition
     var strangers = recognition.file.modules.filter { module in

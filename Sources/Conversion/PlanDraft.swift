@@ -1,6 +1,8 @@
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// A conversion before types and metadata: which modules go where.
 struct PlanDraft {
@@ -82,7 +84,11 @@ struct PlanDraft {
       try options.convention ?? format.expectedConvention.map(Convention.named)
       // A framework's archive leaves its framework as PyTorch's; neutral files stay as they are.
       ?? (inputFormat.isFrameworkArchive ? .torch : nil)
-    guard !list.recurrent.isEmpty else {
+    let asked = options.reading.module.flatMap(list.module)
+    let isDense = asked.map { !$0.isRecurrent } ?? false
+    let isDescribed = list.modules.contains { $0.stated != nil || $0.convention.fixed != nil }
+    guard !list.recurrent.isEmpty || isDense || (isDescribed && options.reading.module == nil)
+    else {
       let isAsked =
         options.needsMeaning || inputFormat.isFrameworkArchive || format.isFrameworkArchive
       let error = list.unrecognized(input, options.reading)
@@ -92,7 +98,10 @@ struct PlanDraft {
       return
     }
     var chosen: [Module]?
-    if options.reading.module != nil || list.recurrent.count == 1,
+    if let asked, isDense {
+      if let refusal = asked.refusal { throw refusal }
+      chosen = [asked]
+    } else if options.reading.module != nil || list.recurrent.count == 1,
       list.recurrent.count > 1 || list.recurrent[0].refusal == nil || options.needsMeaning
     {
       let found = try Recognition(input, list, options.reading)
@@ -113,7 +122,8 @@ struct PlanDraft {
     try Self.checkReset(list, chosen, target, format)
     var rewriting: ModuleRewriting
     do {
-      rewriting = try ModuleRewriting(input, list, as: target, chosen: chosen)
+      rewriting = try ModuleRewriting(
+        input, list, as: target, chosen: chosen, keepsNames: !format.carriesMetadata)
     } catch let error as RecurrentError where chosen == nil && list.recurrent.count > 1 {
       throw error.hint == nil
         ? error.hinting("Convert the other modules one by one with --module.") : error
@@ -124,7 +134,7 @@ struct PlanDraft {
     carried = rewriting.carried
     leftBehind += rewriting.leftBehind
     rewritten = rewriting.rewritten
-    convention = target ?? list.recurrent.first?.convention
+    convention = target ?? (list.recurrent.first ?? list.modules.first)?.convention
     let kept = chosen ?? list.modules
     connections = list.connections.filter { connection in
       [connection.from, connection.to].allSatisfy { name in kept.contains { $0.name == name } }
@@ -143,17 +153,24 @@ struct PlanDraft {
       guard let activation = module.stated?.activation else { continue }
       // Metadata keep what stands behind the head of the one network.
       let isKept =
-        format.carriesMetadata && network?.architecture.head?.activation == activation
-        && network?.recognition.modules.contains { $0.name == module.name } == true
+        format.carriesMetadata
+        && connections.contains { connection in
+          connection.to == module.name
+            && kept.contains { $0.name == connection.from && $0.isRecurrent }
+        }
       let line = "\(activation) behind \(module.name)"
-      if !isKept, !leftBehind.contains(line) { leftBehind.append(line) }
+      guard !isKept, !leftBehind.contains(line) else { continue }
+      leftBehind.append(line)
+      surroundings.append(line)
     }
-    if format.name == WeightFormat.pytorch.name {
-      for module in kept where module.architecture.storesInitialState {
-        notes.append(
-          "\(module.name) starts from a stored state; a state dict cannot say so, it is kept as tensors h_0"
-            + (module.initialState.c == nil ? "" : " and c_0"))
-      }
+    guard !format.carriesMetadata else { return }
+    for module in kept where module.architecture.storesInitialState {
+      let own = [module.initialState.h, module.initialState.c].compactMap { $0 }
+      let names = steps.filter { step in own.contains { step.sources == [$0] } }
+        .map(\.target.string)
+      leftBehind.append(
+        "that \(Assumption.name(module.name)) starts from a stored state (kept as \(names.joined(separator: ", "))):"
+          + " \(format.name) has no metadata")
     }
   }
 
@@ -253,6 +270,14 @@ struct PlanDraft {
     connections = found.connections
     assumptions = found.assumed
     leftBehind = one.leftBehind(input)
+    surroundings = network.around.map(\.text) + list.placeless.map(\.text)
+    let isKnown =
+      found.recurrent.known.contains(.batchFirst) || options.reading.batchFirst != nil
+    if format.isKeras, isKnown, !network.architecture.batchFirst {
+      leftBehind.append(
+        "the order of x: \(Assumption.name(found.recurrent.name)) takes (T, N, features), Keras's layers"
+          + " (N, T, features)")
+    }
     for remark in found.remarks + list.remarks
     where !notes.contains(remark) { notes.append(remark) }
     changesConvention = true

@@ -1,3 +1,4 @@
+import Networks
 import Tensors
 
 /// What the numbers of a tensor look like, found in one pass that holds none of them.

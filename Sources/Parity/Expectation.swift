@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 extension FixtureResult {
   /// Throws what differs, unless the fixture passes: the tensor, the index, both values, the time step.

@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// A network, inputs, and the outputs and gradients that another implementation computed from them.
 ///

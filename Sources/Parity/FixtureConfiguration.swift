@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// The `config` tensor of a fixture: what network it holds, which loss, and how close is equal.
 public struct FixtureConfiguration: Sendable {

@@ -1,6 +1,7 @@
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// The `optimizer` of a fixture: PyTorch's class in lower case, its arguments, and how many updates.
 public struct FixtureOptimizer: Sendable {

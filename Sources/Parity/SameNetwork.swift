@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Whether two weight files hold the same modules, and whether these are the same network, whatever their containers and
 /// conventions.
@@ -17,7 +19,7 @@ public struct NetworkComparison: Sendable {
   }
 
   /// What differs; empty when the networks are the same.
-  public let differences: [Difference]
+  public private(set) var differences: [Difference]
   /// What had to be allowed for ("biases compared as sums").
   public let allowances: [String]
   /// Parameters compared.
@@ -36,62 +38,84 @@ public struct NetworkComparison: Sendable {
 
   /// Compares parameters bit for bit in PyTorch's layout.
   ///
-  /// Biases are compared as sums when one file stores a single bias, and numbers in the narrower of
-  /// the two element types when they differ.
-  public init(_ first: Network, _ second: Network) throws {
-    modules = first.recognition.modules.map(\.name)
-    reservations = (first.reservations, second.reservations)
-    var left = first.architecture
-    let right = second.architecture
-    // How x is laid out is no part of the network.
-    left.batchFirst = right.batchFirst
-    guard left == right else {
+  /// Biases are compared as sums when one file stores a single bias. What one file does not say (a head, what it
+  /// reads, the function behind it, a nonlinearity that was assumed) is no difference, but a reservation. Element types must
+  /// be the same; `rounded` compares in the narrower of the two.
+  public init(_ first: Network, _ second: Network, rounded: Bool = false) throws {
+    let pair = NetworkPair(first, second)
+    modules = pair.modules
+    reservations = pair.reservations
+    var allowances = pair.allowances
+    guard pair.left == pair.right else {
       differences = [
-        Difference(place: "architecture", first: left.summary, second: right.summary)
+        Difference(place: "architecture", first: pair.left.summary, second: pair.right.summary)
       ]
-      allowances = []
+      self.allowances = allowances
       parameterCount = 0
       return
     }
-    var allowances: [String] = []
-    var tensors = try Network.parameterTensors(of: left)
-    if first.weights.merged != second.weights.merged {
+    let types = (first.weights.dtype, second.weights.dtype)
+    guard types.0 == types.1 || rounded else {
+      differences = [
+        Difference(place: "element type", first: types.0.rawValue, second: types.1.rawValue)
+      ]
+      self.allowances = allowances
+      parameterCount = 0
+      return
+    }
+    var tensors = try Network.parameterTensors(of: pair.left)
+    if !first.weights.merged.isEmpty || !second.weights.merged.isEmpty {
       tensors = StoredTensor.summingBiases(tensors)
-      allowances.append("biases compared as sums, because one file stores a single bias")
+      if first.weights.merged != second.weights.merged {
+        allowances.append("biases compared as sums, because one file stores a single bias")
+      }
     }
     var a = try first.weights.encoded(as: tensors)
     var b = try second.weights.encoded(as: tensors)
-    if first.weights.dtype != second.weights.dtype {
-      let narrow =
-        first.weights.dtype.byteCount <= second.weights.dtype.byteCount
-        ? first.weights.dtype : second.weights.dtype
+    if types.0 != types.1 {
+      let narrow = types.0.byteCount <= types.1.byteCount ? types.0 : types.1
       allowances.append("compared as \(narrow.rawValue)")
       a = try Self.converted(a, to: narrow)
       b = try Self.converted(b, to: narrow)
     }
+    var differences = Self.differences(of: first, second)
     for (name, one, other) in [
       ("h_0", first.initialState.h, second.initialState.h),
       ("c_0", first.initialState.c, second.initialState.c),
     ] {
-      guard let one, let other else { continue }
-      try a.append(Name(name), one)
-      try b.append(Name(name), other)
+      if let one, let other {
+        try a.append(Name(name), one)
+        try b.append(Name(name), other)
+      } else if one != nil || other != nil {
+        differences.append(
+          Difference(
+            place: name, first: one == nil ? "zeros" : "stored",
+            second: other == nil ? "zeros" : "stored"))
+      }
     }
-    var differences = Self.differences(of: first, second)
     for entry in a.entries {
       guard let other = b[entry.name], try !entry.tensor.isIdentical(to: other) else { continue }
-      let lhs = try entry.tensor.doubles()
-      let rhs = try other.doubles()
-      let position =
-        zip(lhs, rhs).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
-      differences.append(
-        Difference(
-          place: "\(entry.name)[\(position)] of shape \(entry.tensor.shape)",
-          first: "\(lhs[position])", second: "\(rhs[position])"))
+      differences.append(try Self.difference(entry.name.string, entry.tensor, other))
     }
     self.differences = differences
     self.allowances = allowances
     parameterCount = a.entries.reduce(0) { $0 + $1.tensor.elementCount }
+  }
+
+  private static func difference(_ name: String, _ one: Tensor, _ other: Tensor) throws
+    -> Difference
+  {
+    guard one.shape == other.shape, one.dtype == other.dtype else {
+      return Difference(
+        place: name, first: "\(one.dtype.rawValue) \(one.shape)",
+        second: "\(other.dtype.rawValue) \(other.shape)")
+    }
+    let (lhs, rhs) = try (one.doubles(), other.doubles())
+    let position =
+      zip(lhs, rhs).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
+    return Difference(
+      place: "\(name)[\(position)] of shape \(one.shape)", first: "\(lhs[position])",
+      second: "\(rhs[position])")
   }
 
   /// What both files state about the way around their modules, and state differently.
@@ -105,19 +129,42 @@ public struct NetworkComparison: Sendable {
     return [Difference(place: "around the modules", first: words(one), second: words(other))]
   }
 
-  /// Opens and compares two files.
+  /// Opens and compares two files; tensors beside the networks that both have under one name must be the same too.
+  ///
+  /// A names file among the options describes the file that has its tensors, or both.
   public init(
-    _ firstPath: String, _ secondPath: String, options: ReadOptions = .init()
+    _ firstPath: String, _ secondPath: String, options: ReadOptions = .init(),
+    rounded: Bool = false
   ) throws {
-    func open(_ path: String) throws -> Network {
+    func open(_ path: String) throws -> (StateDict, Network) {
       let file = try WeightFile(path: path)
       do {
-        return try Network(file.state, options: options)
+        do {
+          return (file.state, try Network(file.state, options: options))
+        } catch let error as RecurrentError
+          where error.reason == "names.missing" && options.convention != nil
+        {
+          var plain = options
+          plain.convention = nil
+          return (file.state, try Network(file.state, options: plain))
+        }
       } catch let error as RecurrentError {
         throw error.inFile(path)
       }
     }
-    try self.init(open(firstPath), open(secondPath))
+    let (one, first) = try open(firstPath)
+    let (other, second) = try open(secondPath)
+    try self.init(first, second, rounded: rounded)
+    let own = Set((first.recognition.tensors + second.recognition.tensors).map(\.name))
+    for entry in one.entries where !own.contains(entry.name) {
+      guard let twin = other[entry.name], try !entry.tensor.isIdentical(to: twin) else { continue }
+      guard entry.tensor.dtype.isFloatingPoint, twin.dtype.isFloatingPoint else {
+        differences.append(
+          Difference(place: entry.name.string, first: "other numbers", second: "than here"))
+        continue
+      }
+      differences.append(try Self.difference(entry.name.string, entry.tensor, twin))
+    }
   }
 
   private static func converted(_ state: StateDict, to dtype: DType) throws -> StateDict {
@@ -126,5 +173,74 @@ public struct NetworkComparison: Sendable {
       try result.append(entry.name, entry.tensor.converted(to: dtype).0)
     }
     return result
+  }
+}
+
+/// Two networks with what one of them leaves open taken from the other, and what that is.
+private struct NetworkPair {
+  var left: Architecture
+  var right: Architecture
+  let modules: [String]
+  private(set) var reservations: (first: [String], second: [String])
+  private(set) var allowances: [String] = []
+
+  init(_ first: Network, _ second: Network) {
+    left = first.architecture
+    right = second.architecture
+    var names = first.recognition.modules.map(\.name)
+    reservations = (first.reservations, second.reservations)
+    if left.batchFirst != right.batchFirst, first.knowsLayout, second.knowsLayout {
+      reservations.first.append(Self.layout(left))
+      reservations.second.append(Self.layout(right))
+    }
+    right.batchFirst = left.batchFirst
+    if left.dropout != right.dropout {
+      allowances.append(
+        "dropout \(left.dropout) against \(right.dropout): it acts in training only")
+      right.dropout = left.dropout
+    }
+    right.embedding?.paddingIndex = left.embedding?.paddingIndex
+    // What follows or precedes the module in one file only is no difference where the other does not say.
+    if (left.head == nil) != (right.head == nil),
+      !(left.head == nil ? first : second).statesConnections
+    {
+      if let head = first.recognition.head { names.removeAll { $0 == head.name } }
+      (left.head, right.head) = (nil, nil)
+    }
+    if (left.embedding == nil) != (right.embedding == nil),
+      !(left.embedding == nil ? first : second).statesConnections
+    {
+      if let table = first.recognition.embedding { names.removeAll { $0 == table.name } }
+      (left.embedding, right.embedding) = (nil, nil)
+    }
+    modules = names
+    let isAssumed = { (network: Network, code: String) in
+      network.recognition.assumed.contains { $0.code == code }
+    }
+    if left.head?.reads != right.head?.reads {
+      let isLast =
+        !left.bidirectional && left.head?.reads != .sequence && right.head?.reads != .sequence
+      if isLast || isAssumed(first, "head_reads") || isAssumed(second, "head_reads") {
+        right.head?.reads = left.head?.reads ?? .sequence
+      }
+    }
+    if left.head?.activation != right.head?.activation,
+      !first.statesConnections || !second.statesConnections
+    {
+      for (network, side) in [(first, 0), (second, 1)] where !network.statesConnections {
+        let line = "the file does not say what stands behind the head"
+        if side == 0 { reservations.first.append(line) } else { reservations.second.append(line) }
+      }
+      right.head?.activation = left.head?.activation
+    }
+    if left.cell != right.cell,
+      isAssumed(first, "nonlinearity") || isAssumed(second, "nonlinearity")
+    {
+      right.cell = left.cell
+    }
+  }
+
+  private static func layout(_ architecture: Architecture) -> String {
+    "x and output are " + (architecture.batchFirst ? "(N, T, features)" : "(T, N, features)")
   }
 }

@@ -1,6 +1,8 @@
 import Conversion
+import Networks
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 #if canImport(Darwin)
   import Darwin

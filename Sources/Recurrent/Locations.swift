@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials

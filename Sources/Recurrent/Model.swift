@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// A recurrent network: opened from a file or made from Swift; run it, differentiate it, write it elsewhere.
 ///
@@ -13,7 +15,7 @@ import WeightFormats
 /// ```
 ///
 /// What the file holds beside the network is kept, and written again. A file of several networks is opened with
-/// ``Conversion/ReadOptions/module``, or module by module (``WeightFormats/WeightFile``).
+/// ``Networks/ReadOptions/module``, or module by module (``Frameworks/WeightFile``).
 public struct Model<S: Scalar>: Sendable {
   /// What the file said about the network, and what was assumed; `nil` for one made from Swift.
   public let recognition: Recognition?

@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Modules by name, for models that are more than one network: two heads, an encoder and a decoder, attention.
 extension WeightFile {

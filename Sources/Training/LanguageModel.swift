@@ -1,7 +1,9 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// A recurrent network with the vocabulary that says what its tokens mean.
 ///

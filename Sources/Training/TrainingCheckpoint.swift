@@ -10,9 +10,11 @@
 // number of processes, the text's size and fingerprint, and the plan.
 
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// A training that was saved, to be continued as if it had never stopped.
 public struct TrainingCheckpoint: Sendable {

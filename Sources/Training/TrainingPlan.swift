@@ -1,6 +1,7 @@
 import RNNEngine
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Everything that decides what a training computes, apart from the text.
 ///

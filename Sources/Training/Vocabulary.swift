@@ -1,5 +1,6 @@
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What the tokens of a language model stand for: bytes, characters or words.
 ///

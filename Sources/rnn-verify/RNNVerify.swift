@@ -40,6 +40,7 @@ struct RNNVerify: Tool {
   )
   var github = false
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
+  @Flag(help: "With --same: compare in the narrower of two element types.") var rounded = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
   @OptionGroup(title: "How to read the files of --same and --gradcheck")
   var reading: ReadingOptions
@@ -49,6 +50,7 @@ struct RNNVerify: Tool {
   func validate() throws {
     func refuse(_ text: String) throws { throw ValidationError(text) }
     if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
+    if rounded && !same { try refuse("--rounded goes with --same") }
     if same && paths.count != 2 { try refuse("--same needs two weight files") }
     if gradcheck && paths.count != 1 { try refuse("--gradcheck needs one weight file") }
     if json && github { try refuse("--json and --github exclude each other") }
@@ -121,7 +123,8 @@ struct RNNVerify: Tool {
   // MARK: Networks
 
   private func compareNetworks() throws -> Int32 {
-    let comparison = try NetworkComparison(paths[0], paths[1], options: reading.options())
+    let comparison = try NetworkComparison(
+      paths[0], paths[1], options: reading.options(), rounded: rounded)
     if json {
       Output.line(
         JSON.object([

@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import Foundation
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @Suite struct BatchTests {
   private let files = FileManager.default

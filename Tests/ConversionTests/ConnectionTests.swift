@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What may be assumed about the connections of a list of tensors, and what not (design, section 7).
 @Suite struct ConnectionTests {

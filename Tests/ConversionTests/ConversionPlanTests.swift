@@ -1,9 +1,11 @@
 import Conversion
+import Networks
 import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @Suite struct ConversionPlanTests {
   private func withDirectory(_ body: (String) throws -> Void) throws {

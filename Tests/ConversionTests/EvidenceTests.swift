@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What files say about their modules beside names and shapes: believed where it fits, said where it does not, and never
 /// dropped on the way through another file.
@@ -227,5 +229,119 @@ import WeightFormats
     ])
     let wrong = error(ReadOptions(head: .named("a")), file)
     #expect(wrong?.reason == "network.sizes" && wrong?.hint == "For instance b, which fits.")
+  }
+
+  // MARK: What names and shapes would misread
+
+  @Test func metadataSayWhatAModuleIs() throws {
+    let tensors: [(String, [Int])] = [
+      ("e.weight", [6, 6]), ("embed.weight", [6, 6]), ("rnn.weight_ih_l0", [18, 6]),
+      ("rnn.weight_hh_l0", [18, 6]),
+    ]
+    let plain = try ModuleList(state(tensors))
+    #expect(plain.modules.map(\.kind) == [.linear, .embedding, .recurrent])
+    let said = try ModuleList(
+      state(tensors, [("e.kind", "embedding"), ("embed.kind", "linear"), ("rnn.kind", "cell")]))
+    #expect(said.modules.map(\.kind) == [.embedding, .linear, .cell])
+  }
+
+  @Test func stacksThatMetadataStateAreNoGuess() throws {
+    let layers: [(String, [Int])] = ["0", "1"].flatMap { number in
+      [
+        ("rnn.\(number).Wx", [20, number == "0" ? 3 : 5]), ("rnn.\(number).Wh", [20, 5]),
+        ("rnn.\(number).bias", [20]),
+      ]
+    }
+    func codes(_ metadata: [(String, String)]) throws -> [String] {
+      try ModuleList(state(layers, metadata)).modules[0].assumptions.map(\.code)
+    }
+    #expect(try codes([]).contains("stack"))
+    #expect(try !codes([("num_layers", "2")]).contains("stack"))
+    let wrong = try ModuleList(state(layers, [("num_layers", "3")])).modules[0].refusal
+    #expect(wrong?.reason == "metadata.num_layers")
+  }
+
+  /// Keras numbers layers by class, so that names cannot say which of them are one stack.
+  @Test func layersThatMetadataConnectAreOneStack() throws {
+    let layers: [(String, [Int])] = ["lstm", "lstm_1"].flatMap { name in
+      let path = "layers/\(name)/cell/vars/"
+      return [
+        (path + "0", [name == "lstm" ? 3 : 5, 20]), (path + "1", [5, 20]), (path + "2", [20]),
+      ]
+    }
+    let file = try state(
+      layers + [("layers/dense/vars/0", [5, 2]), ("layers/dense/vars/1", [2])],
+      [
+        ("format", "rnn-state-dict"), ("lstm.cell", "lstm"), ("lstm.head_reads", "last"),
+        ("connections", "lstm -> lstm_1 (stated); lstm_1 -> dense (stated)"),
+      ])
+    let found = try Recognition(file)
+    #expect(found.architecture.layerCount == 2 && found.recurrent.layerNames == ["lstm", "lstm_1"])
+    #expect(found.connections.map(\.summary) == ["lstm -> dense [last] (stated)"])
+    #expect(try ModuleList(file).module("lstm_1")?.name == "lstm")
+  }
+
+  @Test func peepholesAreNoLooseTensors() throws {
+    var file = try state([
+      ("rnn.weight_ih_l0", [24, 4]), ("rnn.weight_hh_l0", [24, 6]), ("fc.weight", [3, 6]),
+    ])
+    #expect(try ModuleList(file).module("rnn")?.refusal == nil)
+    try file.append("rnn.weight_ci_l0", Tensor.make([Float](repeating: 0.5, count: 6), shape: [6]))
+    #expect(try ModuleList(file).module("rnn")?.refusal?.reason == "weights.peepholes")
+  }
+
+  @Test(
+    arguments: [
+      ("activations", "sigmoid tanh", nil),
+      ("activations", "hard_sigmoid tanh", "metadata.activations"),
+      ("clip", "0", nil), ("clip", "3.0", "metadata.clip"), ("clip", "much", "metadata.clip"),
+      ("direction", "forward", nil), ("direction", "both", "metadata.direction"),
+      ("direction", "reverse", "metadata.direction"), ("direction", "x", "metadata.direction"),
+      ("rnn.batch_first", "true", nil),
+    ] as [(String, String, String?)])
+  func keysOfACellMustBeItsOwn(_ key: String, _ value: String, _ expected: String?) throws {
+    let list = try ModuleList(network([(key, value)]))
+    #expect(list.module("rnn")?.refusal?.reason == expected)
+  }
+
+  @Test func whatMetadataStateIsNotOverruled() throws {
+    let file = try network([
+      ("gru_reset", "before"), ("batch_first", "true"),
+      ("connections", "rnn -> fc [last] (stated)"),
+    ])
+    #expect(error(ReadOptions(gruReset: .after), file)?.reason == "network.gru-reset")
+    #expect(error(ReadOptions(batchFirst: false), file)?.reason == "network.batch-first")
+    #expect(error(ReadOptions(headReads: .sequence), file)?.reason == "network.head-reads")
+    let both = try network([("batch_first", "true"), ("rnn.batch_first", "false")])
+    #expect(throws: RecurrentError.self) { try ModuleList(both) }
+    let none = try network([("head", "none"), ("connections", "rnn -> fc (stated)")])
+    #expect(throws: RecurrentError.self) { try ModuleList(none) }
+  }
+
+  /// Without the bracket the key `head_reads` says what is read.
+  @Test func aConnectionMayLeaveTheReadingToItsKey() throws {
+    let file = try network([("head_reads", "last"), ("connections", "rnn -> fc (stated)")])
+    #expect(try Recognition(file).architecture.head?.reads == .last)
+    let own = try network([
+      ("connections", "rnn -> fc (stated)"), ("fc.output_activation", "sigmoid"),
+    ])
+    #expect(try Recognition(own).architecture.head?.activation == "sigmoid")
+  }
+
+  /// What a conversion assumed and wrote into a graph is still assumed when the graph is read.
+  @Test func anAssumptionDoesNotBecomeAFact() throws {
+    var file = try network([("connections", "rnn -> fc (assumed)")])
+    file.structure = Structure(
+      statesConnections: true,
+      modules: [.init(name: "rnn", kind: .recurrent), .init(name: "fc", kind: .linear)],
+      connections: [.init(from: "rnn", to: "fc")])
+    #expect(try ModuleList(file).connections.map(\.evidence) == [.assumed])
+  }
+
+  @Test func initialStatesHaveTheShapesOfTheirModule() throws {
+    var file = try network([("initial_state", "stored")])
+    #expect(try ModuleList(file).module("rnn")?.refusal?.reason == "weights.missing")
+    try file.append("rnn.h_0", Tensor.make([Float](repeating: 1, count: 12), shape: [2, 1, 6]))
+    #expect(try ModuleList(file).module("rnn")?.refusal?.reason == "weights.shape")
   }
 }

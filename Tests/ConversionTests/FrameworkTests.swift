@@ -2,9 +2,11 @@ import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @testable import Conversion
+@testable import Networks
 
 /// Files of MLX, Flax and TensorFlow with what the libraries themselves computed; see
 /// tools/make_goldens_others.py.

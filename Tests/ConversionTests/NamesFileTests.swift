@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Weights under anybody's names, described in a names file.
 @Suite struct NamesFileTests {
@@ -254,12 +256,32 @@ import WeightFormats
     let square = try #require(
       try draft([("p", [24, 6]), ("q", [24, 6]), ("s", [24]), ("t", [24])]).entries.first)
     #expect(square.tensors.map(\.name) == ["p", "q", "s", "t"])
-    #expect(square.assumed == ["gates", "weight_ih", "bias_ih"])
+    #expect(square.assumed == ["gates", "weight_ih", "weight_hh", "bias_ih"])
     let plain = try #require(try draft([("p", [6, 6]), ("q", [6, 6])]).entries.first)
-    #expect(plain.assumed == ["cell", "orientation", "weight_ih"])
+    #expect(plain.assumed == ["cell", "orientation", "weight_ih", "weight_hh"])
     let head = try #require(
       try draft([("e", [18, 4]), ("f", [18, 6]), ("out", [3, 5]), ("outb", [5])]).entries.last)
     #expect(!head.isRows && head.summary == "linear 3 -> 5")
+  }
+
+  /// Numbered layers, and gates with a tensor each: what belongs together has the same numbers.
+  @Test func numbersKeepLayersApart() throws {
+    let layers = try draft([
+      ("k0", [3, 20]), ("k1", [5, 20]), ("rk0", [5, 20]), ("rk1", [5, 20]), ("b0", [20]),
+      ("b1", [20]),
+    ]).entries.filter { $0.cell != nil }
+    #expect(
+      Set(layers.map { $0.tensors.map(\.name.string) }) == [
+        ["k0", "rk0", "b0"], ["k1", "rk1", "b1"],
+      ])
+    #expect(layers.allSatisfy { $0.assumed == ["gates"] })
+    let gates = try draft(
+      ["i", "f", "c", "o"].flatMap { [("W_" + $0, [5, 3]), ("U_" + $0, [5, 5])] }
+    ).entries
+    #expect(gates.count == 4 && gates.allSatisfy { $0.assumed.contains("cell") })
+    #expect(gates.allSatisfy { $0.tensors[0].name.string.last == $0.tensors[1].name.string.last })
+    let attention = try draft(["q", "k", "v", "o"].map { ($0, [6, 6]) }).entries
+    #expect(attention.allSatisfy { $0.cell == nil || $0.assumed.contains("weight_hh") })
   }
 
   @Test func aGuessIsSaidUntilAPersonTakesItOut() throws {

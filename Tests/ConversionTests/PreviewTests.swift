@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import Foundation
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What rnn-inspect says that a conversion would lose is what rnn-convert's plan says.
 @Suite struct PreviewTests {

@@ -1,4 +1,5 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
 import Testing

@@ -2,9 +2,11 @@ import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @testable import Conversion
+@testable import Networks
 
 /// Files and faults that conversion refuses and that no other test comes across.
 @Suite struct RefusalTests {

@@ -2,9 +2,11 @@ import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @testable import Conversion
+@testable import Networks
 
 @Suite struct ScaleTests {
   private func network(

@@ -1,9 +1,11 @@
 import Conversion
+import Networks
 import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Files of several modules: every module converts under its own name, everything else goes along (design, sections 2
 /// and 7).

@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import Foundation
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Runs `body` with a directory of its own.
 func withScratch(_ body: (String) throws -> Void) throws {

@@ -2,9 +2,11 @@ import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @testable import Conversion
+@testable import Networks
 
 /// Matrices that are larger than a tile, or made of several blocks of which not all are there.
 @Suite struct TransposingTests {

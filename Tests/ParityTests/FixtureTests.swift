@@ -145,7 +145,9 @@ private let fixtures = (try? FixtureSearch.files(in: [fixtureRoot])) ?? []
 
   @Test func theSameIsTheSame() throws {
     #expect(try NetworkComparison(network(0), network(0)).areSame)
-    let narrowed = try NetworkComparison(network(0), network(0, dtype: .f32))
+    let types = try NetworkComparison(network(0), network(0, dtype: .f32))
+    #expect(types.differences.map(\.place) == ["element type"])
+    let narrowed = try NetworkComparison(network(0), network(0, dtype: .f32), rounded: true)
     #expect(narrowed.areSame)
     #expect(narrowed.allowances == ["compared as f32"])
   }

@@ -2,7 +2,8 @@ import Foundation
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @testable import Training
 

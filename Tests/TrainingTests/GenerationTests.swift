@@ -1,8 +1,10 @@
 import Conversion
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @testable import Training
 

@@ -2,7 +2,8 @@ import Foundation
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// What a file is taken for, and what is said of files that are no weights.
 @Suite struct ContainerTests {

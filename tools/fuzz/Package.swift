@@ -23,9 +23,10 @@ let package = Package(
     .target(name: "CChecksum", dependencies: ["CZlib"]),
     .target(name: "CElements"),
     .target(name: "Tensors", dependencies: ["CElements"]),
-    .target(name: "WeightFormats", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+    .target(name: "Containers", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+    .target(name: "Frameworks", dependencies: ["Containers"]),
 
-    .target(name: "Attack", dependencies: ["WeightFormats"]),
+    .target(name: "Attack", dependencies: ["Frameworks"]),
     .executableTarget(name: "Sweep", dependencies: ["Attack"]),
   ] + parsers.map { .executableTarget(name: "Fuzz\($0)", dependencies: ["Attack"]) },
   swiftLanguageModes: [.v6]

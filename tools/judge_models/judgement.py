@@ -41,7 +41,10 @@ class Subject:
 def merged(options, more):
     """Options with others in place of those of the same name."""
     kept = [o for pair in zip(options[::2], options[1::2]) if pair[0] not in more[::2] for o in pair]
-    return kept + more
+    pairs = list(zip((kept + more)[::2], (kept + more)[1::2]))
+    if ("--head", "none") in pairs:  # what no head reads is nothing to say
+        pairs = [pair for pair in pairs if pair[0] != "--head-reads"]
+    return [o for pair in pairs for o in pair]
 
 
 class Judge:
@@ -112,7 +115,7 @@ class Judge:
             self.fail(s, outcome.what, outcome.reason, outcome.said)
         return outcome
 
-    def judged(self, s, target, module, extension, options, follow=4):
+    def judged(self, s, target, module, extension, options, follow=6):
         """One conversion; `follow` is how often lines that own up, or a hint, may still be acted on."""
         said, path = self.converter.convert(s.path, "out" + extension, *options)
         if said.crashed:
@@ -120,7 +123,7 @@ class Judge:
         if said.code != 0:
             if os.path.exists(path):
                 return Outcome(SILENT, f"exit status {said.code}, and yet there is an output", said)
-            return self.refusal(s, target, module, extension, options, said) if follow == 4 else Outcome(REFUSED, said.error, said)
+            return self.refusal(s, target, module, extension, options, said) if follow == 6 else Outcome(REFUSED, said.error, said)
         try:
             if target == "tensors":
                 outcome = self.tensors(s, module, said, path)
@@ -186,7 +189,7 @@ class Judge:
                 return Outcome(SILENT, f"{', '.join(wrong)} of {f.name or 'the model'}", said)
             if not covering:
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said)
-            mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 3) - 1)
+            mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 5) - 1)
             sequential = target == "keras" and self.no_sequential(s, mended.said)  # the flag makes it a refusal, which is right
             if sequential or mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said, mended.whole)
@@ -320,9 +323,12 @@ class Judge:
             name = prefix.rstrip(".").replace("/", ".").split(".")
             if fits and s.keeps_names and prefix and not any(set(name) & {r.name, *r.layers} for r in fits):
                 unknown.append(f"{fits[0].name} is called {prefix}")
+        # Weights alone do not say what a layer does with them; a line about that owns up to it.
+        owned = [line for line in said.assumed if "activations" in line] if s.form == "weights.h5" else []
+        unknown = [name for name in unknown if not any(f" {name} " in line for line in owned)]
         complaints = [f"is none of the model's modules, or renamed: {', '.join(unknown)}"] if unknown else []
         wanted = {r.name for r in s.truth.recurrent if module is None or r.name == module or module in r.layers}
-        missing = sorted(wanted - found)
+        missing = sorted(name for name in wanted - found if not any(f" {name} " in line for line in owned))
         values = list(tensors.values())
         for n in s.truth.linear if module is None else []:
             if not any(v.shape == n.tensors["weight"].shape and same(v, n.tensors["weight"]) or

@@ -56,7 +56,7 @@ def open_keras(path):
     weighted = [layer for layer in model.layers if layer.weights]
     tokens = bool(weighted) and isinstance(weighted[0], keras.layers.Embedding)
     head = bool(weighted) and isinstance(weighted[-1], (keras.layers.Dense, keras.layers.TimeDistributed))
-    bent = head and any(getattr(getattr(layer, "activation", None), "__name__", "linear") not in ("linear", "tanh")
+    bent = head and any(getattr(getattr(layer, "activation", None), "__name__", "linear") != "linear"
                         for layer in model.layers[-1:] if not hasattr(layer, "units") or layer is weighted[-1])
 
     def run(x):

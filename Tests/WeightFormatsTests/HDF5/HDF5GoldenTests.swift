@@ -4,7 +4,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 struct HDF5Golden: Sendable, CustomTestStringConvertible {
   struct Item: Sendable {

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Damage that must end in an error. (Links and storage outside the file are goldens.)
 ///

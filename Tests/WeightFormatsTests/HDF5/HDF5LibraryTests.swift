@@ -1,7 +1,8 @@
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 @Suite("libhdf5 is loaded when it is needed")
 struct HDF5LibraryTests {

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// A file in a directory of its own that is removed with it.
 final class HDF5TemporaryFile {

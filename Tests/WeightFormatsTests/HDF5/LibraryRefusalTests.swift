@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// libhdf5 is asked only about files that our own reader does not know, but then nothing may be let in
 /// that our own reader keeps out.

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Damage that our own reader must refuse by name, in memory, so that a crash would be ours.
 @Suite struct NativeHostileTests {

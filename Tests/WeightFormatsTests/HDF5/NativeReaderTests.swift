@@ -4,7 +4,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 @Suite struct NativeReaderTests {
   static let layouts = HDF5Golden.load(

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Whether this process was built with a sanitizer, whose memory map no limit on addresses allows: a worker
 /// confined to 4 GiB ends before it has opened a file.

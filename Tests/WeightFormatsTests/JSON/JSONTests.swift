@@ -1,6 +1,7 @@
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @Suite struct JSONTests {
   @Test(arguments: [

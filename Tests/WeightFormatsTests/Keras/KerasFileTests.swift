@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 @Suite struct KerasFileTests {
   private func withDirectory(_ body: (String) throws -> Void) throws {

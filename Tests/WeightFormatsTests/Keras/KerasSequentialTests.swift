@@ -1,7 +1,8 @@
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// What a Sequential is made of, and what no Sequential holds.
 @Suite struct KerasSequentialTests {

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Files of the older layout whose configuration is lost: arrays alone say what the layers are.
 @Suite struct KerasShapesTests {

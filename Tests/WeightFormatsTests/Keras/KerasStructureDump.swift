@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Prints what files state, for tools/peer_check_keras_structure.py, which judges it with Keras itself.
 @Suite struct KerasStructureDump {

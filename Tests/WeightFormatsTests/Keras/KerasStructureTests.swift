@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// What configurations state, also those that no version of Keras would write.
 @Suite struct KerasStructureTests {
@@ -143,7 +144,10 @@ import Testing
     #expect(hard.recurrent.activations == "hard_sigmoid tanh tanh")
     #expect(hard.refusal?.reason == "keras.activation")
     #expect(said.module("state")?.recurrent.initialState == .fed)
-    #expect(said.module("state")?.remarks.contains { $0.hasPrefix("stateful") } == true)
+    #expect(
+      said.obstacles.contains {
+        $0.module == "state" && $0.isBranch && $0.operations[0].contains("stateful")
+      } == true)
     #expect(said.module("own")?.refusal?.found.contains("\"f\"") == true)
     #expect(said.module("major")?.recurrent.batchFirst == false)
     #expect(said.module("major")?.recurrent.gruReset == "before")
@@ -300,5 +304,60 @@ import Testing
       ].joined(separator: ","), tensors: ["layers/dense/vars/0": [3, 3]])
     #expect(said.modules[0].remarks.contains { $0.hasPrefix("mixed_float16") })
     #expect(said.modules[1].refusal?.reason == "keras.quantised")
+  }
+
+  // MARK: Calls
+
+  private func called(_ arguments: String, _ keywords: String = "", inputs: [String] = ["i"]) throws
+    -> Structure
+  {
+    let tensor = { (name: String) in
+      #"{"class_name":"__keras_tensor__","config":{"keras_history":["\#(name)",0,0]}}"#
+    }
+    var more = arguments
+    for name in ["i", "h", "c"] {
+      more = more.replacingOccurrences(of: "$\(name)", with: tensor(name))
+    }
+    var words = keywords
+    for name in ["h", "c"] {
+      words = words.replacingOccurrences(of: "$\(name)", with: tensor(name))
+    }
+    let ends =
+      #","input_layers":[\#(inputs.map { #"["\#($0)",0,0]"# }.joined(separator: ","))],"output_layers":[["a",0,0]]"#
+    return try structure(
+      (inputs.map { layer("InputLayer", $0, from: "[]") } + [
+        layer("LSTM", "a", sequence, from: #"[{"args":[\#(more)],"kwargs":{\#(words)}}]"#)
+      ]).joined(separator: ","), ends: ends)
+  }
+
+  /// Constants in a call are as much part of it as results of other layers.
+  @Test func constantsInACallAreNotDropped() throws {
+    let constant =
+      #"{"class_name":"__tensor__","config":{"dtype":"float32","value":[[1.0,2.0,3.0]]}}"#
+    #expect(try called("$i").modules[0].recurrent.initialState == .zeros)
+    #expect(try called("$i", #""training":false,"mask":null"#).obstacles.isEmpty)
+    let stored = try called("$i", #""initial_state":[\#(constant),\#(constant)]"#)
+    #expect(
+      stored.modules[0].recurrent.initialState == .computed("a constant of the configuration"))
+    let positional = try called("$i,[\(constant),\(constant)]")
+    #expect(positional.modules[0].recurrent.initialState != .zeros)
+    let masked = try called("$i", #""mask":\#(constant)"#)
+    #expect(masked.obstacles.map(\.side) == [.before])
+    #expect(try called("$i", #""reverse":true"#).obstacles.count == 1)
+  }
+
+  /// States that the model's inputs feed are known only in the order of those inputs.
+  @Test func statesAreFedInOrder() throws {
+    let inputs = ["i", "h", "c"]
+    let inOrder = try called("$i", #""initial_state":[$h,$c]"#, inputs: inputs)
+    #expect(inOrder.modules[0].recurrent.initialState == .fed)
+    for states in ["$c,$h", "$h,$h"] {
+      let other = try called("$i", #""initial_state":[\#(states)]"#, inputs: inputs)
+      guard case .computed(let text)? = other.modules[0].recurrent.initialState else {
+        Issue.record("\(states) is not noticed")
+        continue
+      }
+      #expect(text.hasPrefix("the model's inputs"))
+    }
   }
 }

@@ -1,7 +1,8 @@
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 struct NPZTests {
   @Test func filesOfNumPyAreRead() throws {

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Models of both exporters of PyTorch and of the onnx package, from tools/make_goldens_onnx.py.
 @Suite struct ONNXGoldenTests {

@@ -1,7 +1,8 @@
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// The ways from stored tensors to the inputs of nodes, and what hostile graphs make of them.
 @Suite struct ONNXGraphTests {

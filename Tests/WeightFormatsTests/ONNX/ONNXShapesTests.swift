@@ -1,7 +1,8 @@
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Shapes and numbers as graphs of all operator sets give them, and layers joined in every way.
 @Suite struct ONNXShapesTests {

@@ -2,7 +2,8 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// What graphs state about their modules, from tools/make_goldens_onnx_structure.py.
 @Suite struct ONNXStructureTests {

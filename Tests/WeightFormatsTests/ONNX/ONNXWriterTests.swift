@@ -1,7 +1,8 @@
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Models that we write; what onnxruntime makes of them is for tools/peer_check_onnx.py.
 @Suite struct ONNXWriterTests {

@@ -1,7 +1,8 @@
 import Foundation
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @Suite struct OutputFileTests {
   /// A fresh directory that is removed afterwards.

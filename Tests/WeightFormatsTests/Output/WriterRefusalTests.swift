@@ -1,7 +1,8 @@
 import Foundation
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// What no writer can say, refused before anything appears.
 @Suite struct WriterRefusalTests {

@@ -1,7 +1,8 @@
 import Tensors
 import Testing
 
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// The wire format by itself: every rule that a hostile file could break.
 @Suite struct ProtobufTests {

@@ -1,7 +1,8 @@
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Opcodes one by one, as PyTorch and strangers write them.
 @Suite struct PickleOpcodeTests {

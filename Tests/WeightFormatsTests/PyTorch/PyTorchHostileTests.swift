@@ -1,7 +1,8 @@
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Files that old layouts and object graphs allow and nobody writes in good faith.
 struct PyTorchHostileTests {

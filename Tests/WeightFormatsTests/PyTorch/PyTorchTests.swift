@@ -2,7 +2,8 @@ import Foundation
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 struct PyTorchTests {
   private struct Expected: Decodable {

@@ -1,7 +1,8 @@
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Weights in other forms, and checkpoints with several state dicts.
 struct TorchFormsTests {

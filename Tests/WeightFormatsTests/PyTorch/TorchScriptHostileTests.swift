@@ -1,7 +1,8 @@
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// Code that nobody's compiler wrote: it is followed within bounds, or not at all.
 struct TorchScriptHostileTests {

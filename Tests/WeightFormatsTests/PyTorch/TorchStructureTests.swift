@@ -2,7 +2,8 @@ import Foundation
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// What programs and pickled modules state about their modules, against what PyTorch knows.
 struct TorchStructureTests {

@@ -1,7 +1,8 @@
 import Foundation
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Files of the reference implementation, see tools/make_goldens_safetensors.py.
 @Suite struct SafetensorsGoldenTests {

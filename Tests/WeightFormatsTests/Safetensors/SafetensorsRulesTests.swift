@@ -1,6 +1,7 @@
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 /// One file per row of the table of what the reference accepts and refuses.
 @Suite struct SafetensorsRulesTests {

@@ -1,6 +1,7 @@
 import Tensors
 import Testing
-import WeightFormats
+import Containers
+import Frameworks
 
 @Suite struct SafetensorsWriterTests {
   static func tensor(_ count: Int, _ value: UInt8 = 1) throws -> Tensor {

@@ -2,7 +2,8 @@ import Foundation
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// The files under `fixtures/golden` that tools/make_goldens_torch.py wrote.
 struct Golden {

@@ -1,7 +1,8 @@
 import Testing
 
 @testable import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 struct ZipTests {
   private func archive(limit: UInt64 = 0xFFFF_FFFF) throws -> [UInt8] {

@@ -1,6 +1,7 @@
 import Glibc
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Bytes in a file without a name that readers can open, used again for every input.
 public final class Bait {

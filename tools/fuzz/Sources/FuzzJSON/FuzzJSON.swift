@@ -1,5 +1,6 @@
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// One input of libFuzzer: what parses must come back from its own text.
 @_cdecl("LLVMFuzzerTestOneInput")

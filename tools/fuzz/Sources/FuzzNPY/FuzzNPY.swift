@@ -1,6 +1,7 @@
 import Attack
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,5 +1,6 @@
 import Attack
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")

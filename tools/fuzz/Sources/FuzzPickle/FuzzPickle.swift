@@ -1,6 +1,7 @@
 import Attack
 import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// One input of libFuzzer: the pickle of a checkpoint that has two storages.
 @_cdecl("LLVMFuzzerTestOneInput")

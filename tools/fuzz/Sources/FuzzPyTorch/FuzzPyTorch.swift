@@ -1,5 +1,6 @@
 import Attack
-import WeightFormats
+import Containers
+import Frameworks
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")

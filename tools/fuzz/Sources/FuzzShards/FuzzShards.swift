@@ -1,6 +1,7 @@
 import Attack
 import Tensors
-@testable import WeightFormats
+@testable import Containers
+@testable import Frameworks
 
 /// One input of libFuzzer: an index, beside the shards of the golden files.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,5 +1,6 @@
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// One input of libFuzzer: every entry that the directory promises is read.
 @_cdecl("LLVMFuzzerTestOneInput")

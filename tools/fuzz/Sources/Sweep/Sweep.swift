@@ -1,7 +1,8 @@
 import Attack
 import Glibc
 import Tensors
-import WeightFormats
+import Containers
+import Frameworks
 
 /// Every prefix and every flipped bit of files, each read in this process: `Sweep (prefixes|bits) FILE...`
 ///

@@ -1,0 +1,66 @@
+import Tensors
+
+/// A cursor over little-endian fields; every read is checked.
+package struct ZipFields {
+  private let bytes: ArraySlice<UInt8>
+  package private(set) var position: Int
+  private let place: String
+
+  package init(_ bytes: ArraySlice<UInt8>, at place: String) {
+    self.bytes = bytes
+    self.place = place
+    position = bytes.startIndex
+  }
+
+  package init(_ bytes: [UInt8], at place: String) { self.init(bytes[...], at: place) }
+
+  package var remaining: Int { bytes.endIndex - position }
+
+  package mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
+    guard count >= 0, count <= remaining else {
+      throw RecurrentError(
+        .malformed, "zip.truncated", at: place, found: "\(remaining) bytes left",
+        expected: "\(count)")
+    }
+    defer { position += count }
+    return bytes[position..<position + count]
+  }
+
+  package mutating func u16() throws -> Int { Int(try unsigned(2)) }
+  package mutating func u32() throws -> UInt64 { try unsigned(4) }
+  package mutating func u64() throws -> UInt64 { try unsigned(8) }
+
+  private mutating func unsigned(_ count: Int) throws -> UInt64 {
+    try take(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  /// The value of an extra-field record, or `nil`; trailing bytes that form no record are ignored,
+  /// because old versions of Android's zipalign write them.
+  package static func extra(_ id: Int, in bytes: ArraySlice<UInt8>, at place: String) throws
+    -> ArraySlice<UInt8>?
+  {
+    var fields = ZipFields(bytes, at: place)
+    var found: ArraySlice<UInt8>?
+    while fields.remaining >= 4 {
+      let record = try fields.u16()
+      let value = try fields.take(try fields.u16())
+      guard record == id else { continue }
+      guard found == nil else {
+        throw RecurrentError(
+          .malformed, "zip.extra", at: place, found: "extra field \(id) twice", expected: "once")
+      }
+      found = value
+    }
+    return found
+  }
+}
+
+/// Turns a 64-bit field of the file into a position, refusing what no file can reach.
+package func zipInt(_ value: UInt64, at place: String) throws -> Int {
+  guard let result = Int(exactly: value), result <= Int.max / 4 else {
+    throw RecurrentError(
+      .malformed, "zip.size", at: place, found: "a size or offset of \(value)",
+      expected: "one inside the file")
+  }
+  return result
+}

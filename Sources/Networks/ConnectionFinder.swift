@@ -1,0 +1,472 @@
+import RNNEngine
+import Tensors
+
+/// Works out how the modules of a file are connected: as the file states, as the caller says, or by the one rule for what
+/// may be assumed (design, section 7).
+package struct ConnectionFinder {
+  package private(set) var connections: [Connection] = []
+  private let modules: [Module]
+  private let state: StateDict
+  private let options: ReadOptions
+  private let items: [Item]
+  /// Where each module stands among the items.
+  private let places: [Int: Int]
+  private let scopes: [[Substring]]
+  private let itemScopes: [[Substring]]
+  private let recurrent: [Int]
+  /// Heads of which the file says that they are there, and not what they read.
+  private var openHeads: Set<String> = []
+  /// For each embedding and linear layer the recurrent modules that share most scopes with it.
+  private var neighbours: [Int: [Int]] = [:]
+  /// Every module is compared with every other; nobody has so many and means one network.
+  private static let largestFile = 1000
+
+  /// One thing in the file's order that has parameters or a class of its own.
+  private struct Item {
+    let name: String
+    let kind: Structure.Kind
+    let module: Int?
+  }
+
+  package init(_ modules: [Module], _ state: StateDict, _ options: ReadOptions) throws {
+    self.modules = modules
+    self.state = state
+    self.options = options
+    items = Self.items(modules, state)
+    places = Dictionary(
+      items.enumerated().compactMap { place, item in item.module.map { ($0, place) } },
+      uniquingKeysWith: { first, _ in first })
+    scopes = modules.map { Self.scope($0.name) }
+    itemScopes = items.map { Self.scope($0.name) }
+    recurrent = modules.indices.filter { modules[$0].isRecurrent }
+    if let structure = state.structure, structure.statesConnections {
+      connections = structure.connections.filter { connection in
+        [connection.from, connection.to].allSatisfy { name in
+          modules.contains { $0.name == name && $0.refusal == nil }
+        }
+      }.map {
+        Connection(from: $0.from, to: $0.to, reads: $0.reads, evidence: .stated)
+      }
+      // A conversion that assumed a connection wrote it into a computation; that is no more than it knew.
+      let kept = try ModuleMetadata.connections(state.metadata) ?? []
+      for index in connections.indices {
+        let own = connections[index]
+        let isAssumed = kept.contains {
+          $0.connection.from == own.from && $0.connection.to == own.to
+            && $0.connection.evidence == .assumed
+        }
+        if isAssumed { connections[index].evidence = .assumed }
+      }
+    } else if let fixed = modules.first?.convention.fixed {
+      connections = fixed.connections
+      try connections.forEach(checkSizes)
+    } else if let kept = try ModuleMetadata.connections(state.metadata) {
+      for text in kept where text.connection.evidence != .unknown {
+        var connection = named(text.connection)
+        // What stands within one stack connects nothing.
+        if connection.from == connection.to, text.connection.from != text.connection.to { continue }
+        try checkNames(connection)
+        try checkSizes(connection)
+        try settleReads(&connection, isSaid: text.saysReads)
+        connections.append(connection)
+      }
+    } else if modules.count <= Self.largestFile {
+      for index in modules.indices where !modules[index].isRecurrent {
+        neighbours[index] = nearestRecurrent(to: index)
+      }
+      for index in recurrent { try assume(index) }
+    }
+    try applyOptions()
+  }
+
+  // MARK: What metadata say
+
+  private func checkNames(_ connection: Connection) throws {
+    for name in [connection.from, connection.to] where !modules.contains(where: { $0.name == name })
+    {
+      throw RecurrentError(
+        .malformed, "metadata.connections", at: "metadata \"connections\"",
+        found: "\(connection.from) -> \(connection.to), and no module \"\(name)\"",
+        expected: "the names of modules: "
+          + modules.map { "\"\($0.name)\"" }.joined(separator: ", "))
+    }
+  }
+
+  /// A connection with the names of stacks in place of those of their layers.
+  private func named(_ connection: Connection) -> Connection {
+    func stack(_ name: String) -> String {
+      modules.first { $0.layerNames.contains(name) }?.name ?? name
+    }
+    var result = connection
+    (result.from, result.to) = (stack(connection.from), stack(connection.to))
+    return result
+  }
+
+  /// What a head reads, by the connection or by the key `head_reads`; throws `metadata.head_reads` where they say two
+  /// things, and `metadata.head` where there is to be no head.
+  private func settleReads(_ connection: inout Connection, isSaid: Bool) throws {
+    guard
+      let module = modules.first(where: { $0.name == connection.from && $0.isRecurrent }),
+      modules.contains(where: { $0.name == connection.to && $0.kind == .linear })
+    else { return }
+    let metadata = ModuleMetadata(
+      state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
+    guard try metadata.hasHead() != false else {
+      throw RecurrentError(
+        .malformed, "metadata.head", at: "metadata \"head\"", found: "\"none\"",
+        expected: "linear, as \"connections\" says", hint: ModuleMetadata.hint)
+    }
+    guard let reads = try metadata.headReads(), reads != connection.reads else { return }
+    guard isSaid else {
+      connection.reads = reads
+      return
+    }
+    // The last step of one direction is its final state.
+    if !module.architecture.bidirectional, reads != .sequence, connection.reads != .sequence {
+      return
+    }
+    throw RecurrentError(
+      .malformed, "metadata.head_reads", at: "metadata \"head_reads\"",
+      found: "\"\(reads.rawValue)\"",
+      expected: "\(connection.reads.rawValue), as \"connections\" says", hint: ModuleMetadata.hint)
+  }
+
+  /// Throws `network.sizes` unless the second module takes as many features as the first one gives.
+  private func checkSizes(_ connection: Connection) throws {
+    let sources = modules.filter { $0.name == connection.from }
+    let readers = modules.filter { $0.name == connection.to }
+    guard (sources + readers).allSatisfy({ $0.refusal == nil }) else { return }
+    for source in sources {
+      for reader in readers where reader.inputWidth == source.outputWidth { return }
+    }
+    let (source, reader) = (sources.first, readers.first)
+    throw RecurrentError(
+      .malformed, "network.sizes", at: "connection \(connection.from) -> \(connection.to)",
+      found: "\(source?.outputWidth ?? 0) features of \(connection.from)",
+      expected: reader?.inputWidth.map { "\($0), which \(connection.to) takes" }
+        ?? "a module that takes features; \(connection.to) takes token ids",
+      hint:
+        "The file or the names file connects modules that do not fit; correct it where it was made."
+    )
+  }
+
+  // MARK: What the caller says
+
+  private mutating func applyOptions() throws {
+    let recurrent = recurrent.map { modules[$0] }
+    let asked = options.module.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
+    let target =
+      recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
+      ?? recurrent.first { module in asked.map { module.name.hasPrefix($0 + ".") } ?? false }
+    guard let target else { return try checkNothingSaid() }
+    try apply(options.head, .linear, beside: target)
+    try apply(options.embedding, .embedding, beside: target)
+    if let reads = options.headReads {
+      guard connections.contains(where: { isLink($0, .linear, target) }) else {
+        let layers = modules.filter { $0.kind == .linear }.map(\.name)
+        throw RecurrentError(
+          .malformed, "network.head-reads", at: "module \"\(target.name)\"",
+          found: "no linear layer that is known to follow it",
+          expected: "a head that reads \(reads == .sequence ? "every step" : reads.rawValue)",
+          hint: layers.first.map { "Name the head, for instance --head \($0)." })
+      }
+      for index in connections.indices
+      where isLink(connections[index], .linear, target) {
+        guard
+          connections[index].evidence != .stated || connections[index].reads == reads
+            || openHeads.contains(connections[index].to)
+        else {
+          throw RecurrentError(
+            .malformed, "network.head-reads", at: "module \"\(connections[index].to)\"",
+            found: "head_reads \(reads.rawValue)",
+            expected: "\(connections[index].reads.rawValue), as the file says")
+        }
+        connections[index].reads = reads
+      }
+    }
+  }
+
+  /// Of several recurrent modules nobody knows which one a head or a table is said to stand beside.
+  private func checkNothingSaid() throws {
+    var isSaid = options.headReads != nil
+    for neighbour in [options.head, options.embedding] {
+      if case .named? = neighbour { isSaid = true }
+    }
+    guard isSaid, recurrent.count > 1 else { return }
+    let first = modules[recurrent[0]].name
+    throw RecurrentError(
+      .malformed, "weights.ambiguous",
+      found: "\(recurrent.count) recurrent modules: "
+        + recurrent.prefix(8).map { modules[$0].description }.joined(separator: "; "),
+      expected: "one that the head or the table stands beside",
+      hint: "Choose one: --module \(first.isEmpty ? "\"\"" : first).")
+  }
+
+  /// Whether a connection joins a module to its head, or a table to it.
+  private func isLink(_ connection: Connection, _ kind: Structure.Kind, _ target: Module) -> Bool {
+    let (own, other) =
+      kind == .linear ? (connection.from, connection.to) : (connection.to, connection.from)
+    return own == target.name && modules.contains { $0.name == other && $0.kind == kind }
+  }
+
+  /// Puts the head or the table that the caller named beside a module, in place of any other.
+  private mutating func apply(
+    _ neighbour: ReadOptions.Neighbour?, _ kind: Structure.Kind, beside target: Module
+  ) throws {
+    guard let neighbour else { return }
+    var link: Connection?
+    if case .named(let name) = neighbour {
+      let isHead = kind == .linear
+      let module = try given(name, kind, isHead ? "a linear layer" : "a table of vectors")
+      let size = module.architecture.inputSize
+      let width = isHead ? target.architecture.outputSize : target.architecture.inputSize
+      guard size == width else {
+        throw RecurrentError(
+          .malformed, "network.sizes", at: "module \"\(module.name)\"",
+          found: isHead ? "\(size) inputs" : "vectors of \(size) features",
+          expected:
+            "\(width), the \(isHead ? "output" : "input") of \(Assumption.name(target.name))",
+          hint: fitting(kind, width).map { "For instance \($0), which fits." })
+      }
+      try checkStated(module.name, kind, beside: target)
+      link = Connection(
+        from: isHead ? target.name : module.name, to: isHead ? module.name : target.name,
+        reads: isHead ? options.headReads ?? .sequence : .sequence, evidence: .given)
+    }
+    connections = connections.filter { !isLink($0, kind, target) }
+    if let link { connections.append(link) }
+  }
+
+  /// Throws `network.neighbour` where the file says that another module stands there, or none.
+  private func checkStated(_ name: String, _ kind: Structure.Kind, beside target: Module) throws {
+    let stated = connections.first { isLink($0, kind, target) && $0.evidence == .stated }
+    let other = stated.map { kind == .linear ? $0.to : $0.from }
+    let isNone =
+      try kind == .linear
+      && ModuleMetadata(
+        state.metadata, module: target.name, isOnlyOne: recurrent.count == 1
+      ).hasHead() == false
+    guard isNone || (other != nil && other != name) else { return }
+    throw RecurrentError(
+      .malformed, "network.neighbour", at: "module \"\(name)\"",
+      found: "said to stand beside \(Assumption.name(target.name))",
+      expected: "\(other ?? "none"), as the file says")
+  }
+
+  /// A module of a kind that takes (or gives) so many features.
+  private func fitting(_ kind: Structure.Kind, _ width: Int) -> String? {
+    modules.first {
+      $0.kind == kind && $0.refusal == nil && $0.architecture.inputSize == width
+    }?.name
+  }
+
+  private func given(_ text: String, _ kind: Structure.Kind, _ what: String) throws -> Module {
+    let name = text.hasSuffix(".") ? String(text.dropLast()) : text
+    if let module = modules.first(where: { $0.name == name && $0.kind == kind }) {
+      if let refusal = module.refusal { throw refusal }
+      return module
+    }
+    let others = modules.filter { $0.kind == kind }.map(\.name)
+    throw RecurrentError(
+      .malformed, "network.neighbour", at: "module \"\(name)\"",
+      found: modules.contains { $0.name == name } ? "a module of another kind" : "no such module",
+      expected: others.isEmpty
+        ? what : "\(what): one of " + others.joined(separator: ", "),
+      hint: nearest(to: name, among: others).map { "Did you mean \($0)?" })
+  }
+
+  // MARK: What may be assumed
+
+  private static func items(_ modules: [Module], _ state: StateDict) -> [Item] {
+    if let structure = state.structure, !structure.modules.isEmpty, !structure.statesConnections {
+      return structure.modules.compactMap { stated in
+        guard stated.kind != .other || !stated.isTransparent else { return nil }
+        let index = modules.firstIndex { $0.name == stated.name }
+        return Item(
+          name: stated.name, kind: index.map { modules[$0].kind } ?? stated.kind, module: index)
+      }
+    }
+    var items: [Item] = []
+    var owners: [Name: Int] = [:]
+    for (index, module) in modules.enumerated() {
+      for name in module.tensorNames { owners[name] = index }
+    }
+    var seen: Set<Int> = []
+    var last: String?
+    for name in state.names {
+      if let owner = owners[name] {
+        last = nil
+        guard seen.insert(owner).inserted else { continue }
+        items.append(Item(name: modules[owner].name, kind: modules[owner].kind, module: owner))
+        continue
+      }
+      // Counters and the like are no parameters.
+      guard let tensor = state[name], tensor.dtype.isFloatingPoint, !tensor.shape.isEmpty else {
+        continue
+      }
+      let text = name.string
+      let module = text.lastIndex(of: ".").map { String(text[..<$0]) } ?? text
+      guard module != last else { continue }
+      last = module
+      items.append(Item(name: module, kind: .other, module: nil))
+    }
+    for (index, module) in modules.enumerated() where module.refusal != nil && !seen.contains(index)
+    {
+      items.append(Item(name: module.name, kind: module.kind, module: index))
+    }
+    return items
+  }
+
+  private mutating func assume(_ index: Int) throws {
+    let module = modules[index]
+    guard module.refusal == nil else { return }
+    let metadata = ModuleMetadata(
+      state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
+    let declared = try metadata.hasHead()
+    if module.convention.statesHead {
+      if declared != false,
+        let head = modules.first(where: {
+          $0.kind == .linear && $0.refusal == nil && $0.convention.name == module.convention.name
+        })
+      {
+        connections.append(
+          Connection(
+            from: module.name, to: head.name, reads: try metadata.headReads() ?? .sequence,
+            evidence: .stated))
+      }
+    } else if declared != false, !isObstructed(module, .behind),
+      let head = head(of: index, isDeclared: declared == true)
+    {
+      let reads = try metadata.headReads()
+      if reads == nil { openHeads.insert(modules[head].name) }
+      connections.append(
+        Connection(
+          from: module.name, to: modules[head].name, reads: reads ?? .sequence,
+          evidence: declared == true ? .stated : .assumed))
+    }
+    if declared == true, !connections.contains(where: { $0.from == module.name }) {
+      throw RecurrentError(
+        .malformed, "metadata.head", at: "metadata \"head\"", found: "linear",
+        expected: "a linear layer with \(module.architecture.outputSize)"
+          + " input features among the tensors")
+    }
+    if !isObstructed(module, .before), let table = embedding(of: index) {
+      connections.append(
+        Connection(
+          from: modules[table].name, to: module.name, reads: .sequence, evidence: .assumed))
+    }
+  }
+
+  /// Whether an earlier conversion left something behind on that side of a module.
+  private func isObstructed(_ module: Module, _ side: Structure.Obstacle.Side) -> Bool {
+    ModuleMetadata.leftBehind(state.metadata).contains {
+      $0.hasSuffix(" \(side.rawValue) \(Assumption.name(module.name))")
+    }
+  }
+
+  /// The scopes of a name: everything before its last component.
+  private static func scope(_ name: String) -> [Substring] {
+    Array(name.split(whereSeparator: { $0 == "." || $0 == "/" }).dropLast())
+  }
+
+  /// How many scopes two modules share.
+  private static func depth(_ one: [Substring], _ other: [Substring]) -> Int {
+    zip(one, other).prefix { $0 == $1 }.count
+  }
+
+  private func nearestRecurrent(to index: Int) -> [Int] {
+    let depths = recurrent.map { Self.depth(scopes[index], scopes[$0]) }
+    let deepest = depths.max()
+    return zip(recurrent, depths).filter { $0.1 == deepest }.map(\.0)
+  }
+
+  /// Whether no other recurrent module is nearer to a module than `owner`, or as near and fits too.
+  private func isOwned(_ index: Int, by owner: Int, fits: (Module) -> Bool) -> Bool {
+    let near = neighbours[index] ?? []
+    return near.contains(owner)
+      && near.allSatisfy { modules[$0].name == modules[owner].name || !fits(modules[$0]) }
+  }
+
+  private func head(of index: Int, isDeclared: Bool) -> Int? {
+    let width = modules[index].architecture.outputSize
+    var fitting = modules.indices.filter { other in
+      modules[other].kind == .linear && modules[other].refusal == nil
+        && modules[other].architecture.inputSize == width
+        && isOwned(other, by: index, fits: { $0.architecture.outputSize == width })
+    }
+    if isDeclared {
+      let named = fitting.filter { DenseNames.isHead(modules[$0].name) }
+      return fitting.count == 1 ? fitting[0] : named.count == 1 ? named[0] : nil
+    }
+    guard let own = places[index] else { return nil }
+    if state.keepsOrder { fitting = fitting.filter { (places[$0] ?? -1) > own } }
+    guard fitting.count == 1, let position = places[fitting[0]] else { return nil }
+    let scope = scopes[fitting[0]]
+    let head = modules[fitting[0]]
+    let reach = Self.depth(scopes[index], scope)
+    let isHidden = modules.indices.contains { other in
+      modules[other].kind == .linear && modules[other].name != head.name
+        && modules[other].refusal == nil
+        && modules[other].architecture.inputSize == head.architecture.head?.classCount
+        && (!state.keepsOrder || (places[other] ?? 0) > position)
+        && Self.depth(scopes[other], scope) >= reach
+    }
+    guard !isHidden else { return nil }
+    if state.keepsOrder {
+      let between = items[(own + 1)..<max(own + 1, position)]
+      return between.allSatisfy { $0.kind == .embedding } ? fitting[0] : nil
+    }
+    // Without an order nothing else may be there that could lie between, and the layer must not fit before as well.
+    let others = items.indices.contains { item in
+      items[item].module != index && items[item].module != fitting[0]
+        && items[item].kind != .embedding && Self.depth(itemScopes[item], scopes[index]) >= reach
+    }
+    let couldPrecede = head.architecture.head?.classCount == modules[index].architecture.inputSize
+    return !others && (!couldPrecede || DenseNames.isHead(head.name)) ? fitting[0] : nil
+  }
+
+  private func embedding(of index: Int) -> Int? {
+    let width = modules[index].architecture.inputSize
+    let fitting = modules.indices.filter { other in
+      modules[other].kind == .embedding && modules[other].refusal == nil
+        && modules[other].architecture.inputSize == width
+        && isOwned(other, by: index, fits: { $0.architecture.inputSize == width })
+    }
+    guard fitting.count == 1, let own = places[index], let position = places[fitting[0]] else {
+      return nil
+    }
+    guard state.keepsOrder else {
+      let couldLieBetween = items.contains { item in
+        guard item.kind == .linear || item.kind == .other else { return false }
+        guard let linear = item.module.map({ modules[$0] }), item.kind == .linear else {
+          return true
+        }
+        return linear.architecture.head?.classCount == width && !DenseNames.isHead(linear.name)
+      }
+      return couldLieBetween ? nil : fitting[0]
+    }
+    let between =
+      position < own ? items[(position + 1)..<own] : items[(own + 1)..<max(own + 1, position)]
+    return between.allSatisfy { $0.kind == .embedding || (position > own && $0.kind == .linear) }
+      ? fitting[0] : nil
+  }
+}
+
+/// The names that people give linear layers on top.
+package enum DenseNames {
+  private static let heads: Set<String> = [
+    "classifier", "head", "fc", "linear", "decoder", "output", "out", "proj", "dense", "logits",
+    "readout", "lm_head", "fc_out", "out_proj",
+  ]
+
+  /// Whether a name is one of those; numbers at its end do not count.
+  package static func isHead(_ name: String) -> Bool {
+    guard let last = name.split(whereSeparator: { $0 == "." || $0 == "/" }).last else {
+      return false
+    }
+    var word = last.lowercased()
+    while let character = word.last, character.isNumber || character == "_" { word.removeLast() }
+    if word.hasSuffix("_layer") { word.removeLast("_layer".count) }
+    return heads.contains(word)
+  }
+}

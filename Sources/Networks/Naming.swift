@@ -1,0 +1,66 @@
+import RNNEngine
+import Tensors
+
+/// Where a convention's table finds the modules of a file: the prefixes of their names.
+public struct Naming: Sendable, Equatable {
+  /// Before every recurrent key, dot included; empty for a bare `nn.RNN`.
+  public var recurrent: String
+  /// Before `weight` and `bias` of the head, dot included.
+  public var head: String
+  /// Before `weight` of the embedding, dot included.
+  public var embedding: String
+  /// Before the names of each layer and direction, for conventions whose names do not follow from a
+  /// number; empty for the convention's customary names.
+  public var layers: [[String]]
+  /// Which of its spellings of recurrent layers the file uses, of a convention that has several.
+  public var spelling = ""
+  /// Which of its spellings of linear layers.
+  public var headSpelling = ""
+  /// Which of its spellings of embeddings.
+  public var embeddingSpelling = ""
+
+  /// Creates prefixes; PyTorch users would write them like this.
+  public init(
+    recurrent: String = "", head: String = "classifier.", embedding: String = "embedding.",
+    layers: [[String]] = []
+  ) {
+    self.recurrent = recurrent
+    self.head = head
+    self.embedding = embedding
+    self.layers = layers
+  }
+
+  /// The names that PyTorch users would give the modules of a converted network without names.
+  public static func customary(for architecture: Architecture) -> Naming {
+    architecture.head == nil && architecture.embedding == nil ? Naming() : Naming(recurrent: "rnn.")
+  }
+}
+
+/// A module that names and shapes suggest, or that the file states.
+package struct Candidate: Sendable {
+  /// What the file itself says, so that nothing has to be assumed.
+  package enum Fact: Sendable { case cell, gruReset, batchFirst }
+
+  /// What it is.
+  package var kind: Structure.Kind
+  /// The name that its author gave it.
+  package var name: String
+  /// The module alone.
+  package var architecture: Architecture
+  /// Where its tensors are.
+  package var naming: Naming
+  package var known: Set<Fact> = []
+  /// Why the module cannot be used although it is there (an activation, a merge mode): listing shows
+  /// it, choosing it throws it.
+  package var refusal: RecurrentError?
+  /// What had to be assumed to find it.
+  package var assumptions: [Assumption] = []
+  /// What a reader of the plan should know, one line each.
+  package var remarks: [String] = []
+  /// What the file states about it.
+  package var stated: Structure.Module?
+  /// The names of its layers, where the file has one for each.
+  package var layerNames: [String] = []
+  /// Whether its framework's hook found that it is something else.
+  package var isRejected = false
+}

@@ -1,0 +1,120 @@
+import RNNEngine
+import Tensors
+
+/// A network read from tensors: what it is, where it came from, and its parameters.
+public struct Network: Sendable {
+  /// How it was recognised.
+  public let recognition: Recognition
+  /// Its parameters.
+  public let weights: CanonicalWeights
+
+  /// The states of the first step, (L·directions, 1 or N, H), where the file stores them.
+  public let initialState: (h: Tensor?, c: Tensor?)
+
+  /// Recognises and reads a network.
+  public init(_ state: StateDict, options: ReadOptions = .init()) throws {
+    try self.init(state, Recognition(state, options: options))
+  }
+
+  /// Reads a network that was recognised.
+  package init(_ state: StateDict, _ recognition: Recognition) throws {
+    self.recognition = recognition
+    weights = try CanonicalWeights(state, recognition)
+    let names = recognition.recurrent.initialState
+    initialState = (names.h.flatMap { state[$0] }, names.c.flatMap { state[$0] })
+  }
+
+  /// One module alone, with parameters that may lie elsewhere than where it was found.
+  package init(module: Module, _ weights: CanonicalWeights, tensors: [StoredTensor]? = nil) throws {
+    recognition = Recognition(alone: module, tensors: tensors ?? module.tensors)
+    self.weights = weights
+    initialState = (nil, nil)
+  }
+
+  /// The number of parameters.
+  public var parameterCount: Int {
+    Slot.all(in: architecture).reduce(0) { sum, slot in
+      let size = slot.size(in: architecture)
+      return sum + size.rows * size.columns
+    }
+  }
+
+  /// The network's architecture.
+  public var architecture: Architecture { recognition.architecture }
+
+  /// The engine's model with these parameters, in another precision if need be.
+  ///
+  /// This is the one place where tensors of files become numbers of the engine.
+  /// `batchFirst` overrides the architecture's, which does not touch the parameters.
+  public func model<S: Scalar>(
+    _ type: S.Type = S.self, batchFirst: Bool? = nil
+  ) throws -> SequenceModel<S> {
+    let state = try weights.encoded(as: Self.parameterTensors(of: architecture))
+    var parameters = Parameters<S>()
+    var head: Linear<S>?
+    var embedding: Embedding<S>?
+    for entry in state.entries {
+      let array = try NDArray<S>(entry.tensor)
+      if entry.name == "embedding.weight" {
+        embedding = try Embedding(
+          weight: array, paddingIndex: architecture.embedding?.paddingIndex)
+      } else if entry.name == "head.weight" {
+        head = try Linear(weight: array, bias: state["head.bias"].map { try NDArray<S>($0) })
+      } else if entry.name != "head.bias" {
+        parameters.append(entry.name.string, array)
+      }
+    }
+    var configuration = architecture.configuration
+    configuration.batchFirst = batchFirst ?? architecture.batchFirst
+    let rnn = try RNN(configuration, parameters: parameters)
+    return try SequenceModel(
+      rnn: rnn, head: head, embedding: embedding,
+      headReads: architecture.head?.reads ?? .sequence)
+  }
+
+  /// Canonical parameters or gradients as tensors under the names of this network's file.
+  ///
+  /// `canonical` has bare recurrent keys, `head.weight`, `head.bias` and `embedding.weight`.
+  public func stored(_ canonical: StateDict, sums: CanonicalWeights.SumRule) throws -> StateDict {
+    try CanonicalWeights(
+      canonical, architecture: architecture, tensors: Self.parameterTensors(of: architecture)
+    ).encoded(as: recognition.tensors, sums: sums)
+  }
+
+  /// The canonical table: bare PyTorch names, and `head.weight`, `head.bias`, `embedding.weight`.
+  public static func parameterTensors(of architecture: Architecture) throws -> [StoredTensor] {
+    try Convention.torch.storedTensors(
+      of: architecture, naming: Naming(recurrent: "", head: "head."))
+  }
+}
+
+extension StateDict {
+  /// Parameters or gradients of a model in the order of its groups, under the canonical names.
+  public init<S: Scalar>(canonical groups: [Parameters<S>]) throws {
+    self.init()
+    for (prefix, group) in zip(["", "head.", "embedding."], groups) {
+      for (name, array) in group.entries { try append("\(prefix)\(name)", array.tensor) }
+    }
+  }
+}
+
+extension NDArray {
+  /// The numbers of a floating-point tensor; narrowing rounds to nearest, ties to even.
+  public init(_ tensor: Tensor) throws {
+    let elements: [S]
+    if S.self == Float.self {
+      elements = try tensor.floats().map { S($0) }
+    } else {
+      elements = try tensor.doubles().map { S($0) }
+    }
+    try self.init(shape: tensor.shape, elements: elements)
+  }
+
+  /// The array as a tensor of type f32 or f64.
+  public var tensor: Tensor {
+    get throws {
+      if let floats = elements as? [Float] { return try Tensor.make(floats, shape: shape) }
+      return try Tensor.make(elements.map { Double($0) }, shape: shape)
+    }
+  }
+}
