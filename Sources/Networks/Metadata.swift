@@ -21,7 +21,9 @@ package struct ModuleMetadata {
     let bare = isOnlyOne || module.isEmpty ? metadata[key] : nil
     guard let own else { return bare }
     if let bare, bare != own {
-      throw malformed("\(module).\(key)", own, "\(bare), as the key \"\(key)\" says")
+      throw RecurrentError(
+        .malformed, "metadata.\(key)", at: "metadata \"\(module).\(key)\"", found: "\"\(own)\"",
+        expected: "\(bare), as the key \"\(key)\" says", hint: Self.hint)
     }
     return own
   }
@@ -117,7 +119,7 @@ package struct ModuleMetadata {
     if let own, let ofHead, own != ofHead {
       throw malformed("output_activation", own, "\(ofHead), as the key of \(head ?? "") says")
     }
-    return (own ?? ofHead).flatMap { $0 == "none" ? nil : $0 }
+    return (own ?? ofHead).flatMap { ["none", "linear"].contains($0) ? nil : $0 }
   }
 
   /// Throws `metadata.KEY` for what the engine does not know yet: such a module must not pass for a plain one; and for a

@@ -205,3 +205,31 @@ def configurations_with_odd_values(tools):
                 new.writestr(name, text)
         done = tools.convert("odd.keras", "odd.onnx")
         tools.expect(tools.refused(done, "odd.onnx"), f"{key} {value!r} of layer {layer}: exit status {done.returncode}: {done.text[:300]}")
+
+
+@case
+def a_head_behind_what_is_picked(tools):
+    keras, L = layers()
+    entry = L.Input((None, 4))
+    steps = L.GRU(6, return_sequences=True)(entry)
+    both = L.Bidirectional(L.LSTM(5, return_sequences=True))(entry)
+    states = L.Bidirectional(L.LSTM(5, return_state=True))(entry)
+    gru = L.Bidirectional(L.GRU(5, return_sequences=True, return_state=True))(entry)
+    for name, picked, reads in (("step", steps[:, -1, :], "last"), ("short", steps[:, -1], "last"),
+                                ("both", both[:, -1, :], "last"), ("states", L.Concatenate()([states[1], states[3]]), "final"),
+                                ("gru", L.Concatenate()([gru[1], gru[2]]), "final")):
+        model = keras.Model(entry, L.Dense(3)(picked))
+        model.save(tools.path("picked.keras"))
+        done = tools.convert("picked.keras", "picked.onnx")
+        if not tools.expect(done.returncode == 0 and f"[{reads}] (stated)" in done.text, f"{name}: {done.text[:300]}"):
+            continue
+        import onnxruntime
+        session = onnxruntime.InferenceSession(tools.path("picked.onnx"))
+        x = normal(7, 2, 6, 4)
+        y = session.run(["logits"], {session.get_inputs()[0].name: x})[0]
+        tools.expect(same(y, np.asarray(model(x).detach())), f"{name}: other numbers than Keras")
+    for name, picked in (("first", steps[:, 0, :]), ("stride", steps[:, ::2, :][:, -1, :]), ("swapped", L.Concatenate()([states[3], states[1]])),
+                         ("cells", L.Concatenate()([states[2], states[4]]))):
+        keras.Model(entry, L.Dense(3)(picked)).save(tools.path("other.keras"))
+        done = tools.convert("other.keras", "other.onnx")
+        tools.expect(tools.honest_refusal(done, "other.onnx"), f"{name}: {done.text[:300]}")

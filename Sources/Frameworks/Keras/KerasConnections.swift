@@ -78,7 +78,13 @@ struct KerasConnections {
     case .unknown(let text): add(end.module, .before, [text])
     case .output(let below, let index):
       guard let from = builder.owners[below], flow.roles[below].isModule else {
-        add(end.module, .before, chain(from: below))
+        if let selection = selection(below, by: flow.roles[end.first]) {
+          connections.append(
+            .init(from: name(selection.module), to: name(end.module), reads: selection.reads))
+          readers[selection.module, default: []].insert(end.module)
+        } else {
+          add(end.module, .before, chain(from: below))
+        }
         return
       }
       switch reads(below, index, by: flow.roles[end.first]) {
@@ -129,6 +135,19 @@ struct KerasConnections {
     default: if call.inputs.count > 1 { return "\(call.inputs.count) inputs of \"\(layer.name)\"" }
     }
     return nil
+  }
+
+  /// The recurrent module of which a layer only picks the last step or the final states, for a linear layer.
+  private func selection(_ layer: Int, by reader: KerasRole) -> (
+    module: Int, reads: Structure.Reads
+  )? {
+    guard case .linear = reader, let selection = flow.selection(of: layer),
+      let module = builder.owners[selection.layer], flow.roles[selection.layer].isModule,
+      builder.ends.contains(where: { $0.module == module && $0.last == selection.layer }),
+      self.layer(selection.layer).uses == 1, !self.layer(selection.layer).isDistributed,
+      flow.roles[selection.layer].recurrent?.refusal.map({ $0.reason == "keras.activation" }) ?? true
+    else { return nil }
+    return (module, selection.reads)
   }
 
   private struct Reason: Error { let text: String }
@@ -207,7 +226,13 @@ struct KerasConnections {
     } else if isReturned, !connected.isEmpty {
       add(end.module, .behind, ["a result of the model"], isBranch: true)
     }
+    var selected: Set<Int> = []
     for consumer in consumers {
+      if selected.contains(consumer.layer) { continue }
+      if isSelected(consumer.layer, of: end.last, by: &connected) {
+        selected.insert(consumer.layer)
+        continue
+      }
       if let reader = builder.owners[consumer.layer], consumer.isMain,
         connected.remove(reader) != nil
       {
@@ -219,6 +244,15 @@ struct KerasConnections {
       let operations = isState ? ["\(words), whose initial state it is"] : upwards(consumer.layer)
       add(end.module, .behind, operations, isBranch: goesOn)
     }
+  }
+
+  /// Whether a layer picks something of a recurrent layer for one of the connected readers, and for nothing else.
+  private func isSelected(_ layer: Int, of below: Int, by connected: inout Set<Int>) -> Bool {
+    guard flow.selection(of: layer)?.layer == below, flow.returned[layer].isEmpty,
+      flow.consumers[layer].count == 1,
+      let reader = builder.owners[flow.consumers[layer][0].layer]
+    else { return false }
+    return connected.remove(reader) != nil
   }
 
   /// The layers from one that is no module up to the next module or the end, nearest first.

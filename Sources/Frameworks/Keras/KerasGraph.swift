@@ -31,6 +31,8 @@ struct KerasGraph {
     var keywords: [(key: String, values: [Value])] = []
     /// Whether it runs as in training, whatever the caller says.
     var isTraining = false
+    /// The arguments as they are written, where they are a list.
+    var arguments: [JSON] = []
   }
 
   /// One layer that is no model.
@@ -358,7 +360,8 @@ struct KerasGraph {
     var result = Call()
     var keywords: [JSON.Member] = []
     if case .object = node {
-      for argument in node["args"]?.arrayValue ?? [] {
+      result.arguments = node["args"]?.arrayValue ?? []
+      for argument in result.arguments {
         result.inputs += try values(in: argument, scope)
       }
       keywords = node["kwargs"]?.objectValue ?? []
