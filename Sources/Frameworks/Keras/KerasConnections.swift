@@ -145,7 +145,8 @@ struct KerasConnections {
       let module = builder.owners[selection.layer], flow.roles[selection.layer].isModule,
       builder.ends.contains(where: { $0.module == module && $0.last == selection.layer }),
       self.layer(selection.layer).uses == 1, !self.layer(selection.layer).isDistributed,
-      flow.roles[selection.layer].recurrent?.refusal.map({ $0.reason == "keras.activation" }) ?? true
+      flow.roles[selection.layer].recurrent?.refusal.map({ $0.reason == "keras.activation" })
+        ?? true
     else { return nil }
     return (module, selection.reads)
   }
