@@ -389,3 +389,34 @@ def metadata_that_do_not_fit(tools):
         for output in ("odd.onnx", "odd.keras", "odd.npz"):
             done = tools.convert("odd.safetensors", output, *(["--as", "flax"] if output == "odd.npz" else []))
             tools.expect(tools.refused(done, output) and reason in done.text, f"{metadata} -> {output}: {done.text[:300]}")
+
+
+@case
+def time_first_modules_on_a_batch_first_input(tools):
+    import onnxruntime
+    import torch
+    from torch import nn
+    text = {"logits back": "s.fc(s.rnn(s.emb(x.t()))[0]).transpose(0, 1)", "output back": "s.fc(s.rnn(s.emb(x).transpose(0, 1))[0].transpose(0, 1))",
+            "permuted": "s.fc(s.rnn(s.emb(x).permute(1, 0, 2))[0].permute(1, 0, 2))", "last": "s.fc(s.rnn(s.emb(x).transpose(0, 1).contiguous())[0][-1])",
+            "not back": "s.fc(s.rnn(s.emb(x).transpose(0, 1))[0])", "features": "s.fc(s.rnn(s.emb(x).transpose(1, 2).transpose(1, 2))[0])"}
+    for name, body in text.items():
+        source = (f"import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(s):\n        super().__init__()\n"
+                  f"        s.emb, s.rnn, s.fc = nn.Embedding(9, 4), nn.LSTM(4, 6, 2), nn.Linear(6, 3)\n\n    def forward(s, x):\n        return {body}\n")
+        with open(tools.path("swapped.py"), "w") as file:
+            file.write(source)
+        own = {}
+        exec(compile(source, tools.path("swapped.py"), "exec"), own)
+        torch.manual_seed(4)
+        m, x = own["Net"]().eval(), torch.randint(0, 9, (2, 7))
+        torch.jit.trace(m, x).save(tools.path("trace.pt"))
+        torch.export.save(torch.export.export(m, (x,)), tools.path("program.pt2"))
+        for file in ("trace.pt", "program.pt2"):
+            done = tools.convert(file, "swapped.onnx")
+            if name in ("not back", "features"):
+                tools.expect(tools.honest_refusal(done), f"{name}, {file}: {done.text[:300]}")
+                continue
+            if tools.expect(done.returncode == 0 and "the same network" in done.text, f"{name}, {file}: {done.text[:300]}"):
+                session = onnxruntime.InferenceSession(tools.path("swapped.onnx"))
+                y = session.run(["logits"], {session.get_inputs()[0].name: x.numpy()})[0]
+                with torch.no_grad():
+                    tools.expect(same(y, m(x).numpy()), f"{name}, {file}: other numbers than PyTorch")

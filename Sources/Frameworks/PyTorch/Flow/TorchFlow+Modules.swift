@@ -33,6 +33,11 @@ extension TorchFlow {
     let place = module(String(prefix.dropLast()), .linear, className: "Linear")
     guard modules[place].kind == .linear else { return nil }
     read(input, by: place, order: nil)
+    if let index = input.tensor, case .module(let source) = tensors[index].origin,
+      swapped.contains(source)
+    {
+      swapped.insert(place)
+    }
     if let veil {
       obstruct(place, .before, [veil])
       obstruct(place, .behind, [veil])
@@ -44,6 +49,10 @@ extension TorchFlow {
 
   private func linearResult(_ place: Int, _ input: TorchValue, _ size: Int) -> TorchTensor {
     var result = TorchTensor(origin: .module(place))
+    if let index = input.tensor {
+      result.isSwapped = tensors[index].isSwapped
+      result.isMatrix = tensors[index].isMatrix
+    }
     guard let index = input.tensor, case .module(let source) = tensors[index].origin,
       var layout = tensors[index].layout, tensors[index].packed == nil,
       layout.axes.last == .feature
@@ -60,7 +69,10 @@ extension TorchFlow {
     result.layout = layout
     result.operations = layout.isCanonical ? [] : tensors[index].operations
     if !layout.isCanonical, result.operations.isEmpty {
-      result.operations = ["an axis of one element"]
+      result.operations = [
+        swapped.contains(source)
+          ? "time and batch in another order than in the input" : "an axis of one element"
+      ]
     }
     return result
   }
@@ -89,7 +101,12 @@ extension TorchFlow {
       obstruct(place, .before, [veil])
       obstruct(place, .behind, [veil])
     }
-    return veiled(add(TorchTensor(origin: .module(place))))
+    var result = TorchTensor(origin: .module(place))
+    // Of ids every kind of exchange is one of time and batch.
+    if let index = ids.tensor, case .argument = tensors[index].origin {
+      result.isSwapped = tensors[index].isSwapped
+    }
+    return veiled(add(result))
   }
 
   /// One step of a cell; its results are not followed.
@@ -113,7 +130,7 @@ extension TorchFlow {
     if let index = input.tensor, case .module(let source) = tensors[index].origin,
       modules[source].kind != .cell, tensors[index].layout == nil,
       tensors[index].operations.isEmpty,
-      tensors[index].activation == nil
+      tensors[index].activation == nil, !tensors[index].isSwapped
     {
       connect(source, place, .sequence)
     } else if let index = input.tensor {

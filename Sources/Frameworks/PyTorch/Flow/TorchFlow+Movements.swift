@@ -25,11 +25,32 @@ extension TorchFlow {
     case .zeros:
       return ["expand", "repeat", "to", "unsqueeze", "view", "reshape"].contains(name)
         ? all[0] : nil
-    case .module:
-      guard let layout = tensors[index].layout, tensors[index].packed == nil else { return nil }
-      return moduleMovement(call, index, layout)
+    case .argument: return swapped(call, index)
+    case .module(let place):
+      guard tensors[index].packed == nil else { return nil }
+      if let layout = tensors[index].layout { return moduleMovement(call, index, layout) }
+      return recurrents[place] == nil && tensors[index].operations.isEmpty
+        ? swapped(call, index) : nil
     default: return nil
     }
+  }
+
+  /// A value whose first two axes are exchanged, which a model does whose input lies the other way round than its modules
+  /// take it.
+  private mutating func swapped(_ call: TorchCall, _ index: Int) -> TorchValue? {
+    let all = call.arguments
+    switch call.operation {
+    case "transpose", "swapaxes", "swapdims":
+      guard all.count == 3, Set([all[1].int, all[2].int]) == [0, 1] else { return nil }
+    case "permute":
+      guard all.count == 2, [[1, 0], [1, 0, 2]].contains(all[1].ints) else { return nil }
+    case "t": break
+    default: return nil
+    }
+    var tensor = tensors[index]
+    tensor.isSwapped.toggle()
+    tensor.isMatrix = tensor.isMatrix || call.operation == "t"
+    return add(tensor, root: tensor.root)
   }
 
   private mutating func storedMovement(_ call: TorchCall, _ index: Int) -> TorchValue? {

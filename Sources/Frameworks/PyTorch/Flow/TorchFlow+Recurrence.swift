@@ -78,7 +78,7 @@ extension TorchFlow {
             call.input, call.initial, .list(call.parameters),
           ]), call.cell)
     }
-    return recurrent(name, className: call.cell.uppercased(), call)
+    return recurrent(name, className: call.cell.uppercased(), call, isRankKnown: true)
   }
 
   private func spread(_ value: TorchValue, _ cell: String) -> TorchValue {
@@ -86,12 +86,26 @@ extension TorchFlow {
   }
 
   /// A recurrent module by name; the results are output, h_n and, of an LSTM, c_n.
-  mutating func recurrent(_ name: String, className: String, _ call: Recurrence) -> TorchValue {
+  ///
+  /// `isRankKnown` says that the input has three axes for certain; a module's own code also takes two.
+  mutating func recurrent(
+    _ name: String, className: String, _ call: Recurrence, isRankKnown: Bool = false
+  ) -> TorchValue {
     let place = module(
       name, .recurrent, className: className.hasPrefix("RNN_") ? "RNN" : className)
     let directions = call.isBidirectional ? 2 : 1
     describe(place, call)
     let order: [TorchAxis] = call.batchFirst ? [.batch, .time] : [.time, .batch]
+    let isSwapped = exchangesAxes(call.input, isRankKnown)
+    if recurrents[place] != nil, isSwapped != swapped.contains(place) {
+      obstruct(place, .before, ["calls with time and batch in different orders"])
+    }
+    if isSwapped {
+      swapped.insert(place)
+      modules[place].recurrent.batchFirst = !call.batchFirst
+    }
+    // The model's own order of axes, in which its results are to lie.
+    let model: [TorchAxis] = isSwapped ? order.reversed() : order
     if call.isTraining, call.dropout > 0, call.layers > 1 {
       obstruct(place, .behind, ["dropout between the layers, in training mode,"], isBranch: true)
     }
@@ -111,7 +125,7 @@ extension TorchFlow {
       TorchPart(content: .output, layer: call.layers - 1, direction: $0, size: size)
     }
     let output = TorchLayout(
-      axes: order + [.feature], parts: parts, canonical: order + [.feature], whole: parts,
+      axes: order + [.feature], parts: parts, canonical: model + [.feature], whole: parts,
       directions: directions)
     func stateLayout(_ content: TorchPart.Content, _ size: Int?) -> TorchLayout {
       let axes: [TorchAxis] = [.states(states), .batch, .feature]
@@ -129,6 +143,18 @@ extension TorchFlow {
       results.append(add(TorchTensor(origin: .module(place), layout: stateLayout(.cell, hidden))))
     }
     return .list(results.map { veiled($0) })
+  }
+
+  /// Whether a module reads time and batch the other way round than the model has them.
+  private func exchangesAxes(_ input: TorchValue, _ isRankKnown: Bool) -> Bool {
+    guard let index = input.tensor else { return false }
+    let tensor = tensors[index]
+    guard case .module(let source) = tensor.origin else {
+      return tensor.isSwapped && isRankKnown && !tensor.isMatrix
+    }
+    if recurrents[source] != nil || tensor.layout != nil { return swapped.contains(source) }
+    let isTable = modules[source].kind == .embedding
+    return tensor.isSwapped && (isTable || (isRankKnown && !tensor.isMatrix))
   }
 
   mutating func describe(_ place: Int, _ call: Recurrence) {
@@ -159,10 +185,16 @@ extension TorchFlow {
       return obstruct(place, .before, ["a value that is not followed"])
     }
     let tensor = tensors[index]
-    guard case .module(let source) = tensor.origin else { return block(index, before: place) }
+    guard case .module(let source) = tensor.origin else {
+      let isUnknown = tensor.isSwapped && order != nil && !swapped.contains(place)
+      return block(index, before: place, reason: isUnknown ? "an exchange of two axes" : nil)
+    }
     guard source != place else { return block(index, before: place, reason: "its own result") }
     guard tensor.packed == nil else { return block(index, before: place, reason: "packed rows") }
     guard tensor.activation == nil else { return block(index, before: place) }
+    if tensor.isSwapped, order != nil, !swapped.contains(place) {
+      return block(index, before: place, reason: "an exchange of two axes")
+    }
     guard let layout = tensor.layout else {
       return tensor.operations.isEmpty
         ? connect(source, place, .sequence) : block(index, before: place)
@@ -170,7 +202,7 @@ extension TorchFlow {
     let reads = recurrents[source].flatMap { layout.reads(layers: $0.layers)?.reads }
     if let order {
       // A sequence: it must lie as the module that reads it expects.
-      guard layout.isCanonical, layout.axes == order + [.feature],
+      guard layout.parts == layout.whole, layout.axes == order + [.feature],
         reads == .sequence || recurrents[source] == nil
       else {
         return block(
@@ -213,7 +245,10 @@ extension TorchFlow {
     }
     let origins = indices.map { tensors[$0].origin }
     if origins.allSatisfy({ if case .zeros = $0 { true } else { false } }) { return .zeros }
-    if origins.allSatisfy({ if case .argument = $0 { true } else { false } }) { return .fed }
+    if origins.allSatisfy({ if case .argument = $0 { true } else { false } }) {
+      return indices.contains { tensors[$0].isSwapped }
+        ? .computed("an exchange of two axes of an input") : .fed
+    }
     var names: [Name?] = []
     for (position, origin) in origins.enumerated() {
       if case .zeros = origin {

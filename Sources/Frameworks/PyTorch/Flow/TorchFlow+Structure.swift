@@ -16,9 +16,12 @@ extension TorchFlow {
       }
       let isPlain =
         tensor.layout.map { $0.isCanonical }
-        ?? (tensor.activation != nil || tensor.operations.isEmpty)
+        ?? ((tensor.activation != nil || tensor.operations.isEmpty) && !tensor.isSwapped)
       if !isPlain || tensor.packed != nil {
-        obstruct(module, .behind, tensor.packed != nil ? ["packed rows"] : tensor.operations)
+        let operations =
+          tensor.operations.isEmpty
+          ? ["time and batch in another order than in the input"] : tensor.operations
+        obstruct(module, .behind, tensor.packed != nil ? ["packed rows"] : operations)
       } else if let activation = tensor.activation {
         use(module, as: "activation \(activation)")
       } else if tensor.isMainResult {

@@ -23,6 +23,8 @@ struct TorchFlow {
   var veil: String?
   /// Why nothing can be said about connections, when that is so.
   var failure: String?
+  /// The recurrent modules whose input has time and batch the other way round than the model's.
+  var swapped: Set<Int> = []
   /// What was packed: batch sizes and rows, by the data.
   var packs: [Int: TorchValue] = [:]
   var uses: [Int: Set<String>] = [:]

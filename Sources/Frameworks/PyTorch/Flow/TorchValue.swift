@@ -77,6 +77,10 @@ struct TorchTensor {
   var root = 0
   /// Whether the argument may be missing.
   var isOptional = false
+  /// Of an argument, or of what a table or a linear layer makes of one: whether its first two axes are exchanged.
+  var isSwapped = false
+  /// Whether they were exchanged by an operation that only matrices have.
+  var isMatrix = false
   /// A packed sequence: whether batch comes first in what was packed.
   var packed: Bool?
 }
