@@ -306,7 +306,9 @@ class TransposedInput(Base):
         return s.fc(y.transpose(0, 1))
 
 
-case("transposed", TransposedInput(first=False), X, ["rnn -> fc sequence"], [("rnn", "before"), ("fc", "behind")])
+# The scripted class does not say how many axes its input has; of two it would be time and features.
+case("transposed", TransposedInput(first=False), X, ["rnn -> fc sequence"], [("rnn", "before"), ("fc", "behind")],
+     trace=dict(obstacles=[], batch_first=True), export=dict(obstacles=[], batch_first=True))
 
 
 class TransposedBack(Base):
@@ -637,6 +639,9 @@ def main():
                 truth.update(states=False, connections=[], obstacles=[], activations={}, initial={})
             else:
                 own = c["own"].get(form, {})
+                for m in truth["modules"]:
+                    if m["kind"] == "recurrent":
+                        m["batchFirst"] = own.get("batch_first", m["batchFirst"])
                 truth.update(states=True, connections=sorted(own.get("connections", c["connections"])),
                              obstacles=sorted(" ".join(o) for o in own.get("obstacles", c["obstacles"])),
                              activations=c["activations"],

@@ -148,6 +148,9 @@ def judge(structure, model, x):
     for hook in hooks:
         hook.remove()
     modules = {m["name"]: m for m in structure["modules"]}
+    # Where time and batch are exchanged around the modules, the structure says the model's own order of axes.
+    turned = any(m["kind"] == "recurrent" and m["name"] in calls
+                 and m["batchFirst"] == str(not model.get_submodule(m["name"]).batch_first).lower() for m in modules.values())
     into = {}
     for c in structure["connections"]:
         into.setdefault(c["to"], []).append(c)
@@ -169,6 +172,8 @@ def judge(structure, model, x):
         module = model.get_submodule(name)
         if isinstance(module, nn.RNNBase):
             return calls[name][0][1][0]
+        if modules[name]["kind"] == "embedding" and name not in before and name not in into:
+            return module(x)  # in the model's own order, whatever is exchanged before and behind
         if name in into and modules[name]["kind"] == "linear":
             source = into[name][0]
             value = result(source["from"]) if modules[source["from"]]["kind"] != "recurrent" else read(source["from"], source["reads"])
@@ -184,7 +189,7 @@ def judge(structure, model, x):
                 source = modules[c["from"]]["kind"]
                 value = read(c["from"], c["reads"]) if source == "recurrent" else result(c["from"])
                 for s in seen:
-                    shapes = [value]
+                    shapes = [value.transpose(0, 1) if turned and source == "embedding" else value]
                     if m["kind"] == "linear":
                         shapes = [value, value.flatten(0, -2)]
                         if value.dim() == 3:
@@ -193,7 +198,9 @@ def judge(structure, model, x):
                             shapes += [value.unsqueeze(0), value.unsqueeze(1)]
                     if not any(same(s, v) for v in shapes):
                         wrong.append(f"{c['from']} -> {name} {c['reads']}")
-        elif name not in into and name not in before and not all(same(s, x) for s in seen):
+        elif name not in into and name not in before and not all(
+                same(s, x.transpose(0, 1) if turned and m["kind"] == "recurrent" else x)
+                or (m["kind"] == "embedding" or (turned and m["kind"] == "linear")) and same(s, x.transpose(0, 1)) for s in seen):
             wrong.append(f"{name} does not read the model's input")
         if name not in leading and name not in behind:
             value = result(name)
@@ -201,6 +208,8 @@ def judge(structure, model, x):
                 f = {"softmax": lambda v: torch.softmax(v, -1), "log_softmax": lambda v: torch.log_softmax(v, -1),
                      "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}[m["activation"]]
                 value = f(value)
+            if turned and value.dim() == 3 and (name in into or m["kind"] == "recurrent"):
+                value = value.transpose(0, 1)
             states = m["kind"] == "recurrent" and not any(same(o, value) for o in outputs)
             if not any(same(o, value) for o in outputs) and not (states and len(calls[name]) == 0):
                 wrong.append(f"{name} is no output")

@@ -35,7 +35,8 @@ package enum EmbeddingNames {
 package enum DenseNames {
   private static let heads: Set<String> = [
     "classifier", "head", "fc", "linear", "decoder", "output", "out", "proj", "dense", "logits",
-    "readout", "lm_head", "fc_out", "out_proj",
+    "readout", "lm_head", "fc_out", "out_proj", "proj_out", "output_proj", "output_projection",
+    "projection_out", "hidden2tag", "hidden2out", "hidden2output", "hidden2label", "to_logits",
   ]
 
   /// Whether a name is one of those; numbers at its end do not count.

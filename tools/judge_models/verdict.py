@@ -227,7 +227,7 @@ def check_metadata(t, truth, metadata, module=None):
             t.false.append(f"cell {value}")
         if word == "head" and value == "linear" and not any(n.reads for n in truth.linear):
             t.false.append("head linear")
-        if word == "head_reads" and not any(reads_so(n, r, value) for n in truth.linear for r in rs):
+        if word == "head_reads" and rs and not any(reads_so(n, r, value) for n in truth.linear for r in rs):
             t.false.append(f"head_reads {value}")
 
 

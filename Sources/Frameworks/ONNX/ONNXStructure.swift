@@ -479,6 +479,10 @@ struct ONNXStructure {
       }
       for source in trace.sources {
         guard let index = owner[source] else { continue }
+        if case .recurrent(let number) = source, !isInOrder(layout, of: number) {
+          add(index, .behind, trace.moves.isEmpty ? ["another order of features"] : trace.moves)
+          continue
+        }
         if case .linear = source, !isWhole(layout, of: source) {
           add(index, .behind, trace.moves.isEmpty ? ["another layout"] : trace.moves)
         } else if let before = isBatchFirst(layout) {
@@ -495,6 +499,16 @@ struct ONNXStructure {
         }
       }
     }
+  }
+
+  /// Whether the features of a recurrent result are those of its directions in order, every one of a sequence.
+  private func isInOrder(_ layout: ONNXLayout, of number: Int) -> Bool {
+    let own = (layout.features?.parts ?? []).filter { $0.node == number }
+    let directions = own.map(\.direction)
+    let count = follower.recurrents[number].directionCount
+    guard count > 1, !own.isEmpty else { return true }
+    return own.allSatisfy { $0.step == .all }
+      ? directions == Array(0..<count) : directions == directions.sorted()
   }
 
   /// Whether a linear layer's output has its axes one by one, the features last.

@@ -70,6 +70,7 @@ struct TorchStructureTests {
             "name": module.name, "kind": module.kind.rawValue,
             "activation": module.activation ?? "",
             "initial": Self.text(module.recurrent.initialState) ?? "",
+            "batchFirst": module.recurrent.batchFirst.map { "\($0)" } ?? "",
           ]
         },
         "connections": structure.connections.map {
