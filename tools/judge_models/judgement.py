@@ -115,7 +115,7 @@ class Judge:
             self.fail(s, outcome.what, outcome.reason, outcome.said)
         return outcome
 
-    def judged(self, s, target, module, extension, options, follow=6):
+    def judged(self, s, target, module, extension, options, follow=8):
         """One conversion; `follow` is how often lines that own up, or a hint, may still be acted on."""
         said, path = self.converter.convert(s.path, "out" + extension, *options)
         if said.crashed:
@@ -123,7 +123,7 @@ class Judge:
         if said.code != 0:
             if os.path.exists(path):
                 return Outcome(SILENT, f"exit status {said.code}, and yet there is an output", said)
-            return self.refusal(s, target, module, extension, options, said) if follow == 6 else Outcome(REFUSED, said.error, said)
+            return self.refusal(s, target, module, extension, options, said) if follow == 8 else Outcome(REFUSED, said.error, said)
         try:
             if target == "tensors":
                 outcome = self.tensors(s, module, said, path)
@@ -189,7 +189,7 @@ class Judge:
                 return Outcome(SILENT, f"{', '.join(wrong)} of {f.name or 'the model'}", said)
             if not covering:
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said)
-            mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 5) - 1)
+            mended = self.judged(s, target, module, extension, merged(options, covering), min(follow, 7) - 1)
             sequential = target == "keras" and self.no_sequential(s, mended.said)  # the flag makes it a refusal, which is right
             if sequential or mended.what in (RIGHT, RIGHT_ASSUMED, ASSUMED_WRONG):
                 return Outcome(ASSUMED_WRONG, ", ".join(wrong), said, mended.whole)
