@@ -34,8 +34,6 @@ public struct WeightFormat: Sendable {
     (
       @Sendable (StateDict, String, Bool, [InputFile], (StateDict) throws -> Void) throws -> Void
     )?
-  /// Whether metadata lacks what this container cannot be written without (a model's configuration).
-  package var lacksStructure: @Sendable (Metadata) -> Bool = { _ in false }
   /// What the container adds to metadata because of the tensors (their type, in a configuration).
   package var completed: @Sendable (StateDict) throws -> StateDict = { $0 }
 
@@ -52,7 +50,6 @@ public struct WeightFormat: Sendable {
     writeSeveral: (
       @Sendable (StateDict, String, Bool, [InputFile], (StateDict) throws -> Void) throws -> Void
     )? = nil,
-    lacksStructure: @escaping @Sendable (Metadata) -> Bool = { _ in false },
     completed: @escaping @Sendable (StateDict) throws -> StateDict = { $0 }
   ) {
     self.name = name
@@ -68,7 +65,6 @@ public struct WeightFormat: Sendable {
     self.checkContents = checkContents
     self.readSeveral = readSeveral
     self.writeSeveral = writeSeveral
-    self.lacksStructure = lacksStructure
     self.completed = completed
   }
 

@@ -72,16 +72,19 @@ public struct ConversionPlan: Sendable {
   /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
   /// loses, and writes nothing.
   public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
-    try self.init(input, to: outputPath, options: options, list: nil)
+    try self.init(input, to: outputPath, options: options, list: nil, isPreview: false)
   }
 
   /// The same, where the modules are known already.
+  ///
+  /// A preview is not written, so that its metadata need no second look at what the output would be read as.
   init(
-    _ input: WeightFile, to outputPath: String, options: ConversionOptions, list: ModuleList?
+    _ input: WeightFile, to outputPath: String, options: ConversionOptions, list: ModuleList?,
+    isPreview: Bool
   ) throws {
     let outputFormat = try options.container(of: outputPath)
     do {
-      try self.init(input, outputPath, outputFormat, options, list)
+      try self.init(input, outputPath, outputFormat, options, list, isPreview)
     } catch let error as RecurrentError {
       throw error.inFile(input.file.path)
     }
@@ -94,7 +97,7 @@ public struct ConversionPlan: Sendable {
 
   private init(
     _ input: WeightFile, _ outputPath: String, _ outputFormat: WeightFormat,
-    _ options: ConversionOptions, _ list: ModuleList?
+    _ options: ConversionOptions, _ list: ModuleList?, _ isPreview: Bool
   ) throws {
     self.input = input
     self.outputPath = outputPath
@@ -107,13 +110,18 @@ public struct ConversionPlan: Sendable {
     if let dtype = options.dtype {
       (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
     }
-    let said = OutputMetadata(draft, outputFormat, options.reading).write(to: &state)
-    droppedMetadata = said.dropped
-    var leftBehind = draft.leftBehind + said.leftBehind + input.state.skipped
+    var leftBehind = draft.leftBehind
+    if isPreview, outputFormat.carriesMetadata, !outputFormat.holdsOneNetwork {
+      droppedMetadata = []
+    } else {
+      let said = OutputMetadata(draft, outputFormat, options.reading).write(to: &state)
+      droppedMetadata = said.dropped
+      leftBehind += said.leftBehind
+    }
+    leftBehind += input.state.skipped
     let output = try outputFormat.completed(state)
-    if outputFormat.holdsOneNetwork, let connections = output.structure?.connections,
-      !connections.isEmpty, outputFormat.name != WeightFormat.onnx.name,
-      output.metadata[KerasMetadata.config] == nil
+    if outputFormat.isKeras, let connections = output.structure?.connections,
+      !connections.isEmpty, output.metadata[KerasMetadata.config] == nil
     {
       leftBehind.append(
         "how the modules are connected: Keras's Sequential is no such network, so the file holds weights alone"

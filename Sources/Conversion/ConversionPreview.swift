@@ -62,7 +62,7 @@ public struct ConversionPreview: Sendable {
     _ body: (ConversionPlan) -> Void
   ) throws -> ConversionPreview {
     do {
-      let plan = try ConversionPlan(file, to: "", options: options, list: list)
+      let plan = try ConversionPlan(file, to: "", options: options, list: list, isPreview: true)
       body(plan)
       var losses: [String] = []
       if !plan.droppedMetadata.isEmpty {

@@ -146,10 +146,10 @@ extension ConversionPlan {
       found.head?.reads = expected.head?.reads ?? .sequence
       found.head?.activation = expected.head?.activation
     }
-    if !expected.bidirectional {
-      // The last step of one direction is its final state.
-      if expected.head?.reads == .final { expected.head?.reads = .last }
-      if found.head?.reads == .final { found.head?.reads = .last }
+    if let one = expected.head?.reads, let other = found.head?.reads,
+      expected.reads(one, sameAs: other)
+    {
+      found.head?.reads = one
     }
     (expected.batchFirst, found.batchFirst) = (false, false)
     (expected.dropout, found.dropout) = (0, 0)

@@ -96,7 +96,7 @@ struct ModuleRewriting {
 
   /// The name under which metadata speak of an initial state.
   private static func stateName(_ name: Name, _ module: Module) -> Name {
-    let prefix = module.name.isEmpty ? "" : module.name + "."
+    let prefix = module.name.asPrefix
     if name == module.initialState.h { return Name(prefix + "h_0") }
     return name == module.initialState.c ? Name(prefix + "c_0") : name
   }
@@ -154,7 +154,7 @@ struct ModuleRewriting {
     _ module: Module, _ input: StateDict, _ target: Convention, _ name: String
   ) throws {
     if let refusal = module.refusal { throw refusal }
-    let prefix = name.isEmpty ? "" : name + "."
+    let prefix = name.asPrefix
     let dense = target.parts == nil ? target.root + prefix : "layers/\(name)/vars/#"
     var naming = Naming(recurrent: prefix, head: dense, embedding: dense)
     if module.kind == .cell, target.layouts.contains(where: { $0.kind == .cell }) {

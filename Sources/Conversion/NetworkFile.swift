@@ -15,9 +15,8 @@ extension StateDict {
     in format: WeightFormat, names: (recurrent: String, head: String, embedding: String)? = nil
   ) throws {
     let customary = Naming.customary(for: architecture)
-    let bare = LayoutFinder.module(customary.recurrent)
+    let bare = customary.recurrent.withoutDot
     let (recurrent, head, embedding) = names ?? (bare, "classifier", "embedding")
-    func prefix(_ name: String) -> String { name.isEmpty ? "" : name + "." }
     var torch = try CanonicalWeights(
       StateDict(canonical: groups), architecture: architecture,
       tensors: Network.parameterTensors(of: architecture)
@@ -25,7 +24,7 @@ extension StateDict {
       as: Convention.torch.storedTensors(
         of: architecture,
         naming: Naming(
-          recurrent: prefix(recurrent), head: prefix(head), embedding: prefix(embedding))))
+          recurrent: recurrent.asPrefix, head: head.asPrefix, embedding: embedding.asPrefix)))
     torch.metadata["format"] = "rnn-state-dict"
     torch.metadata["format_version"] = "1"
     ModuleMetadata.write(

@@ -34,8 +34,6 @@ struct OneNetwork {
     }
     strangers += network.surroundings
     guard strangers.isEmpty else {
-      let module = recognition.recurrent.name
-      let name = module.isEmpty ? "\"\"" : module
       throw RecurrentError(
         .malformed, "conversion.not-one-network",
         found: "\(recognition.architecture.summary), and beside it "
@@ -43,7 +41,7 @@ struct OneNetwork {
         expected:
           "one network whose every connection is known, because \(format.name) holds a computation",
         hint:
-          "--module \(name) converts the recurrent module alone, with what is known to follow it"
+          "\(recognition.recurrent.option) converts the recurrent module alone, with what is known to follow it"
           + " (--head PREFIX names its head); .pt, .h5, .npz and .safetensors hold all modules.")
     }
   }
@@ -55,12 +53,15 @@ struct OneNetwork {
     }
   }
 
-  /// What stands around the network and is not in the output, one line each.
-  func leftBehind(_ state: StateDict) -> [String] {
-    let recognition = network.recognition
-    var lines = network.around.map(\.text)
-    lines += recognition.file.placeless.map(\.text)
-    let loose = recognition.file.others
+  /// What stands around the network in its file, one line each.
+  var surroundings: [String] {
+    (network.around + network.recognition.file.placeless).map(\.text)
+  }
+
+  /// What is not in the output, one line each.
+  var leftBehind: [String] {
+    var lines = surroundings
+    let loose = network.recognition.file.others
     if !loose.isEmpty {
       lines.append(
         "\(loose.count) tensor\(loose.count == 1 ? "" : "s") of no module: "
@@ -95,7 +96,7 @@ struct OneNetwork {
       }
     } else {
       for (module, name) in zip(recognition.modules, names) {
-        let prefix = name.isEmpty ? "" : name + "."
+        let prefix = name.asPrefix
         switch module.kind {
         case .embedding: naming.embedding = prefix
         case .linear: naming.head = prefix
@@ -118,7 +119,7 @@ struct OneNetwork {
         name: names[index], kind: module.kind == .cell ? .recurrent : module.kind,
         parts: parts.isEmpty ? [] : parts[index])
       if module.isRecurrent {
-        stated.recurrent = facts(prefix: names[index].isEmpty ? "" : names[index] + ".")
+        stated.recurrent = facts(prefix: names[index].asPrefix)
       }
       stated.paddingIndex = module.kind == .embedding ? architecture.embedding?.paddingIndex : nil
       if module.kind == .linear { stated.activation = architecture.head?.activation }

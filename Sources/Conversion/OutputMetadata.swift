@@ -28,7 +28,7 @@ struct OutputMetadata {
     let names = names(in: state)
     for (name, kind) in names.kinds { state.metadata["\(name).kind"] = kind.rawValue }
     for (name, module) in names.stacks {
-      let prefix = name.isEmpty ? "" : "\(name)."
+      let prefix = name.asPrefix
       state.metadata["\(prefix)num_layers"] = "\(module.architecture.layerCount)"
       if module.architecture.bidirectional { state.metadata["\(prefix)direction"] = "both" }
     }

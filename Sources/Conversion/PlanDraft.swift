@@ -269,8 +269,8 @@ struct PlanDraft {
     convention = target
     connections = found.connections
     assumptions = found.assumed
-    leftBehind = one.leftBehind(input)
-    surroundings = network.around.map(\.text) + list.placeless.map(\.text)
+    leftBehind = one.leftBehind
+    surroundings = one.surroundings
     let isKnown =
       found.recurrent.known.contains(.batchFirst) || options.reading.batchFirst != nil
     if format.isKeras, isKnown, !network.architecture.batchFirst {

@@ -88,6 +88,11 @@ public struct Architecture: Sendable, Equatable {
   /// 1, or 2 when bidirectional.
   public var directionCount: Int { bidirectional ? 2 : 1 }
 
+  /// Whether two readings of its results give the same: the last step of one direction is its final state.
+  package func reads(_ one: Structure.Reads, sameAs other: Structure.Reads) -> Bool {
+    one == other || (!bidirectional && one != .sequence && other != .sequence)
+  }
+
   /// The features of the state h: P with a projection, else H.
   public var stateSize: Int { projSize > 0 ? projSize : hiddenSize }
 

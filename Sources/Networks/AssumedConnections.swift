@@ -46,8 +46,7 @@ extension ConnectionFinder {
   mutating func assume(_ index: Int) throws {
     let module = modules[index]
     guard module.refusal == nil else { return }
-    let metadata = ModuleMetadata(
-      state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
+    let metadata = self.metadata(of: module)
     let declared = try metadata.hasHead()
     if module.convention.statesHead {
       if declared != false,

@@ -81,6 +81,10 @@ package struct ConnectionFinder {
 
   // MARK: What metadata say
 
+  func metadata(of module: Module) -> ModuleMetadata {
+    ModuleMetadata(state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
+  }
+
   private func checkNames(_ connection: Connection) throws {
     for name in [connection.from, connection.to] where !modules.contains(where: { $0.name == name })
     {
@@ -109,8 +113,7 @@ package struct ConnectionFinder {
       let module = modules.first(where: { $0.name == connection.from && $0.isRecurrent }),
       modules.contains(where: { $0.name == connection.to && $0.kind == .linear })
     else { return }
-    let metadata = ModuleMetadata(
-      state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
+    let metadata = self.metadata(of: module)
     guard try metadata.hasHead() != false else {
       throw RecurrentError(
         .malformed, "metadata.head", at: "metadata \"head\"", found: "\"none\"",
@@ -121,10 +124,7 @@ package struct ConnectionFinder {
       connection.reads = reads
       return
     }
-    // The last step of one direction is its final state.
-    if !module.architecture.bidirectional, reads != .sequence, connection.reads != .sequence {
-      return
-    }
+    if module.architecture.reads(reads, sameAs: connection.reads) { return }
     throw RecurrentError(
       .malformed, "metadata.head_reads", at: "metadata \"head_reads\"",
       found: "\"\(reads.rawValue)\"",
@@ -154,7 +154,7 @@ package struct ConnectionFinder {
 
   private mutating func applyOptions() throws {
     let recurrent = recurrent.map { modules[$0] }
-    let asked = options.module.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
+    let asked = options.module.map(\.withoutDot)
     let target =
       recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
       ?? recurrent.first { module in asked.map { module.name.hasPrefix($0 + ".") } ?? false }
@@ -193,13 +193,8 @@ package struct ConnectionFinder {
       if case .named? = neighbour { isSaid = true }
     }
     guard isSaid, recurrent.count > 1 else { return }
-    let first = modules[recurrent[0]].name
-    throw RecurrentError(
-      .malformed, "weights.ambiguous",
-      found: "\(recurrent.count) recurrent modules: "
-        + recurrent.prefix(8).map { modules[$0].description }.joined(separator: "; "),
-      expected: "one that the head or the table stands beside",
-      hint: "Choose one: --module \(first.isEmpty ? "\"\"" : first).")
+    throw ModuleList.ambiguous(
+      recurrent.map { modules[$0] }, expected: "one that the head or the table stands beside")
   }
 
   /// Whether a connection joins a module to its head, or a table to it.
@@ -243,9 +238,7 @@ package struct ConnectionFinder {
     let other = stated.map { kind == .linear ? $0.to : $0.from }
     let isNone =
       try kind == .linear
-      && ModuleMetadata(
-        state.metadata, module: target.name, isOnlyOne: recurrent.count == 1
-      ).hasHead() == false
+      && metadata(of: target).hasHead() == false
     guard isNone || (other != nil && other != name) else { return }
     throw RecurrentError(
       .malformed, "network.neighbour", at: "module \"\(name)\"",
@@ -261,7 +254,7 @@ package struct ConnectionFinder {
   }
 
   private func given(_ text: String, _ kind: Structure.Kind, _ what: String) throws -> Module {
-    let name = text.hasSuffix(".") ? String(text.dropLast()) : text
+    let name = text.withoutDot
     if let module = modules.first(where: { $0.name == name && $0.kind == kind }) {
       if let refusal = module.refusal { throw refusal }
       return module

@@ -66,7 +66,7 @@ package struct LayoutFinder {
     var naming = Naming(recurrent: prefix)
     naming.spelling = layout.spelling
     return Candidate(
-      kind: layout.kind, name: Self.module(prefix), architecture: architecture, naming: naming)
+      kind: layout.kind, name: prefix.withoutDot, architecture: architecture, naming: naming)
   }
 
   /// A tensor of a module's names that its table does not have.
@@ -224,7 +224,7 @@ package struct LayoutFinder {
   {
     let bare =
       prefix.hasPrefix(convention.root) ? String(prefix.dropFirst(convention.root.count)) : prefix
-    let name = KerasParts.name(ofPart: prefix) ?? Self.module(bare)
+    let name = KerasParts.name(ofPart: prefix) ?? bare.withoutDot
     let candidate = layout.dense(name, at: prefix, weight: weight, hasBias: bias != nil)
     let kind = stated(name)
     guard kind == nil || kind == layout.kind else { return nil }
@@ -246,11 +246,6 @@ package struct LayoutFinder {
     let outputs = candidate.architecture.head?.classCount ?? 0
     let wide = bias.map { $0.filter { $0 != 1 } == [outputs].filter { $0 != 1 } } ?? true
     return wide ? candidate : nil
-  }
-
-  /// A prefix without the dot at its end.
-  package static func module(_ prefix: String) -> String {
-    prefix.hasSuffix(".") ? String(prefix.dropLast()) : prefix
   }
 
   /// Whether a stored shape is a tensor's; NumPy notebooks write biases as (n), (1, n) or (n, 1) alike.

@@ -29,20 +29,16 @@ package struct MetadataCheck {
       let metadata = ModuleMetadata(
         state.metadata, module: module.name, isOnlyOne: recurrent.count == 1)
       let name = Assumption.name(module.name)
-      let behind = connections.first { connection in
-        connection.from == module.name
-          && modules.contains { $0.name == connection.to && $0.kind == .linear }
-      }
+      let (behind, head) = follower(of: module)
       let reads = try metadata.headReads()
-      if let reads, let behind, !isSame(reads, behind.reads, module), statesConnections {
+      if let reads, let behind, statesConnections,
+        !module.architecture.reads(reads, sameAs: behind.reads)
+      {
         say(
           "head_reads", reads.rawValue,
           "\(behind.to) reads \(behind.reads.rawValue), as the file computes")
       } else if let reads, behind == nil {
         say("head_reads", reads.rawValue, "no linear layer is known to follow \(name)")
-      }
-      let head = behind.flatMap { link in
-        modules.first { $0.name == link.to && $0.kind == .linear }
       }
       if let activation = try metadata.outputActivation(head: head?.name) {
         if let head, statesConnections, head.stated?.activation != activation {
@@ -77,15 +73,19 @@ package struct MetadataCheck {
     return lines
   }
 
-  private func isSame(_ one: Connection, _ other: Connection) -> Bool {
-    guard one.from == other.from, one.to == other.to else { return false }
-    return modules.first { $0.name == one.from && $0.isRecurrent }
-      .map { isSame(one.reads, other.reads, $0) } ?? true
+  /// The first linear layer that is known to follow a module.
+  private func follower(of module: Module) -> (connection: Connection?, head: Module?) {
+    for connection in connections where connection.from == module.name {
+      if let head = modules.first(where: { $0.name == connection.to && $0.kind == .linear }) {
+        return (connection, head)
+      }
+    }
+    return (nil, nil)
   }
 
-  /// The last step of one direction is its final state.
-  private func isSame(_ one: Structure.Reads, _ other: Structure.Reads, _ module: Module) -> Bool {
-    one == other
-      || (!module.architecture.bidirectional && one != .sequence && other != .sequence)
+  private func isSame(_ one: Connection, _ other: Connection) -> Bool {
+    guard one.from == other.from, one.to == other.to else { return false }
+    return modules.first { $0.name == one.from && $0.isRecurrent }?
+      .architecture.reads(one.reads, sameAs: other.reads) ?? true
   }
 }

@@ -186,7 +186,7 @@ package struct ModuleFinder {
 
   private func stated(_ module: Structure.Module, _ finder: LayoutFinder) -> Candidate? {
     let convention = finder.convention
-    let prefix = module.name.isEmpty ? "" : module.name + "."
+    let prefix = module.name.asPrefix
     switch module.kind {
     case .recurrent, .cell:
       if !module.parts.isEmpty { return stated(parts: module, finder) }
@@ -234,7 +234,7 @@ package struct ModuleFinder {
     architecture.layerCount = module.parts.count
     architecture.bidirectional = module.parts[0].count == 2
     var naming = Naming(
-      recurrent: module.name.isEmpty ? "" : module.name + ".", layers: module.parts)
+      recurrent: module.name.asPrefix, layers: module.parts)
     naming.spelling = finder.convention.layouts[cell.layout].spelling
     return Candidate(
       kind: module.kind, name: module.name, architecture: architecture, naming: naming)

@@ -62,6 +62,9 @@ public struct Module: Sendable {
     "\(name.isEmpty ? "(no name)" : name): \(what)"
   }
 
+  /// The option that chooses it.
+  package var option: String { "--module \(name.isEmpty ? "\"\"" : name)" }
+
   /// What it is (`cell, gru, 4 -> 6`), or why it cannot be used.
   public var what: String {
     if let refusal { return "cannot be used (\(refusal.found))" }
@@ -148,7 +151,7 @@ public struct ModuleList: Sendable {
 
   /// The module with a name, or the only recurrent one below it.
   public func module(_ name: String) -> Module? {
-    let bare = name.hasSuffix(".") ? String(name.dropLast()) : name
+    let bare = name.withoutDot
     func isNamed(_ module: Module, _ text: String) -> Bool {
       module.name.utf8.elementsEqual(text.utf8)
         || module.layerNames.contains { $0.utf8.elementsEqual(text.utf8) }

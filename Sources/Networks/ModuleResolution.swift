@@ -79,7 +79,7 @@ extension Module {
     case nil: break
     }
     guard try metadata.storesInitialState() else { return (nil, nil) }
-    let prefix = candidate.name.isEmpty ? "" : candidate.name + "."
+    let prefix = candidate.name.asPrefix
     let h = Name("\(prefix)h_0")
     let c = Name("\(prefix)c_0")
     let hasCellState = architecture.cell.hasCellState
@@ -156,21 +156,15 @@ extension Module {
       }
       architecture.gruReset = reset
     }
-    if candidate.known.contains(.batchFirst) {
-      if let asked = options.batchFirst, asked != architecture.batchFirst {
-        throw RecurrentError(
-          .malformed, "network.batch-first", at: "module \"\(candidate.name)\"",
-          found: "batch_first \(asked)",
-          expected: "\(architecture.batchFirst), as the file says")
-      }
-    } else if let batchFirst = options.batchFirst ?? own.batchFirst {
-      if let known = own.batchFirst, known != batchFirst {
-        throw RecurrentError(
-          .malformed, "network.batch-first", at: "module \"\(candidate.name)\"",
-          found: "batch_first \(batchFirst)", expected: "\(known), as the file says")
-      }
+    let stated = candidate.known.contains(.batchFirst) ? architecture.batchFirst : own.batchFirst
+    if let stated, let asked = options.batchFirst, asked != stated {
+      throw RecurrentError(
+        .malformed, "network.batch-first", at: "module \"\(candidate.name)\"",
+        found: "batch_first \(asked)", expected: "\(stated), as the file says")
+    }
+    if let batchFirst = stated ?? options.batchFirst {
       architecture.batchFirst = batchFirst
-    } else if !candidate.known.contains(.batchFirst), candidate.kind != .cell {
+    } else if candidate.kind != .cell {
       // A cell makes one step; it has no time axis.
       assumptions.append(.timeFirst(module: candidate.name))
     }
@@ -183,7 +177,7 @@ extension Module {
   private static func peephole(_ candidate: Candidate, _ layerCount: Int, _ state: StateDict)
     -> RecurrentError?
   {
-    let prefix = candidate.name.isEmpty ? "" : candidate.name + "."
+    let prefix = candidate.name.asPrefix
     for layer in 0..<layerCount {
       for word in ["ci", "cf", "co"] {
         let name = Name("\(prefix)weight_\(word)_l\(layer)")
@@ -225,7 +219,7 @@ extension Module {
 /// Options about a cell or a layout are about the module that was asked for, or about all.
 private func isMeant(_ candidate: Candidate, _ options: ReadOptions) -> Bool {
   guard let module = options.module else { return true }
-  let bare = module.hasSuffix(".") ? String(module.dropLast()) : module
+  let bare = module.withoutDot
   return candidate.name == bare || candidate.name.hasPrefix(bare + ".")
     || candidate.layerNames.contains(bare)
 }

@@ -36,6 +36,14 @@ public struct Naming: Sendable, Equatable {
   }
 }
 
+extension String {
+  /// A module's name as it stands before the names of its tensors: `encoder.rnn.`; empty where it has none.
+  package var asPrefix: String { isEmpty ? "" : self + "." }
+
+  /// A module's name without the dot at its end.
+  package var withoutDot: String { hasSuffix(".") ? String(dropLast()) : self }
+}
+
 /// A module that names and shapes suggest, or that the file states.
 package struct Candidate: Sendable {
   /// What the file itself says, so that nothing has to be assumed.

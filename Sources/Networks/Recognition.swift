@@ -63,20 +63,13 @@ public struct Recognition: Sendable {
         throw RecurrentError(
           .malformed, "weights.kind", at: "module \"\(name)\"", found: found.architecture.summary,
           expected: "a recurrent module",
-          hint: list.recurrent.first.map {
-            "For instance --module \($0.name.isEmpty ? "\"\"" : $0.name)."
-          })
+          hint: list.recurrent.first.map { "For instance \($0.option)." })
       }
       module = found
     } else {
       let found = list.recurrent
       guard found.count <= 1 else {
-        throw RecurrentError(
-          .malformed, "weights.ambiguous",
-          found: "\(found.count) recurrent modules: "
-            + found.prefix(8).map(\.description).joined(separator: "; "),
-          expected: "one",
-          hint: "Choose one: --module \(found[0].name.isEmpty ? "\"\"" : found[0].name).")
+        throw ModuleList.ambiguous(found, expected: "one")
       }
       guard let only = found.first else { throw list.unrecognized(state, options) }
       module = only
@@ -150,6 +143,15 @@ extension Recognition {
 }
 
 extension ModuleList {
+  /// The error of several recurrent modules where one is meant.
+  static func ambiguous(_ modules: [Module], expected: String) -> RecurrentError {
+    RecurrentError(
+      .malformed, "weights.ambiguous",
+      found: "\(modules.count) recurrent modules: "
+        + modules.prefix(8).map(\.description).joined(separator: "; "),
+      expected: expected, hint: modules.first.map { "Choose one: \($0.option)." })
+  }
+
   /// The error of a file without the module that was asked for, or without any.
   package func unrecognized(_ state: StateDict, _ options: ReadOptions) -> RecurrentError {
     var hint: String?
@@ -171,7 +173,7 @@ extension ModuleList {
       }
       hint =
         nearest(to: module, among: all).map { "Did you mean --module \($0)?" }
-        ?? recurrent.first.map { "For instance --module \($0.name.isEmpty ? "\"\"" : $0.name)." }
+        ?? recurrent.first.map { "For instance \($0.option)." }
     } else if state.count > 0 {
       hint =
         "If it holds a recurrent module under its own names, describe it in a names file (--names);"

@@ -217,12 +217,11 @@ private struct NetworkPair {
     let isAssumed = { (network: Network, code: String) in
       network.recognition.assumed.contains { $0.code == code }
     }
-    if left.head?.reads != right.head?.reads {
-      let isLast =
-        !left.bidirectional && left.head?.reads != .sequence && right.head?.reads != .sequence
-      if isLast || isAssumed(first, "head_reads") || isAssumed(second, "head_reads") {
-        right.head?.reads = left.head?.reads ?? .sequence
-      }
+    if let one = left.head?.reads, let other = right.head?.reads,
+      left.reads(one, sameAs: other) || isAssumed(first, "head_reads")
+        || isAssumed(second, "head_reads")
+    {
+      right.head?.reads = one
     }
     if left.head?.activation != right.head?.activation,
       !first.statesConnections || !second.statesConnections

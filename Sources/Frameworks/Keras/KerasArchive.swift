@@ -108,5 +108,5 @@ extension WeightFormat {
     carriesMetadata: true, expectedConvention: "keras",
     recognizes: KerasArchive.recognizes, readContents: { file, _ in try KerasArchive.read(file) },
     writeContents: { try KerasArchive.write($0, to: $1) },
-    lacksStructure: { !KerasConfiguration.isComplete($0) }, completed: KerasConfiguration.complete)
+    completed: KerasConfiguration.complete)
 }

@@ -10,8 +10,10 @@ struct KerasConnections {
   /// The modules that a module's output goes to, by position.
   private var readers: [Int: Set<Int>] = [:]
 
+  /// The masks that are known already, by layer; `nil` for none.
+  private var masks: [Int: String?] = [:]
+
   private static let chainLimit = 8
-  private static let maskLimit = 10_000
 
   init(_ builder: KerasStructureBuilder) {
     self.builder = builder
@@ -99,23 +101,33 @@ struct KerasConnections {
   /// What marks steps of a value that the recurrent layers behind it skip.
   ///
   /// Masks travel with values through nearly every layer; a recurrent layer that returns no sequence ends them.
-  private func mask(on value: KerasGraph.Value) -> String? {
-    var pending = [value]
+  private mutating func mask(on value: KerasGraph.Value) -> String? {
+    guard case .output(let start, _) = value else { return nil }
+    var pending = [start]
     var seen: Set<Int> = []
-    while let value = pending.popLast(), seen.count < Self.maskLimit {
-      guard case .output(let below, _) = value, seen.insert(below).inserted else { continue }
+    var found: String?
+    while found == nil, let below = pending.popLast() {
+      if let known = masks[below] {
+        found = known
+        continue
+      }
+      guard seen.insert(below).inserted else { continue }
       switch flow.roles[below] {
       case .embedding(masksZero: true):
-        return
+        found =
           "the mask of \(builder.describe(below)) (mask_zero: Keras skips the steps whose id is 0)"
       case .embedding: continue
       case .recurrent(let recurrent) where !recurrent.returnsSequences: continue
-      default: break
+      case _ where layer(below).className == "Masking":
+        found = "the mask of \(builder.describe(below))"
+      default:
+        for case .output(let next, _) in layer(below).call?.inputs ?? [] { pending.append(next) }
       }
-      if layer(below).className == "Masking" { return "the mask of \(builder.describe(below))" }
-      pending += layer(below).call?.inputs ?? []
     }
-    return nil
+    // Whatever was looked at without finding a mask has none.
+    if found == nil { for below in seen { masks[below] = .some(nil) } }
+    masks[start] = .some(found)
+    return found
   }
 
   /// Why a layer does not simply read its one input.

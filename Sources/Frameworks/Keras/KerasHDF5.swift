@@ -47,6 +47,5 @@ extension WeightFormat {
     readContents: { file, _ in try HDF5.interpret(file, as: KerasHDF5.legacy) },
     layout: KerasHDF5.legacy,
     writeContents: { try KerasHDF5.writeLegacy($0, toFileAt: $1.temporaryPath) },
-    lacksStructure: { KerasLegacyWriter.lacksOrder($0) },
     completed: { try KerasLegacyWriter.named(KerasLegacyWriter.complete($0)) })
 }

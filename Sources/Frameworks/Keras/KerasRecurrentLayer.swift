@@ -237,11 +237,9 @@ struct KerasRecurrentReader {
           "a layer that reads forwards, or Bidirectional",
           "Reverse the input in time and set go_backwards=False: the weights stay the same.")
     }
-    if let odd = KerasValues.odd(config) ?? KerasValues.odd(settings) {
-      result.refusal = refusal(
-        "keras.config", place, odd.found, odd.expected,
-        "Load the model in Keras and save it again; Keras writes the values that it uses.")
-    }
+    result.refusal =
+      KerasValues.refusal(config, of: place) ?? KerasValues.refusal(settings, of: place)
+      ?? result.refusal
     if settings["stateful"]?.boolValue == true {
       says.initialState = .fed
       result.isStateful = true

@@ -224,12 +224,7 @@ struct KerasStructureBuilder {
   }
 
   private func refusal(_ layer: KerasGraph.Layer, _ what: String) -> RecurrentError? {
-    if let odd = KerasValues.odd(layer.config) {
-      return RecurrentError(
-        .malformed, "keras.config", at: "layer \"\(layer.name)\"", found: odd.found,
-        expected: odd.expected,
-        hint: "Load the model in Keras and save it again; Keras writes the values that it uses.")
-    }
+    if let odd = KerasValues.refusal(layer.config, of: layer.name) { return odd }
     let name = KerasNames.variable(layer.path + "/vars/#", 0)
     guard let tensor = reader.state[name],
       !tensor.dtype.isFloatingPoint || KerasValues.isQuantised(layer.config)

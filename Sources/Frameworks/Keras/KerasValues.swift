@@ -11,15 +11,21 @@ enum KerasValues {
   ]
   private static let sizes = ["units", "output_dim", "input_dim"]
 
-  /// The first value of a wrong type, and what it should be.
-  static func odd(_ config: JSON) -> (found: String, expected: String)? {
+  /// The refusal of a layer with a value of a wrong type; `nil` where there is none.
+  static func refusal(_ config: JSON, of layer: String) -> RecurrentError? {
+    func refuse(_ key: String, _ value: JSON, _ expected: String) -> RecurrentError {
+      RecurrentError(
+        .malformed, "keras.config", at: "layer \"\(layer)\"",
+        found: "\(key) \(value.serialized())", expected: expected,
+        hint: "Load the model in Keras and save it again; Keras writes the values that it uses.")
+    }
     for key in flags {
       guard let value = config[key], value != .null, value.boolValue == nil else { continue }
-      return ("\(key) \(value.serialized())", "true or false")
+      return refuse(key, value, "true or false")
     }
     for key in sizes {
       guard let value = config[key], value != .null, (value.intValue ?? 0) < 1 else { continue }
-      return ("\(key) \(value.serialized())", "a number from 1")
+      return refuse(key, value, "a number from 1")
     }
     return nil
   }

@@ -185,16 +185,15 @@ extension TorchFlow {
       return obstruct(place, .before, ["a value that is not followed"])
     }
     let tensor = tensors[index]
+    let isExchanged = tensor.isSwapped && order != nil && !swapped.contains(place)
+    let exchange = isExchanged ? "an exchange of two axes" : nil
     guard case .module(let source) = tensor.origin else {
-      let isUnknown = tensor.isSwapped && order != nil && !swapped.contains(place)
-      return block(index, before: place, reason: isUnknown ? "an exchange of two axes" : nil)
+      return block(index, before: place, reason: exchange)
     }
     guard source != place else { return block(index, before: place, reason: "its own result") }
     guard tensor.packed == nil else { return block(index, before: place, reason: "packed rows") }
     guard tensor.activation == nil else { return block(index, before: place) }
-    if tensor.isSwapped, order != nil, !swapped.contains(place) {
-      return block(index, before: place, reason: "an exchange of two axes")
-    }
+    if let exchange { return block(index, before: place, reason: exchange) }
     guard let layout = tensor.layout else {
       return tensor.operations.isEmpty
         ? connect(source, place, .sequence) : block(index, before: place)
