@@ -19,7 +19,7 @@ package enum HDF5LibraryAttributes {
           guard let name, let context else { return -1 }
           let collected = Unmanaged<Collected>.fromOpaque(context).takeUnretainedValue()
           collected.names.append(bytes(of: name))
-          return collected.names.count > HDF5LibraryFile.Limit.attributes ? 1 : 0
+          return collected.names.count > HDF5Limit.attributes ? 1 : 0
         }, Unmanaged.passUnretained(collected).toOpaque())
     }
     try HDF5Library.check(status, "list attributes", at: place)
@@ -95,10 +95,10 @@ package enum HDF5LibraryAttributes {
   private static func texts(
     of id: hid_t, type: hid_t, count: Int, at place: String
   ) throws -> [String]? {
-    guard count <= HDF5LibraryFile.Limit.objects else {
+    guard count <= HDF5Limit.objects else {
       throw RecurrentError(
         .malformed, "h5.attribute", at: place, found: "\(count) texts",
-        expected: "at most \(HDF5LibraryFile.Limit.objects)")
+        expected: "at most \(HDF5Limit.objects)")
     }
     var result: [String] = []
     if H5Tis_variable_str(type) > 0 {

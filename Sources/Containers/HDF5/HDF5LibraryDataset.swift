@@ -5,7 +5,6 @@ import CHDF5
 import Tensors
 
 package enum HDF5LibraryDataset {
-  private typealias Limit = HDF5LibraryFile.Limit
 
   /// Describes a dataset; its elements become a window on the file where that is possible.
   package static func describe(
@@ -73,10 +72,10 @@ package enum HDF5LibraryDataset {
     guard H5Sget_simple_extent_type(space) != H5S_NULL else { return nil }
     let rank = try HDF5Library.check(
       H5Sget_simple_extent_ndims(space), "read a shape", at: place)
-    guard rank <= Limit.rank else {
+    guard rank <= HDF5Limit.rank else {
       throw RecurrentError(
         .malformed, "h5.rank", at: place, found: "\(rank) axes",
-        expected: "at most \(Limit.rank)")
+        expected: "at most \(HDF5Limit.rank)")
     }
     var sizes = [hsize_t](repeating: 0, count: Int(rank))
     try HDF5Library.check(
@@ -118,17 +117,17 @@ package enum HDF5LibraryDataset {
       return try fill(count, type: type, elementSize, properties: properties, at: place)
     }
     try checkFilters(properties, at: place)
-    var chunk = [hsize_t](repeating: 0, count: Limit.rank)
+    var chunk = [hsize_t](repeating: 0, count: HDF5Limit.rank)
     let rank = try HDF5Library.check(
-      H5Pget_chunk(properties, Int32(Limit.rank), &chunk), "read the chunk shape", at: place)
+      H5Pget_chunk(properties, Int32(HDF5Limit.rank), &chunk), "read the chunk shape", at: place)
     let chunkShape = chunk.prefix(Int(rank)).map { Int(clamping: $0) }
     guard rank == shape.count,
       let chunkBytes = try? byteCount(of: chunkShape, elementSize: elementSize),
-      chunkBytes > 0, chunkBytes <= Limit.chunkBytes
+      chunkBytes > 0, chunkBytes <= HDF5Limit.chunkBytes
     else {
       throw RecurrentError(
         .malformed, "h5.chunk", at: place, found: "chunks of shape \(chunkShape)",
-        expected: "chunks of at most \(Limit.chunkBytes) bytes with \(shape.count) axes")
+        expected: "chunks of at most \(HDF5Limit.chunkBytes) bytes with \(shape.count) axes")
     }
     guard stored > 0 else {
       return try fill(count, type: type, elementSize, properties: properties, at: place)
@@ -136,10 +135,11 @@ package enum HDF5LibraryDataset {
     guard stored <= UInt64(file.source.count) else {
       throw wrongSize(count, stored: stored, at: place)
     }
-    guard count <= Limit.expandedBytes || UInt64(count) / stored <= UInt64(Limit.expansion) else {
+    guard count <= HDF5Limit.expandedBytes || UInt64(count) / stored <= UInt64(HDF5Limit.expansion)
+    else {
       throw RecurrentError(
         .malformed, "h5.bomb", at: place, found: "\(count) bytes out of \(stored) stored bytes",
-        expected: "at most \(Limit.expansion) times the stored bytes")
+        expected: "at most \(HDF5Limit.expansion) times the stored bytes")
     }
     return try HDF5ChunkedSource(file, place, shape, elementSize, chunkRows: chunkShape[0])
   }
@@ -155,10 +155,10 @@ package enum HDF5LibraryDataset {
   private static func fill(
     _ count: Int, type: hid_t, _ elementSize: Int, properties: hid_t, at place: String
   ) throws -> any ByteSource {
-    guard count <= Limit.unwrittenBytes else {
+    guard count <= HDF5Limit.unwrittenBytes else {
       throw RecurrentError(
         .malformed, "h5.bomb", at: place, found: "\(count) bytes that were never written",
-        expected: "at most \(Limit.unwrittenBytes)")
+        expected: "at most \(HDF5Limit.unwrittenBytes)")
     }
     var element = [UInt8](repeating: 0, count: elementSize)
     var defined = H5D_FILL_VALUE_UNDEFINED

@@ -5,20 +5,6 @@ import Tensors
 
 /// A file opened with libhdf5; it stays open while a dataset needs the library to be read.
 package final class HDF5LibraryFile: Sendable {
-  /// Limits on what a file may make us do (reliability.md, 2.3).
-  package enum Limit {
-    package static let depth = 64
-    package static let objects = 100_000
-    package static let attributes = 100_000
-    package static let rank = 32
-    package static let chunkBytes = 1 << 30
-    /// Compressed data may not be both larger than this and more than `expansion` times its storage.
-    package static let expandedBytes = 4 << 30
-    package static let expansion = 1000
-    /// A dataset that was never written may declare at most this many bytes.
-    package static let unwrittenBytes = 256 << 20
-  }
-
   package let id: hid_t
   /// What windows on contiguous elements look at.
   package let source: any ByteSource
@@ -128,10 +114,10 @@ private struct HDF5Walk {
         .unsupported, "h5.shared-group", at: place, found: "a second link to the group \(first)",
         expected: "one link to every group")
     }
-    guard item.path.count < HDF5LibraryFile.Limit.depth else {
+    guard item.path.count < HDF5Limit.depth else {
       throw RecurrentError(
         .malformed, "h5.depth", at: place, found: "groups nested deeper than the limit",
-        expected: "at most \(HDF5LibraryFile.Limit.depth) levels")
+        expected: "at most \(HDF5Limit.depth) levels")
     }
     try count(attributes: object.attribute_count, at: place)
     let id = try HDF5Library.check(
@@ -151,8 +137,8 @@ private struct HDF5Walk {
         path: item.path,
         object: .group(HDF5Group(attributes: attributes, isInCreationOrder: isInCreationOrder))))
     let children = try links(of: id, isInCreationOrder: isInCreationOrder, at: place)
-    guard contents.nodes.count + pending.count + children.count <= HDF5LibraryFile.Limit.objects
-    else { throw Self.tooMany("objects", HDF5LibraryFile.Limit.objects, at: place) }
+    guard contents.nodes.count + pending.count + children.count <= HDF5Limit.objects
+    else { throw Self.tooMany("objects", HDF5Limit.objects, at: place) }
     let ancestors = item.ancestors + [object.address]
     for (name, link) in children.reversed() {
       pending.append(Item(path: item.path + [name], link: link, ancestors: ancestors))
@@ -161,8 +147,8 @@ private struct HDF5Walk {
 
   private mutating func count(attributes: UInt64, at place: String) throws {
     attributeCount += Int(clamping: min(attributes, UInt64(Int32.max)))
-    guard attributeCount <= HDF5LibraryFile.Limit.attributes else {
-      throw Self.tooMany("attributes", HDF5LibraryFile.Limit.attributes, at: place)
+    guard attributeCount <= HDF5Limit.attributes else {
+      throw Self.tooMany("attributes", HDF5Limit.attributes, at: place)
     }
   }
 
@@ -187,11 +173,11 @@ private struct HDF5Walk {
           guard let name, let context else { return -1 }
           let collected = Unmanaged<Collected>.fromOpaque(context).takeUnretainedValue()
           collected.links.append((bytes(of: name), type))
-          return collected.links.count > HDF5LibraryFile.Limit.objects ? 1 : 0
+          return collected.links.count > HDF5Limit.objects ? 1 : 0
         }, Unmanaged.passUnretained(collected).toOpaque())
     }
     try HDF5Library.check(status, "list a group", at: place)
-    if status > 0 { throw Self.tooMany("links", HDF5LibraryFile.Limit.objects, at: place) }
+    if status > 0 { throw Self.tooMany("links", HDF5Limit.objects, at: place) }
     return try collected.links.map { raw, type in
       let name = try validated(raw, at: place)
       switch type {

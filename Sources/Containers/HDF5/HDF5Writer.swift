@@ -112,10 +112,10 @@ package struct HDF5Writer {
     let type = try isOpaque ? makeOpaque(2) : makeType(tensor.dtype)
     defer { H5Tclose(type) }
     let sizes = tensor.shape.map { hsize_t($0) }
-    guard sizes.count <= HDF5LibraryFile.Limit.rank else {
+    guard sizes.count <= HDF5Limit.rank else {
       throw RecurrentError(
         .malformed, "h5.rank", at: "tensor \"\(name)\"", found: "\(sizes.count) axes",
-        expected: "at most \(HDF5LibraryFile.Limit.rank)")
+        expected: "at most \(HDF5Limit.rank)")
     }
     let space = try checked(
       sizes.isEmpty ? H5Screate(H5S_SCALAR) : H5Screate_simple(Int32(sizes.count), sizes, nil),

@@ -144,13 +144,13 @@ struct KerasTree {
   static func path(_ name: Name) throws -> [Name] {
     let parts = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     let path = parts.compactMap { Name(validating: $0) }
-    guard path.count == parts.count, path.count <= HDF5LibraryFile.Limit.depth,
+    guard path.count == parts.count, path.count <= HDF5Limit.depth,
       path.allSatisfy({ !$0.utf8.isEmpty && !$0.utf8.contains(UInt8(ascii: "\\")) })
     else {
       throw RecurrentError(
         .malformed, "keras.name", at: "tensor \"\(name)\"",
         found: "a name that is no path of groups",
-        expected: "at most \(HDF5LibraryFile.Limit.depth) words between slashes",
+        expected: "at most \(HDF5Limit.depth) words between slashes",
         hint: "Rename the tensor, or write it in another container.")
     }
     return path
