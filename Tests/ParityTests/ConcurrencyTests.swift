@@ -20,7 +20,7 @@ private let goldens: [String] = {
 }()
 
 /// Models and files are values that any number of tasks may use at once; run under the thread
-/// sanitizer (tools/sanitize thread), this finds what only happens to work.
+/// sanitizer (tools/ci/sanitize thread), this finds what only happens to work.
 @Suite struct ConcurrencyTests {
   private static let taskCount = 12
 

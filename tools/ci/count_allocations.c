@@ -1,4 +1,4 @@
-// A library that goes before libc (LD_PRELOAD) and counts heap allocations; see tools/streaming_allocations.
+// A library that goes before libc (LD_PRELOAD) and counts heap allocations; see tools/ci/streaming_allocations.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Runs the proofs on the page of errata, block after block, and makes sure that none is missing.
 
-    python3 tools/check_errata.py        NumPy only
+    python3 tools/ci/check_errata.py        NumPy only
 """
 import os
 import re
 import sys
 
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Sources", "RNNEngine",
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Sources", "RNNEngine",
                     "Documentation.docc", "Errata.md")
 with open(PAGE, encoding="utf-8") as file:
     page = file.read()

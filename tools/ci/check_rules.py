@@ -14,7 +14,7 @@ import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 READERS = ["Containers", "Frameworks", "Networks", "Tensors", "Conversion"]
 PAGE = ROOT / "Sources/Recurrent/Documentation.docc/ReasonCodes.md"
 
@@ -194,7 +194,7 @@ def page(codes):
              "The code stands in brackets in what the tools print (`error[zip.crc]`), as `reason` in `--json` and in",
              "``RecurrentError``. The status is the exit status of the tools; where several are given, or none, it",
              "depends on the place. What was found and expected are examples; … stands for names and numbers.",
-             "Made by `tools/check_rules.py --write`.", ""]
+             "Made by `tools/ci/check_rules.py --write`.", ""]
     for family in sorted({c.split(".")[0] for c in codes}):
         lines += [f"### {family}", "", "| code | status | found | expected |", "|---|---|---|---|"]
         for code in sorted(c for c in codes if c.split(".")[0] == family):
@@ -207,8 +207,8 @@ def page(codes):
 
 def unreached(codes):
     texts = []
-    for pattern in ("Tests/**/*.swift", "tools/*.py", "tools/live-parity", "fixtures/**/*.json",
-                    "tools/check_memory"):
+    for pattern in ("Tests/**/*.swift", "tools/**/*.py", "tools/live-parity", "fixtures/**/*.json",
+                    "tools/ci/check_memory"):
         texts += [p.read_text(errors="replace") for p in ROOT.glob(pattern) if p.name != "check_rules.py"]
     everything = "\n".join(texts)
     return [c for c in sorted(codes) if not re.search(rf"(?<![\w.-]){re.escape(c)}(?![\w-])", everything)]
@@ -221,9 +221,9 @@ def main():
         PAGE.write_text(text)
     problems = banned_constructs() + recursions()
     if not PAGE.exists() or PAGE.read_text() != text:
-        problems.append(f"{PAGE.name} is not up to date: tools/check_rules.py --write")
+        problems.append(f"{PAGE.name} is not up to date: tools/ci/check_rules.py --write")
     waiting = [line.split("#")[0].strip() for line in
-               (ROOT / "tools/unreached_reasons.txt").read_text().splitlines()]
+               (ROOT / "tools/ci/unreached_reasons.txt").read_text().splitlines()]
     waiting = [code for code in waiting if code]
     missing = unreached(codes)
     problems += [f"reason code {c} is reached by no test" for c in missing if c not in waiting]

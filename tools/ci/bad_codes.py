@@ -24,7 +24,7 @@ import zlib
 import numpy as np
 
 BIN = os.path.abspath(sys.argv[1])
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = ROOT / "fixtures/checkpoints/char-rnn.pt"
 problems, count = [], 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every fixture must be able to fail: damages each expected tensor in turn and runs rnn-verify.
 
-    tools/perturb.py PATH/TO/rnn-verify [FOLDER...]
+    tools/ci/perturb.py PATH/TO/rnn-verify [FOLDER...]
 
 Of every fixture there is a copy per expected tensor with one element moved (a different element each
 time), one with a NaN, one without a parameter that the gradients name, one with a tensor too many. Where
@@ -134,5 +134,5 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     here = os.path.dirname(os.path.abspath(__file__))
-    fixtures = os.path.join(here, "..", "fixtures")
+    fixtures = os.path.join(here, "..", "..", "fixtures")
     main(sys.argv[1], sys.argv[2:] or [os.path.join(fixtures, f) for f in ("documents", "torch")])

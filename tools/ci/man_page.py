@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints a manual page from what a tool says about itself.
 
-    TOOL --experimental-dump-help | tools/man_page.py > TOOL.1
-    TOOL WORD --experimental-dump-help | tools/man_page.py TOOL > TOOL-WORD.1
+    TOOL --experimental-dump-help | tools/ci/man_page.py > TOOL.1
+    TOOL WORD --experimental-dump-help | tools/ci/man_page.py TOOL > TOOL-WORD.1
 """
 import json
 import sys

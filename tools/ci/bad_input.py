@@ -19,7 +19,7 @@ import zipfile
 import numpy as np
 
 BIN = os.path.abspath(sys.argv[1])
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = ROOT / "fixtures/checkpoints/char-rnn.pt"
 FIXTURE = ROOT / "fixtures/torch/rnn-tanh-2-layer-batch-first-f64.npz"
 problems = []
