@@ -3,7 +3,7 @@
 
 usage: peer_check_hdf5_reader.py FOLDER_OF_THE_TOOLS [--seed N] [--damage COUNT] [FILE.h5 ...]
 
-Undamaged files (make_goldens_hdf5_layouts.py with every libver, and the FILEs) must be read as h5py
+Undamaged files (make_hdf5_layouts.py with every libver, and the FILEs) must be read as h5py
 reads them. Of every file COUNT damaged versions are made: cut short, bytes flipped, set or copied,
 most of them where the file describes itself. Each must be refused with status 65 or 69, or read as
 h5py reads it; a crash, a hang (10 s) or other values are findings. h5py runs in a process of its own.
@@ -21,7 +21,8 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import make_goldens_hdf5_layouts as layouts
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "goldens"))
+import make_hdf5_layouts as layouts  # noqa: E402
 
 
 def limits():

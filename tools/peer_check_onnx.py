@@ -18,6 +18,9 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "goldens"))
+import onnx_models  # noqa: E402
+
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 onnxruntime.set_default_logger_severity(3)
@@ -137,7 +140,6 @@ def open_quietly(path):
 def check_rewritten():
     """Graphs around a recurrent layer (onnx_models): what is converted whole computes the same, and opens
     without a warning; what is more than a network is refused or left out, never another network."""
-    import onnx_models
     torch.manual_seed(3)
     for name, proto, truth in onnx_models.variants(full=STRIDE == 1):
         source, target = WORK / "source.onnx", WORK / "target.onnx"

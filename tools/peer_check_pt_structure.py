@@ -2,7 +2,7 @@
 
     peer_check_pt_structure.py [MODELS [FIRST_SEED]]
 
-Part 1: every model of make_goldens_torch_structure.py in all forms against its written truth.
+Part 1: every model of make_torch_structure.py in all forms against its written truth.
 Part 2: models put together at random; everything that is stated about them (connections, what is read, initial states,
 activations, the absence of anything before and behind) is recomputed from what the modules really saw.
 """
@@ -240,7 +240,7 @@ def main():
     subprocess.run(["swift", "build", "--build-tests", "-j", "2"], cwd=ROOT, check=True, capture_output=True)
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, ROOT / "tools/make_goldens_torch_structure.py", folder, "--all"], check=True)
+        subprocess.run([sys.executable, ROOT / "tools/goldens/make_torch_structure.py", folder, "--all"], check=True)
         code, text = swift(RECURRENT_TORCH_STRUCTURES=folder)
         if code:
             failures += 1

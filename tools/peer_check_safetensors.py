@@ -2,7 +2,7 @@
 """Compares a safetensors file with a JSON manifest through the reference's own readers (numpy and torch).
 
 Usage: python tools/peer_check_safetensors.py FILE.safetensors MANIFEST.json
-The manifest is what tools/make_goldens_safetensors.py writes; exit status 1 on any difference.
+The manifest is what tools/goldens/make_safetensors.py writes; exit status 1 on any difference.
 """
 
 import json

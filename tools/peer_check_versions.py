@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Opens the files that older versions of the libraries wrote, and compares every number.
 
-usage: peer_check_versions.py FOLDER_OF_THE_TOOLS      (needs NumPy; files: make_goldens_versions.py)
+usage: peer_check_versions.py FOLDER_OF_THE_TOOLS      (needs NumPy; files: make_versions.py)
 
 Weights must have the bits of the .npz beside each file. So must biases; where a format keeps one for
 two, their sum.

@@ -9,7 +9,7 @@ import Frameworks
 @testable import Networks
 
 /// Files of MLX, Flax and TensorFlow with what the libraries themselves computed; see
-/// tools/make_goldens_others.py.
+/// tools/goldens/make_others.py.
 @Suite struct FrameworkTests {
   private struct Expectation: Decodable {
     var x: String?

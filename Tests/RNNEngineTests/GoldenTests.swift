@@ -2,7 +2,7 @@ import Testing
 
 @testable import RNNEngine
 
-/// PyTorch's own numbers, from tools/engine_cell_goldens.py: of each array the sum of its elements times
+/// PyTorch's own numbers, from tools/goldens/engine_cells.py: of each array the sum of its elements times
 /// 1, 2, 3, …, in the order output, final states, gradients of input, initial states and parameters.
 struct CellGolden: Sendable, CustomTestStringConvertible {
   let kind: Kind

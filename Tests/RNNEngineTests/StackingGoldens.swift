@@ -1,4 +1,4 @@
-// Made by tools/engine_stack_goldens.py.
+// Made by tools/goldens/engine_stacks.py.
 
 @testable import RNNEngine
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RNNEngine
 
-/// The error inputs of PyTorch's own tests, captured by tools/capture_common_modules.py from
+/// The error inputs of PyTorch's own tests, captured by tools/goldens/capture_common_modules.py from
 /// `torch.testing._internal.common_modules`: what is an error there is one here, in words that
 /// contain PyTorch's.
 struct TorchErrorTests {

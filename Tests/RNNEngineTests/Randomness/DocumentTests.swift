@@ -62,7 +62,7 @@ struct DocumentTests {
   }
 
   /// The same document's PyTorch script after `torch.manual_seed(0)`, its first steps, measured by
-  /// tools/engine_document_goldens.py.
+  /// tools/goldens/engine_documents.py.
   @Test func theTorchScriptOfD0() throws {
     let (batch, steps, inputs, hidden, classes) = (32, 20, 64, 128, 10)
     var generator = TorchGenerator(seed: 0)
@@ -93,7 +93,7 @@ struct DocumentTests {
   ///
   /// The document's X has five distinct rows, its last target is the first of them; "hello" is what its
   /// comments say, with one row for both l and a space to end with. The losses are engine.md's, which
-  /// come from the run of `by` alone, and tools/make_fixtures.py's.
+  /// come from the run of `by` alone, and tools/goldens/make_fixtures.py's.
   @Test(arguments: [
     ([0, 1, 2, 3, 4], [1, 2, 3, 4, 0], 8.047197900586498, 8.047197852644729, 0.1142141360242454),
     ([0, 1, 2, 2, 3], [1, 2, 2, 3, 4], 8.04703709751874, 6.738163126893344, 0.1515025189542901),

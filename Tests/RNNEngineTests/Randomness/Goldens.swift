@@ -1,4 +1,4 @@
-// Made by tools/make_random_goldens.py with torch 2.13.0+cpu and NumPy 2.4.6; do not edit.
+// Made by tools/goldens/engine_random.py with torch 2.13.0+cpu and NumPy 2.4.6; do not edit.
 
 // swift-format-ignore-file
 

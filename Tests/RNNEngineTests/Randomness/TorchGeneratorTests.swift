@@ -4,7 +4,7 @@ import Testing
 @testable import RNNEngine
 
 struct TorchGeneratorTests {
-  /// One generator through every kind of call, in the order of tools/make_random_goldens.py.
+  /// One generator through every kind of call, in the order of tools/goldens/engine_random.py.
   @Test func everyStreamHasTorchsBits() throws {
     var torch = TorchGenerator(seed: 20_240_607)
     #expect(

@@ -1,4 +1,4 @@
-// Made by tools/engine_curve_goldens.py with torch 2.13.0+cpu; do not edit.
+// Made by tools/goldens/engine_curves.py with torch 2.13.0+cpu; do not edit.
 
 // swift-format-ignore-file
 

@@ -1,4 +1,4 @@
-// Files that h5py wrote (tools/make_goldens_hdf5.py), against what the script says they hold.
+// Files that h5py wrote (tools/goldens/make_hdf5.py), against what the script says they hold.
 
 import Foundation
 import Tensors

@@ -1,4 +1,4 @@
-// Our own reader against h5py's values (tools/make_goldens_hdf5_layouts.py) and against libhdf5.
+// Our own reader against h5py's values (tools/goldens/make_hdf5_layouts.py) and against libhdf5.
 
 import Foundation
 import Tensors

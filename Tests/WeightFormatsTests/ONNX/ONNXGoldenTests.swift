@@ -5,7 +5,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
-/// Models of both exporters of PyTorch and of the onnx package, from tools/make_goldens_onnx.py.
+/// Models of both exporters of PyTorch and of the onnx package, from tools/goldens/make_onnx.py.
 @Suite struct ONNXGoldenTests {
   struct Model: Decodable {
     var tensors: [[Golden.Field]]

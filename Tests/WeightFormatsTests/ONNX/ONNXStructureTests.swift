@@ -5,7 +5,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
-/// What graphs state about their modules, from tools/make_goldens_onnx_structure.py.
+/// What graphs state about their modules, from tools/goldens/make_onnx_structure.py.
 @Suite struct ONNXStructureTests {
   struct Truth: Decodable {
     var connections: [String]?

@@ -4,7 +4,7 @@ import Testing
 import Containers
 import Frameworks
 
-/// Files of the reference implementation, see tools/make_goldens_safetensors.py.
+/// Files of the reference implementation, see tools/goldens/make_safetensors.py.
 @Suite struct SafetensorsGoldenTests {
   static let folder = URL(fileURLWithPath: #filePath)
     .appendingPathComponent("../../../../fixtures/golden/safetensors").standardized

@@ -5,7 +5,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
-/// The files under `fixtures/golden` that tools/make_goldens_torch.py wrote.
+/// The files under `fixtures/golden` that tools/goldens/make_torch.py wrote.
 struct Golden {
   /// What the script says about one file.
   struct Expectation: Decodable {

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from engine_cell_goldens import D, H, N, T, fill, show
+from engine_cells import D, H, N, T, fill, show
 
 L = 3
 
@@ -59,7 +59,7 @@ def run(name, residual, layer_norm, lengths):
     show(f".{name}, {lengths or 'nil'}, stacking: {flags}", values + [p.grad for p in parameters])
 
 
-print("""// Made by tools/engine_stack_goldens.py.
+print("""// Made by tools/goldens/engine_stacks.py.
 
 @testable import RNNEngine
 

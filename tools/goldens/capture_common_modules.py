@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/torch/common-modules: PyTorch's own test cases of its recurrent modules.
 
-    PYTHONPATH=DIRECTORY_WITH_EXPECTTEST $(tools/peers) tools/capture_common_modules.py [OUTPUT_DIRECTORY]
+    PYTHONPATH=DIRECTORY_WITH_EXPECTTEST $(tools/peers) tools/goldens/capture_common_modules.py [OUTPUT_DIRECTORY]
 
 The cases are those of torch.testing._internal.common_modules, which imports the package `expecttest`
 (`pip install --no-deps --target DIRECTORY expecttest==0.3.0`). Every module input becomes a fixture with
@@ -206,4 +206,4 @@ def main(folder):
 if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
     main(sys.argv[1] if len(sys.argv) > 1 else
-         os.path.join(here, "..", "fixtures", "torch", "common-modules"))
+         os.path.join(here, "..", "..", "fixtures", "torch", "common-modules"))

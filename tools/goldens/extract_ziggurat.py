@@ -19,7 +19,7 @@ with tempfile.TemporaryDirectory() as folder:
     section = pathlib.Path(folder) / "rodata"
     subprocess.run(["objcopy", "-O", "binary", "--only-section=.rodata", member, section], check=True)
     data = section.read_bytes()
-out = ["// Made by tools/extract_ziggurat.py: data of NumPy's ziggurat normal distribution, under this",
+out = ["// Made by tools/goldens/extract_ziggurat.py: data of NumPy's ziggurat normal distribution, under this",
        "// notice:", "//"]
 for line in notice.strip().splitlines():
     out.append(("// " + line).rstrip())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/documents: what the code and formulas of the documents D0 to D4 compute.
 
-    tools/make_fixtures.py [OUTPUT_DIRECTORY]        NumPy only; the same bytes on every run
+    tools/goldens/make_fixtures.py [OUTPUT_DIRECTORY]        NumPy only; the same bytes on every run
 
 Each document has one class: its own code, corrected. A comment `erratum n` names the line of the
 table in engine.md, section C1, that a correction answers. Gradients are checked here by central
@@ -16,7 +16,7 @@ from exact_math import dot, exp, log_softmax, tanh
 from fixture_file import save
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "..", "fixtures", "documents")
+ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "..", "..", "fixtures", "documents")
 
 
 def fixture(name, source, config, **groups):

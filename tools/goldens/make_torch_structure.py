@@ -1,6 +1,6 @@
 """Models around recurrent layers whose connections are known, saved in four forms with what a reader must state.
 
-    make_goldens_torch_structure.py [DIRECTORY] [--all]
+    make_torch_structure.py [DIRECTORY] [--all]
 
 Writes NAME.script.pt, NAME.trace.pt, NAME.export.pt2, NAME.module.pt and expected.json. Without --all only the
 models that are marked as golden; without a directory into fixtures/golden/pt-structure.
@@ -614,7 +614,7 @@ def modules(model):
 
 def main():
     arguments = [a for a in sys.argv[1:] if not a.startswith("-")]
-    folder = arguments[0] if arguments else os.path.join(os.path.dirname(__file__), "../fixtures/golden/pt-structure")
+    folder = arguments[0] if arguments else os.path.join(os.path.dirname(__file__), "../../fixtures/golden/pt-structure")
     os.makedirs(folder, exist_ok=True)
     expected = {}
     for c in CASES:

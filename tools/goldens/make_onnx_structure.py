@@ -2,7 +2,7 @@
 """Writes fixtures/golden/onnx-structure: graphs around a recurrent layer, and what each of them states.
 
 The models and the truth are those of onnx_models.py; expected.json has the truth by file name.
-Run: python tools/make_goldens_onnx_structure.py   (torch 2.13, onnx 1.23, onnxscript 0.7)
+Run: python tools/goldens/make_onnx_structure.py   (torch 2.13, onnx 1.23, onnxscript 0.7)
 """
 import json, pathlib, shutil
 
@@ -10,7 +10,7 @@ import torch
 
 import onnx_models
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "golden" / "onnx-structure"
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden" / "onnx-structure"
 DYNAMO = {"all-batch-first", "tagger", "last", "states-concatenated", "swapped", "learned", "around", "deep-head"}
 
 

@@ -6,7 +6,7 @@ dtype, shape, bytes in hex; W, R and B stacked here from PyTorch's parameters) a
 ("modules", the text of the metadata pair onnx.modules). .refused/expected.json has reason codes: of the
 reader, or for "choosing" of whoever wants the module.
 
-Run: python tools/make_goldens_onnx.py   (torch 2.13, onnx 1.23, onnxscript 0.7)
+Run: python tools/goldens/make_onnx.py   (torch 2.13, onnx 1.23, onnxscript 0.7)
 """
 import json, logging, pathlib, shutil, warnings
 
@@ -19,7 +19,7 @@ from torch import nn
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "golden" / "onnx"
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden" / "onnx"
 GATES = {"RNN": [0], "LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2]}
 NAMES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
          "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes fixtures/torch: what PyTorch computes, for a grid of nn.RNN, nn.LSTM and nn.GRU configurations.
 
-    $(tools/peers) tools/capture_torch.py [OUTPUT_DIRECTORY]
+    $(tools/peers) tools/goldens/capture_torch.py [OUTPUT_DIRECTORY]
 
-One row of a table is one fixture (tools/torch_reference.py computes it); a new cell is a new entry of
+One row of a table is one fixture (tools/goldens/torch_reference.py computes it); a new cell is a new entry of
 CELLS there and more rows here. The bytes are the same on every run with the same PyTorch and processor.
 Every size differs from every other.
 """
@@ -254,7 +254,7 @@ if __name__ == "__main__":
     deterministic()
     if not draws_masks_from_its_generator():
         sys.exit("capture_torch: PyTorch takes dropout masks from MKL on this processor; use another")
-    fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "torch")
+    fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fixtures", "torch")
     cases = [case(grid_name(o), **o, loss={"kind": "vjp"}) for o in grid()]
     cases += WITH_HEAD + WITH_EMBEDDING + MASKED + WITH_DROPOUT + CURVES + STEPWISE
     assert len({c["name"] for c in cases}) == len(cases), "two cases share a name"

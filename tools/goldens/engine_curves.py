@@ -57,7 +57,7 @@ CURVES = {
     "gruDropout": ("GRU", dict(num_layers=3, dropout=0.3), "Adam", dict(lr=3e-3)),
 }
 
-print(f"""// Made by tools/engine_curve_goldens.py with torch {torch.__version__}; do not edit.
+print(f"""// Made by tools/goldens/engine_curves.py with torch {torch.__version__}; do not edit.
 
 // swift-format-ignore-file
 

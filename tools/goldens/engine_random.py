@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-out = ["// Made by tools/make_random_goldens.py with torch %s and NumPy %s; do not edit." % (torch.__version__, np.__version__), "",
+out = ["// Made by tools/goldens/engine_random.py with torch %s and NumPy %s; do not edit." % (torch.__version__, np.__version__), "",
        "// swift-format-ignore-file", "", "/// What the real PyTorch and NumPy return."]
 out += ["enum Goldens {"]
 

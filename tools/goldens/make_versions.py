@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes golden files of the installed version of a library into fixtures/golden/versions.
 
-usage: make_goldens_versions.py flax|mlx      (in an environment that has that version)
+usage: make_versions.py flax|mlx      (in an environment that has that version)
 
 Beside every file NAME.EXT stands NAME.EXT.npz with what it holds, in PyTorch's names and layout, worked
 out here from the library's own arrays; tools/peer_check_versions.py compares.
@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures/golden/versions"
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden/versions"
 D, H = 3, 5
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes fixtures/golden/hdf5-layouts: every way in which HDF5 stores groups, attributes and chunks.
 
-usage: make_goldens_hdf5_layouts.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
+usage: make_hdf5_layouts.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
 
 One file per set of objects and per `libver`, named SET-LIBVER.h5, and expected.json as
-make_goldens_hdf5.py writes it. peer_check_hdf5_reader.py takes its files from here too.
+make_hdf5.py writes it. peer_check_hdf5_reader.py takes its files from here too.
 """
 import json
 import os

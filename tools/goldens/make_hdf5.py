@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/golden/hdf5: files as h5py's users make them, and what a reader must find.
 
-usage: make_goldens_hdf5.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
+usage: make_hdf5.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
 
 expected.json: "arrays": hex of little-endian bytes, each once; "files": name -> {"tensors": [[key,
 dtype, shape, index into arrays], …] in order, "metadata": {…}, "ties": {later: first}, "skipped":

@@ -1,6 +1,6 @@
 """State dicts whose weights stand in another form, and checkpoints with several state dicts.
 
-    make_goldens_torch_forms.py        writes fixtures/golden/pt-forms and expected.json there
+    make_torch_forms.py        writes fixtures/golden/pt-forms and expected.json there
 """
 import json, os, pathlib, warnings
 
@@ -11,7 +11,7 @@ import torch.nn.utils.prune as prune
 from torch.nn.utils import parametrizations
 
 torch.manual_seed(11)
-folder = pathlib.Path(__file__).parent.parent / "fixtures/golden/pt-forms"
+folder = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden/pt-forms"
 folder.mkdir(parents=True, exist_ok=True)
 expected = {}
 

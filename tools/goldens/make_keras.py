@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes fixtures/golden/keras: files of several versions of Keras, and what they mean to PyTorch.
 
-    make_goldens_keras.py keras3 3.15      under Keras 3 (KERAS_BACKEND=torch), any version
-    make_goldens_keras.py structure        under Keras 3: fixtures/golden/keras-structure, whole models with
+    make_keras.py keras3 3.15      under Keras 3 (KERAS_BACKEND=torch), any version
+    make_keras.py structure        under Keras 3: fixtures/golden/keras-structure, whole models with
                                            the connections that peer_check_keras_structure.py says they have
-    make_goldens_keras.py tf 2.21          under tf_keras, which also judges the hand-made files
+    make_keras.py tf 2.21          under tf_keras, which also judges the hand-made files
 
 NAME.EXT comes with NAME.npz, the same weights under PyTorch's names, worked out from what Keras says
 they are. Files under .refused/ must not convert; their reason is in refusals.json.
@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import h5py
 import numpy
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent / "fixtures/golden/keras"
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden/keras"
 REFUSED = FOLDER / ".refused"
 ORDER = {1: [0], 3: [1, 0, 2], 4: [0, 1, 2, 3]}
 SEED = numpy.random.default_rng(2026)

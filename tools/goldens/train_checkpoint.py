@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the demo's character model in PyTorch and saves fixtures/checkpoints/char-rnn.pt.
 
-    $(tools/peers) tools/train_checkpoint.py [OUTPUT.pt]
+    $(tools/peers) tools/goldens/train_checkpoint.py [OUTPUT.pt]
 
 The file is what a training script leaves behind: the state dict inside a checkpoint, with the epoch,
 the optimizer's state and the loss beside it. The text is Shakespeare's sonnets 18 and 116.
@@ -85,6 +85,6 @@ def main(path):
 
 if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
-    target = os.path.join(here, "..", "fixtures", "checkpoints", "char-rnn.pt")
+    target = os.path.join(here, "..", "..", "fixtures", "checkpoints", "char-rnn.pt")
     os.makedirs(os.path.dirname(target), exist_ok=True)
     main(sys.argv[1] if len(sys.argv) > 1 else target)

@@ -6,14 +6,14 @@ archives, TorchScript, whole models, exported programs, weight norm, NumPy in ch
 gets an expected.json that says, independently of any reader of ours, what a file holds; for files that
 PyTorch can load, what it says is what PyTorch loaded.
 
-Run: python tools/make_goldens_torch_legacy.py   (torch 2.13, numpy 2.4, safetensors 0.8)
+Run: python tools/goldens/make_torch_legacy.py   (torch 2.13, numpy 2.4, safetensors 0.8)
 """
 import collections, io, json, pathlib, pickle, shutil, struct, sys, tarfile, zipfile
 import numpy as np
 import torch
 from torch import nn
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "golden"
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden"
 NAMES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
          "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
          "uint16": "u16", "uint8": "u8", "bool": "bool"}

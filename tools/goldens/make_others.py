@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/golden/{mlx,flax,tensorflow} with the libraries themselves.
 
-    PYTHON tools/make_goldens_others.py mlx flax tensorflow
+    PYTHON tools/goldens/make_others.py mlx flax tensorflow
 
 Made with mlx 0.32.4, flax 0.12.8 (jax 0.10.2) and tensorflow 2.21.0 (keras 3.15.1, tf_keras 2.21). Each
 folder has expected.json: for every file its tensors (name, dtype, shape, bytes in hexadecimal) taken from
@@ -16,7 +16,7 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures/golden"
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden"
 T, N, I, H, C, V = 5, 2, 3, 4, 6, 7
 RNG = np.random.default_rng(20261121)
 SHORT = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",

@@ -4,13 +4,13 @@
 Each folder gets an expected.json that says, independently of any reader of ours, which tensors a file
 holds: name, dtype, shape and the bytes in row-major little-endian order, in hex.
 
-Run: python tools/make_goldens_torch.py   (torch 2.13, numpy 2.4)
+Run: python tools/goldens/make_torch.py   (torch 2.13, numpy 2.4)
 """
 import collections, io, json, pathlib, shutil, struct, zipfile
 import numpy as np
 import torch
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "golden"
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden"
 NAMES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
          "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
          "uint16": "u16", "uint8": "u8", "bool": "bool"}

@@ -3,7 +3,7 @@
 
 Each NAME.safetensors comes with NAME.json: its tensors (dtype, shape, bytes in hexadecimal) and metadata as
 Recurrent is to read them, taken from the arrays that went in, not from the file.
-Run: python tools/make_goldens_safetensors.py
+Run: python tools/goldens/make_safetensors.py
 """
 
 import json
@@ -14,7 +14,7 @@ import torch
 from safetensors import serialize
 from safetensors.torch import save_file, save_model
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "fixtures/golden/safetensors"
+OUT = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden/safetensors"
 NAMES = {
     torch.float64: "f64", torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16",
     torch.int64: "i64", torch.int32: "i32", torch.int16: "i16", torch.int8: "i8",
