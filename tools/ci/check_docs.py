@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs what the README and the guides print: shell, Python and Swift, page by page, in scratch folders.
 
-    $(tools/peers) tools/ci/check_docs.py FOLDER_OF_THE_TOOLS [PART_OF_A_PAGE'S_NAME ...]
+    $(tools/peers/environment) tools/ci/check_docs.py FOLDER_OF_THE_TOOLS [PART_OF_A_PAGE'S_NAME ...]
 
 Then the examples of every --help. Blocks of a page run in its order, in one folder where `recurrent` is
 this repository. Fences say what a block is:

@@ -207,7 +207,7 @@ def page(codes):
 
 def unreached(codes):
     texts = []
-    for pattern in ("Tests/**/*.swift", "tools/**/*.py", "tools/live-parity", "fixtures/**/*.json",
+    for pattern in ("Tests/**/*.swift", "tools/**/*.py", "tools/peers/live-parity", "fixtures/**/*.json",
                     "tools/ci/check_memory"):
         texts += [p.read_text(errors="replace") for p in ROOT.glob(pattern) if p.name != "check_rules.py"]
     everything = "\n".join(texts)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/torch/common-modules: PyTorch's own test cases of its recurrent modules.
 
-    PYTHONPATH=DIRECTORY_WITH_EXPECTTEST $(tools/peers) tools/goldens/capture_common_modules.py [OUTPUT_DIRECTORY]
+    PYTHONPATH=DIRECTORY_WITH_EXPECTTEST $(tools/peers/environment) tools/goldens/capture_common_modules.py [OUTPUT_DIRECTORY]
 
 The cases are those of torch.testing._internal.common_modules, which imports the package `expecttest`
 (`pip install --no-deps --target DIRECTORY expecttest==0.3.0`). Every module input becomes a fixture with

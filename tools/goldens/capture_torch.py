@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/torch: what PyTorch computes, for a grid of nn.RNN, nn.LSTM and nn.GRU configurations.
 
-    $(tools/peers) tools/goldens/capture_torch.py [OUTPUT_DIRECTORY]
+    $(tools/peers/environment) tools/goldens/capture_torch.py [OUTPUT_DIRECTORY]
 
 One row of a table is one fixture (tools/goldens/torch_reference.py computes it); a new cell is a new entry of
 CELLS there and more rows here. The bytes are the same on every run with the same PyTorch and processor.

@@ -4,7 +4,7 @@
 usage: make_hdf5_layouts.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
 
 One file per set of objects and per `libver`, named SET-LIBVER.h5, and expected.json as
-make_hdf5.py writes it. peer_check_hdf5_reader.py takes its files from here too.
+make_hdf5.py writes it. check_hdf5_reader.py takes its files from here too.
 """
 import json
 import os

@@ -3,7 +3,7 @@
 
     make_keras.py keras3 3.15      under Keras 3 (KERAS_BACKEND=torch), any version
     make_keras.py structure        under Keras 3: fixtures/golden/keras-structure, whole models with
-                                           the connections that peer_check_keras_structure.py says they have
+                                           the connections that check_keras_structure.py says they have
     make_keras.py tf 2.21          under tf_keras, which also judges the hand-made files
 
 NAME.EXT comes with NAME.npz, the same weights under PyTorch's names, worked out from what Keras says

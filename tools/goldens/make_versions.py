@@ -4,7 +4,7 @@
 usage: make_versions.py flax|mlx      (in an environment that has that version)
 
 Beside every file NAME.EXT stands NAME.EXT.npz with what it holds, in PyTorch's names and layout, worked
-out here from the library's own arrays; tools/peer_check_versions.py compares.
+out here from the library's own arrays; tools/peers/check_versions.py compares.
 """
 import pathlib
 import sys

@@ -1,4 +1,4 @@
-"""What PyTorch computes for one configuration: tools/goldens/capture_torch.py and tools/live-parity ask here.
+"""What PyTorch computes for one configuration: tools/goldens/capture_torch.py and tools/peers/live-parity ask here.
 
 `case` is a configuration, `draw` makes a model and inputs from the seed that its name is, `compute` asks
 PyTorch for outputs, gradients and trained parameters, `configuration` says it in a fixture's words.

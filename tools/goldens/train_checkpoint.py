@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the demo's character model in PyTorch and saves fixtures/checkpoints/char-rnn.pt.
 
-    $(tools/peers) tools/goldens/train_checkpoint.py [OUTPUT.pt]
+    $(tools/peers/environment) tools/goldens/train_checkpoint.py [OUTPUT.pt]
 
 The file is what a training script leaves behind: the state dict inside a checkpoint, with the epoch,
 the optimizer's state and the loss beside it. The text is Shakespeare's sonnets 18 and 116.

@@ -5,7 +5,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
-/// Prints what files state, for tools/peer_check_keras_structure.py, which judges it with Keras itself.
+/// Prints what files state, for tools/peers/check_keras_structure.py, which judges it with Keras itself.
 @Suite struct KerasStructureDump {
   private static let folder = ProcessInfo.processInfo.environment["KERAS_STRUCTURE_FOLDER"]
 

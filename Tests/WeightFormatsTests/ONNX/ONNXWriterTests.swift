@@ -4,7 +4,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
-/// Models that we write; what onnxruntime makes of them is for tools/peer_check_onnx.py.
+/// Models that we write; what onnxruntime makes of them is for tools/peers/check_onnx.py.
 @Suite struct ONNXWriterTests {
   static func state(_ module: ONNXModule, dtype: DType = .f32) throws -> StateDict {
     var state = StateDict()

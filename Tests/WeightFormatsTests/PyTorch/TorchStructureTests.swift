@@ -40,7 +40,7 @@ struct TorchStructureTests {
     }
   }
 
-  /// The long run of tools/peer_check_pt_structure.py.
+  /// The long run of tools/peers/check_pt_structure.py.
   @Test(.enabled(if: ProcessInfo.processInfo.environment["RECURRENT_TORCH_STRUCTURES"] != nil))
   func programsOfTheLongRunStateTheirConnections() throws {
     let folder = URL(
@@ -53,7 +53,7 @@ struct TorchStructureTests {
     }
   }
 
-  /// Writes down what is stated, for the judge in tools/peer_check_pt_structure.py.
+  /// Writes down what is stated, for the judge in tools/peers/check_pt_structure.py.
   @Test(.enabled(if: ProcessInfo.processInfo.environment["RECURRENT_TORCH_DUMP"] != nil))
   func structuresAreWrittenDown() throws {
     let folder = URL(

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Converts between PyTorch and MLX, Flax, Burn and TensorFlow with rnn-convert, and runs both sides.
 
-    PYTHON tools/peer_check_others.py PATH/TO/rnn-convert [mlx] [flax] [nnx] [burn] [tensorflow]
+    PYTHON tools/peers/check_others.py PATH/TO/rnn-convert [mlx] [flax] [nnx] [burn] [tensorflow]
 
 PYTHON has torch, numpy and safetensors, and what the parts asked for need: mlx; flax and jax; tensorflow.
 Each network goes from PyTorch to the peer and from the peer to PyTorch. Outputs must agree to 1e-6 in
@@ -28,7 +28,7 @@ KINDS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 
 def problem(text):
     PROBLEMS.append(text)
-    print(f"peer_check_others: {text}", file=sys.stderr)
+    print(f"check_others: {text}", file=sys.stderr)
 
 
 def close(where, found, expected):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Judges what Recurrent says that Keras files state, with Keras's own models.
 
-    peer_check_keras_structure.py [FOLDER]      (KERAS_BACKEND=torch, in the repository)
+    check_keras_structure.py [FOLDER]      (KERAS_BACKEND=torch, in the repository)
 
 Models around recurrent layers are built, saved in Keras's three containers (and the older one
 with the names that other versions gave arrays, and with names that say nothing), and read by the test
@@ -20,7 +20,7 @@ import h5py
 import keras
 import numpy
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 L = keras.layers
 RANDOM = numpy.random.default_rng(2026)
 CASES = {}

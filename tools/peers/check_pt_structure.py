@@ -1,6 +1,6 @@
 """What readers of PyTorch programs say about connections, judged by PyTorch itself.
 
-    peer_check_pt_structure.py [MODELS [FIRST_SEED]]
+    check_pt_structure.py [MODELS [FIRST_SEED]]
 
 Part 1: every model of make_torch_structure.py in all forms against its written truth.
 Part 2: models put together at random; everything that is stated about them (connections, what is read, initial states,
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 N, T, D, H = 3, 5, 4, 7
 
 PRE = ["x"] * 8 + ["x.flip(1)", "x * 2", "x.transpose(0, 1)", "x - x.mean()", "x.contiguous()", "x[:, :]", "F.dropout(x, 0.5, self.training)"]

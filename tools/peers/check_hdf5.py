@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks with h5py, h5dump and h5ls that an HDF5 file has the layout of DESIGN.md, section 5.
 
-usage: peer_check_hdf5.py FILE.h5 [EXPECTED.npz|EXPECTED.pt]
+usage: check_hdf5.py FILE.h5 [EXPECTED.npz|EXPECTED.pt]
 
 With a second file, every tensor must also agree bit for bit (for .pt also in order).
 Exits with 1 and one line per finding when something is wrong.

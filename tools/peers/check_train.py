@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains small language models with rnn-train, ends it in every way, and asks PyTorch about the results.
 
-    $(tools/peers) tools/train_check.py FOLDER_OF_THE_TOOLS      (needs PyTorch, safetensors, h5py)
+    $(tools/peers/environment) tools/peers/check_train.py FOLDER_OF_THE_TOOLS      (needs PyTorch, safetensors, h5py)
 
 The losses of the first steps are those of a PyTorch program with the same seed; trainings that were
 interrupted, terminated and killed end in the bytes of one that was not; the files load with strict=True
@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load_file
 
 TRAIN = os.path.join(os.path.abspath(sys.argv[1]), "rnn-train")
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXT = ROOT / "README.md"
 problems = []
 count = 0

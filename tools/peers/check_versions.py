@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Opens the files that older versions of the libraries wrote, and compares every number.
 
-usage: peer_check_versions.py FOLDER_OF_THE_TOOLS      (needs NumPy; files: make_versions.py)
+usage: check_versions.py FOLDER_OF_THE_TOOLS      (needs NumPy; files: make_versions.py)
 
 Weights must have the bits of the .npz beside each file. So must biases; where a format keeps one for
 two, their sum.
@@ -13,7 +13,7 @@ import tempfile
 
 import numpy as np
 
-GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "fixtures/golden/versions"
+GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden/versions"
 TOOL = pathlib.Path(sys.argv[1]).resolve() / "rnn-convert"
 files = sorted(p.with_suffix("") for p in GOLDEN.glob("*.npz"))
 wrong = 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds our HDF5 reader and h5py together on files of every kind and on generated damage.
 
-usage: peer_check_hdf5_reader.py FOLDER_OF_THE_TOOLS [--seed N] [--damage COUNT] [FILE.h5 ...]
+usage: check_hdf5_reader.py FOLDER_OF_THE_TOOLS [--seed N] [--damage COUNT] [FILE.h5 ...]
 
 Undamaged files (make_hdf5_layouts.py with every libver, and the FILEs) must be read as h5py
 reads them. Of every file COUNT damaged versions are made: cut short, bytes flipped, set or copied,
@@ -21,7 +21,7 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "goldens"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "goldens"))
 import make_hdf5_layouts as layouts  # noqa: E402
 
 

@@ -1,24 +1,26 @@
 #!/usr/bin/env python3
 """Inputs that once went wrong, each with its right outcome: modules, connections and evidence.
 
-    $(tools/peers) tools/judge_cases.py [--only TEXT] BIN
+    $(tools/peers/environment) tools/peers/judge_cases.py [--only TEXT] BIN
 
 Each case makes its files with the library they come from, runs the tools and says what is wrong about the
 outcome. Where the contract leaves two honest outcomes open (the right numbers; a refusal with exit status 65
-or 69 and what to do), either passes; other numbers without a word never do. Networks are judged as tools/judge
+or 69 and what to do), either passes; other numbers without a word never do. Networks are judged as tools/peers/judge
 does it: a case is a model in its own words, or what a model of the generator cannot be.
 """
 import argparse
 import os
+import pathlib
 import shutil
 import sys
 import tempfile
 import traceback
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from judge_models.cases import CASES, Tools  # noqa: E402
 import judge_models.cases_files  # noqa: E402, F401

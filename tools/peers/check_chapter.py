@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Keeps the chapters on fixtures true: runs their Python and has rnn-verify judge what it writes.
 
-    $(tools/peers) tools/peer_check_chapter.py RNN_VERIFY
+    $(tools/peers/environment) tools/peers/check_chapter.py RNN_VERIFY
 
 Also holds the tables of the first against the source: no key of the configuration and no tensor may be missing.
 """
@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 here = os.path.dirname(os.path.abspath(__file__))
-parity = os.path.join(here, "..", "Sources", "Parity")
+parity = os.path.join(here, "..", "..", "Sources", "Parity")
 
 
 def read(name):
@@ -44,7 +44,7 @@ def proven(verifier, chapter):
     """Every block writes one fixture, and all of them pass."""
     blocks = python_blocks(chapter)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(os.path.join(here, "recurrent_capture.py"), folder)
+        shutil.copy(os.path.join(here, "..", "recurrent_capture.py"), folder)
         with open(os.path.join(folder, "chapter.py"), "w", encoding="utf-8") as script:
             script.write("\n".join(blocks))
         subprocess.run([sys.executable, "chapter.py"], cwd=folder, check=True)

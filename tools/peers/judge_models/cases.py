@@ -60,7 +60,7 @@ class Tools:
         return self.refused(done, output) and "hint:" in done.text
 
     def judge(self, subject):
-        """Judges a file as tools/judge does, and takes over what it finds."""
+        """Judges a file as tools/peers/judge does, and takes over what it finds."""
         judge = Judge(Converter(self.folder, self.bin))
         judge.subject(subject)
         for failure in judge.failures:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds every committed fixture against PyTorch's autograd, by the contract of DESIGN.md, section 7.
 
-    $(tools/peers) tools/peer_check_fixtures.py [FOLDER...]
+    $(tools/peers/environment) tools/peers/check_fixtures.py [FOLDER...]
 
 The documents' fixtures come from hand-written NumPy; here PyTorch, which knows nothing of that code,
 must arrive at the same losses, gradients and trained parameters. In float64: 1e-9.
@@ -276,7 +276,7 @@ def has_loss(config, inputs):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures")
+    fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fixtures")
     folders = sys.argv[1:] or [os.path.join(fixtures, kind) for kind in ("documents", "torch")]
     files = [path for folder in folders
              for path in sorted(glob.glob(os.path.join(folder, "**", "*.npz"), recursive=True))]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares a safetensors file with a JSON manifest through the reference's own readers (numpy and torch).
 
-Usage: python tools/peer_check_safetensors.py FILE.safetensors MANIFEST.json
+Usage: python tools/peers/check_safetensors.py FILE.safetensors MANIFEST.json
 The manifest is what tools/goldens/make_safetensors.py writes; exit status 1 on any difference.
 """
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loads two weight files with PyTorch and NumPy and compares them bit for bit.
 
-Run: python tools/peer_check_pt_npz.py A B    where A and B are .pt or .npz in any combination
+Run: python tools/peers/check_pt_npz.py A B    where A and B are .pt or .npz in any combination
 
 .pt files are loaded twice, with and without mmap, both with weights_only=True; .npz without pickles.
 bfloat16 has no NumPy type: compare such files as .pt with .pt. Exits with 1 at the first difference.

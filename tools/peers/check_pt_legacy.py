@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks rnn-convert against PyTorch on every kind of file that PyTorch writes or wrote.
 
-usage: peer_check_pt_legacy.py BIN-FOLDER
+usage: check_pt_legacy.py BIN-FOLDER
 
 PyTorch writes the files, rnn-convert reads them and writes .safetensors, .npz, .pt and sharded
 safetensors, and the libraries that own those formats compare the tensors bit for bit with what PyTorch

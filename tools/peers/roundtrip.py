@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends weights through every container with rnn-convert and compares bit for bit in PyTorch.
 
-    $(tools/peers) tools/roundtrip.py PATH/TO/rnn-convert
+    $(tools/peers/environment) tools/peers/roundtrip.py PATH/TO/rnn-convert
 
 .pt -> .h5 -> .safetensors -> .npz -> .pt, every stop opened by the library that owns the format;
 the same without .npz for bf16, which NumPy lacks; a nested checkpoint; and files that h5py, NumPy

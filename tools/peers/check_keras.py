@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Keras judges what we read and what we write.
 
-    KERAS_BACKEND=torch peer_check_keras.py BIN [--tf PYTHON]
+    KERAS_BACKEND=torch check_keras.py BIN [--tf PYTHON]
 
 For every cell, depth, direction, head, embedding and type: Keras 3 saves a model as .keras, .h5 and
 .weights.h5; rnn-convert turns each into .pt, PyTorch runs it and must agree with Keras; every module has the

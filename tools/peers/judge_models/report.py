@@ -79,4 +79,4 @@ def spread(failures, limit):
 
 
 def again(name, form):
-    return f"again: tools/judge --only {name} --form {form} --keep DIRECTORY BIN"
+    return f"again: tools/peers/judge --only {name} --form {form} --keep DIRECTORY BIN"

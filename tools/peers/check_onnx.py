@@ -5,7 +5,7 @@ torch -> both exporters -> rnn-convert -> .pt and .h5    equals the original par
 torch .pt -> rnn-convert -> .onnx                        passes onnx.checker (full), computes torch's numbers
 .onnx that we wrote -> rnn-convert -> .pt                equals the original parameters, bit for bit
 
-Usage: python tools/peer_check_onnx.py BIN_DIRECTORY [STRIDE]   (torch, onnx, onnxruntime, onnxscript, h5py)
+Usage: python tools/peers/check_onnx.py BIN_DIRECTORY [STRIDE]   (torch, onnx, onnxruntime, onnxscript, h5py)
 STRIDE takes every n-th of the 192 networks; 1, the default, takes minutes. Exit status 1 on any difference.
 """
 import itertools, logging, pathlib, subprocess, sys, tempfile, warnings
@@ -18,7 +18,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "goldens"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "goldens"))
 import onnx_models  # noqa: E402
 
 warnings.filterwarnings("ignore")
