@@ -80,7 +80,7 @@ import Testing
     #expect(file.status == 66 && file.errors.contains("hint: Did you mean "))
     #expect(file.errors.contains("fixtures/torch/ce-lstm.npz?\n"), "\(file.errors)")
     let weights = try Tools.run("rnn-verify", ExampleTests.checkpoint)
-    #expect(weights.errors.contains("hint: tools/recurrent_capture.py makes fixtures"))
+    #expect(weights.errors.contains("hint: tools/capture/recurrent_capture.py makes fixtures"))
     for (arguments, hint) in [
       (["--as", "torhc"], "Did you mean torch?"),
       (["--to", "safetensor"], "Did you mean safetensors?"),

@@ -44,7 +44,7 @@ def proven(verifier, chapter):
     """Every block writes one fixture, and all of them pass."""
     blocks = python_blocks(chapter)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(os.path.join(here, "..", "recurrent_capture.py"), folder)
+        shutil.copy(os.path.join(here, "..", "capture", "recurrent_capture.py"), folder)
         with open(os.path.join(folder, "chapter.py"), "w", encoding="utf-8") as script:
             script.write("\n".join(blocks))
         subprocess.run([sys.executable, "chapter.py"], cwd=folder, check=True)

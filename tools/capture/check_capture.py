@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Captures models of PyTorch, Keras and ONNX Runtime as users would, and has rnn-verify judge them.
 
-    PYTHON tools/peer_check_capture.py RNN_VERIFY
+    PYTHON tools/capture/check_capture.py RNN_VERIFY
 
 Whichever of the frameworks PYTHON has are tried; one that is missing is said, and PyTorch must be there.
 Also makes sure that what cannot be expressed is refused, and that a captured file with one wrong weight
