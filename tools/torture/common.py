@@ -6,7 +6,7 @@ import signal
 import statistics
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "fixtures/golden"
 NETWORK = ROOT / "fixtures/checkpoints/char-rnn.pt"
 TIME_LIMIT = 10  # seconds

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-from torture_common import GOLDEN, NETWORK, WRITERS, Figures, run, seeds
+from common import GOLDEN, NETWORK, WRITERS, Figures, run, seeds
 
 SHARDED = "safetensors.index.json"
 # Failures that a call can report; the others are only killed at.

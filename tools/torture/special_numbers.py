@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 
-from torture_common import Figures
+from common import Figures
 
 # Containers that hold any state dict; npz has no bf16. The others hold networks only.
 NEUTRAL = ["safetensors", "h5", "pt", "npz", "safetensors.index.json"]

@@ -13,7 +13,7 @@ import random
 import shutil
 import tempfile
 
-from torture_common import (CHECKED, MEMORY_LIMIT, TIME_LIMIT, UNCHECKED, Figures, companions, run,
+from common import (CHECKED, MEMORY_LIMIT, TIME_LIMIT, UNCHECKED, Figures, companions, run,
                             seeds)
 
 BATCH = 200
