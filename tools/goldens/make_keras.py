@@ -180,7 +180,8 @@ def refusals(keras):
 
 
 def structure(_):
-    import peer_check_keras_structure as models
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
+    import check_keras_structure as models
     folder = FOLDER.parent / "keras-structure"
     folder.mkdir(exist_ok=True)
     expected = {}

@@ -13,8 +13,7 @@ import random
 import shutil
 import tempfile
 
-from common import (CHECKED, MEMORY_LIMIT, TIME_LIMIT, UNCHECKED, Figures, companions, run,
-                            seeds)
+from common import CHECKED, MEMORY_LIMIT, TIME_LIMIT, UNCHECKED, Figures, companions, run, seeds
 
 BATCH = 200
 
