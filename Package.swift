@@ -56,18 +56,18 @@ let package = Package(
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["Frameworks"]),
-    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
+    .testTarget(name: "EngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
     .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
     .testTarget(name: "RecurrentTests", dependencies: ["Recurrent"]),
-    .testTarget(name: "PlotsTests", dependencies: ["Recurrent"]),
+    .testTarget(name: "ReportsTests", dependencies: ["Recurrent"]),
     .testTarget(
-      name: "ToolTests",
+      name: "CommandsTests",
       dependencies: [
         "Recurrent", "example-stream", "example-fine-tune", "example-port", "rnn-verify",
         "rnn-inspect", "rnn-convert",
       ]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+    .testTarget(name: "LanguageModelsTests", dependencies: ["Training"]),
   ],
   swiftLanguageModes: [.v6]
 )

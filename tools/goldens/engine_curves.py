@@ -1,4 +1,4 @@
-# Prints Tests/RNNEngineTests/Training/CurveGoldens.swift (needs torch): the losses of 100 training steps
+# Prints Tests/EngineTests/Training/CurveGoldens.swift (needs torch): the losses of 100 training steps
 # of PyTorch. Everything else follows from the seed: weights, input and targets.
 import copy
 import struct

@@ -1,4 +1,4 @@
-# Writes Tests/RNNEngineTests/Randomness/Goldens.swift from the installed torch and NumPy.
+# Writes Tests/EngineTests/Randomness/Goldens.swift from the installed torch and NumPy.
 import math, pathlib, struct, textwrap
 import numpy as np
 import torch
@@ -210,4 +210,4 @@ for n in (2, 7, 24):
     f64(f"eigenvalueSizes{n}", np.sort(np.abs(e))[::-1])
     f64(f"singularValues{n}", np.linalg.svd(a, compute_uv=False))
 out.append("}")
-pathlib.Path("Tests/RNNEngineTests/Randomness/Goldens.swift").write_text("\n".join(out) + "\n")
+pathlib.Path("Tests/EngineTests/Randomness/Goldens.swift").write_text("\n".join(out) + "\n")

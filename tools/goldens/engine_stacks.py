@@ -1,4 +1,4 @@
-# Prints Tests/RNNEngineTests/StackingGoldens.swift (needs torch): stacks that nn.RNN does not have, put
+# Prints Tests/EngineTests/StackingGoldens.swift (needs torch): stacks that nn.RNN does not have, put
 # together from one-layer modules and nn.LayerNorm, with gradients by autograd.
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
