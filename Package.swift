@@ -54,20 +54,30 @@ let package = Package(
     .executableTarget(
       name: "example-port", dependencies: ["Recurrent"], path: "Sources/Examples/Port"),
 
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-    .testTarget(name: "WeightFormatsTests", dependencies: ["Frameworks"]),
-    .testTarget(name: "EngineTests", dependencies: ["RNNEngine", "CKernels"]),
-    .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
-    .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
-    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent"]),
-    .testTarget(name: "ReportsTests", dependencies: ["Recurrent"]),
+    // What several test targets need, and the files that must be refused.
+    .target(
+      name: "TestSupport", dependencies: ["Tensors"], path: "Tests/Support",
+      exclude: ["LibraryOnly", "Networks", "Refused"]),
+    .target(
+      name: "NetworksTestSupport", dependencies: ["Networks"], path: "Tests/Support/Networks"),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+    .testTarget(name: "ContainersTests", dependencies: ["Containers", "TestSupport"]),
+    .testTarget(name: "FrameworksTests", dependencies: ["Frameworks", "TestSupport"]),
+    .testTarget(name: "EngineTests", dependencies: ["RNNEngine", "CKernels", "TestSupport"]),
+    .testTarget(
+      name: "NetworksTests", dependencies: ["Networks", "NetworksTestSupport", "TestSupport"]),
+    .testTarget(
+      name: "ConversionTests", dependencies: ["Conversion", "NetworksTestSupport", "TestSupport"]),
+    .testTarget(name: "ParityTests", dependencies: ["Recurrent", "TestSupport"]),
+    .testTarget(name: "ReportsTests", dependencies: ["Recurrent", "TestSupport"]),
+    .testTarget(name: "LanguageModelsTests", dependencies: ["Training", "TestSupport"]),
+    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent", "TestSupport"]),
     .testTarget(
       name: "CommandsTests",
       dependencies: [
-        "Recurrent", "example-stream", "example-fine-tune", "example-port", "rnn-verify",
-        "rnn-inspect", "rnn-convert",
+        "Recurrent", "TestSupport", "example-stream", "example-fine-tune", "example-port",
+        "rnn-verify", "rnn-inspect", "rnn-convert",
       ]),
-    .testTarget(name: "LanguageModelsTests", dependencies: ["Training"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,9 +1,10 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 @Suite struct ExampleTests {
-  static let checkpoint = "\(Tools.root)/fixtures/checkpoints/char-rnn.pt"
+  static let checkpoint = Checkout.fixture("checkpoints/char-rnn.pt")
 
   @Test func streamingSaysWhatPyTorchSays() throws {
     let result = try Tools.run("example-stream", Self.checkpoint, "Shall I ", "40")
@@ -13,7 +14,8 @@ import Testing
   }
 
   @Test func fineTuningHandsThePyTorchCheckpointBack() throws {
-    let path = try Tools.scratch("tuned.pt")
+    let path = newPath(".pt")
+    defer { remove(path) }
     let result = try Tools.run(
       "example-fine-tune", Self.checkpoint, "my mistress' eyes are nothing like the sun", "30", path
     )
@@ -28,11 +30,11 @@ import Testing
   }
 
   @Test func aPortIsVerified() throws {
-    let fixture = "\(Tools.root)/fixtures/torch/rnn-tanh-1-layer-unbatched-f64.npz"
+    let fixture = Checkout.fixture("torch/rnn-tanh-1-layer-unbatched-f64.npz")
     let result = try Tools.run("example-port", fixture)
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.output.contains("the port agrees"))
-    let gated = try Tools.run("example-port", "\(Tools.root)/fixtures/torch/ce-lstm.npz")
+    let gated = try Tools.run("example-port", Checkout.fixture("torch/ce-lstm.npz"))
     #expect(gated.status != 0)
   }
 }

@@ -1,13 +1,17 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 @Suite struct HabitTests {
-  static let good = "\(Tools.root)/fixtures/torch/ce-lstm.npz"
+  static let good = Checkout.fixture("torch/ce-lstm.npz")
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
 
   /// A copy of a fixture with one expected number changed.
-  static func spoiled(_ name: String = "spoiled.npz") throws -> String {
-    let state = try WeightFile(path: good).state
+  private func spoiled(_ name: String = "spoiled.npz") throws -> String {
+    let state = try WeightFile(path: Self.good).state
     var copy = StateDict()
     for entry in state.entries {
       guard entry.name == "outputs/output" else {
@@ -18,13 +22,13 @@ import Testing
       numbers[numbers.count - 1] += 0.25
       try copy.append(entry.name, NDArray(shape: entry.tensor.shape, elements: numbers).tensor)
     }
-    let path = try Tools.scratch(name)
+    let path = folder.file(name)
     try WeightFormat.named("npz").write(copy, to: path, overwrite: true) { _ in }
     return path
   }
 
   @Test func annotationsSayFileTensorIndexAndStep() throws {
-    let path = try Self.spoiled("a,b%.npz")
+    let path = try spoiled("a,b%.npz")
     let result = try Tools.run("rnn-verify", "--github", path)
     #expect(result.status == 1)
     let lines = result.output.split(separator: "\n").filter { $0.hasPrefix("::") }
@@ -41,7 +45,7 @@ import Testing
   }
 
   @Test func pagesAreWrittenAndReplaceNoInput() throws {
-    let (page, bad) = (try Tools.scratch("page.html"), try Self.spoiled())
+    let (page, bad) = (folder.file("page.html"), try spoiled())
     let result = try Tools.run("rnn-verify", Self.good, bad, "--html", page)
     #expect(result.status == 1)
     let html = try String(contentsOfFile: page, encoding: .utf8)
@@ -51,7 +55,7 @@ import Testing
     #expect(refused.status == 64)
     #expect(try WeightFile(path: bad).state.count > 0)
     let network = try Tools.run(
-      "rnn-inspect", "\(Tools.root)/fixtures/checkpoints/char-rnn.pt", "--html", page)
+      "rnn-inspect", Checkout.fixture("checkpoints/char-rnn.pt"), "--html", page)
     #expect(network.status == 0)
     let second = try String(contentsOfFile: page, encoding: .utf8)
     #expect(second.contains("spectral radius") && second.contains("Histogram of 2112 numbers"))
@@ -74,9 +78,9 @@ import Testing
   @Test func mistypedWordsAreAnsweredWithTheNearest() throws {
     let flag = try Tools.run("rnn-verify", "--jsn", "x")
     #expect(flag.status == 64 && flag.errors.contains("Did you mean '--json'?\n"))
-    let filter = try Tools.run("rnn-verify", "\(Tools.root)/fixtures/torch", "--filter", "ce-lsmt")
+    let filter = try Tools.run("rnn-verify", Checkout.fixture("torch"), "--filter", "ce-lsmt")
     #expect(filter.status == 66 && filter.errors.contains("hint: Did you mean ce-lstm?"))
-    let file = try Tools.run("rnn-inspect", "\(Tools.root)/fixtures/torch/ce-lsmt.npz")
+    let file = try Tools.run("rnn-inspect", Checkout.fixture("torch/ce-lsmt.npz"))
     #expect(file.status == 66 && file.errors.contains("hint: Did you mean "))
     #expect(file.errors.contains("fixtures/torch/ce-lstm.npz?\n"), "\(file.errors)")
     let weights = try Tools.run("rnn-verify", ExampleTests.checkpoint)
@@ -89,14 +93,14 @@ import Testing
       (["--module", "rn"], "Did you mean --module rnn?"),
     ] {
       let result = try Tools.run(
-        "rnn-convert", ExampleTests.checkpoint, try Tools.scratch("a.h5"), arguments[0],
+        "rnn-convert", ExampleTests.checkpoint, folder.file("a.h5"), arguments[0],
         arguments[1])
       #expect(result.status != 0 && result.errors.contains("hint: \(hint)"), "\(result.errors)")
     }
   }
 
   @Test func nothingIsColouredInAPipe() throws {
-    let result = try Tools.run("rnn-verify", try Self.spoiled())
+    let result = try Tools.run("rnn-verify", try spoiled())
     #expect(!result.output.contains("\u{1B}"))
     #expect(!(try Tools.run("rnn-verify", "/no/such/file").errors.contains("\u{1B}")))
   }

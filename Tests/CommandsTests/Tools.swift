@@ -1,20 +1,19 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The programs beside the tests, run as a user runs them.
 enum Tools {
-  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().deletingLastPathComponent().path
-
-  private static let folder: String = {
+  private static let programs: String = {
     // The test runner lies beside the programs, unless it is SwiftPM's own helper.
     let own = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
     let candidates = CommandLine.arguments.map {
       URL(fileURLWithPath: $0).deletingLastPathComponent().path
     }
-    return (candidates + [own, "\(root)/.build/debug", "\(root)/.build/release"]).first {
-      FileManager.default.isExecutableFile(atPath: "\($0)/rnn-verify")
-    } ?? own
+    return (candidates + [own, "\(Checkout.root)/.build/debug", "\(Checkout.root)/.build/release"])
+      .first {
+        FileManager.default.isExecutableFile(atPath: "\($0)/rnn-verify")
+      } ?? own
   }()
 
   struct Result {
@@ -27,11 +26,13 @@ enum Tools {
     _ name: String, _ arguments: String..., environment: [String: String] = [:]
   ) throws -> Result {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: "\(folder)/\(name)")
+    process.executableURL = URL(fileURLWithPath: "\(programs)/\(name)")
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment
       .filter { $0.key != "GITHUB_ACTIONS" }.merging(environment) { $1 }
-    let (output, errors) = (try scratch("out"), try scratch("err"))
+    let folder = try newFolder()
+    defer { remove(folder) }
+    let (output, errors) = ("\(folder)/out", "\(folder)/err")
     for path in [output, errors] {
       #expect(FileManager.default.createFile(atPath: path, contents: nil))
     }
@@ -43,13 +44,5 @@ enum Tools {
       status: process.terminationStatus,
       output: try String(contentsOfFile: output, encoding: .utf8),
       errors: try String(contentsOfFile: errors, encoding: .utf8))
-  }
-
-  /// A path for a new file.
-  static func scratch(_ name: String) throws -> String {
-    let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("recurrent-tools-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    return folder.appendingPathComponent(name).path
   }
 }

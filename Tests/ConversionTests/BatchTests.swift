@@ -2,6 +2,7 @@ import Conversion
 import Networks
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
@@ -11,7 +12,7 @@ import Frameworks
 
   /// A tree of weights and other things.
   private func withTree(_ body: (String) throws -> Void) throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       try state.append("t", Tensor.make([1.0, 2, 3], shape: [3]))
       for folder in ["tree/a/b", "tree/.hidden"] {
@@ -108,7 +109,7 @@ import Frameworks
   }
 
   @Test func shardsAreOneInput() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       for name: Name in ["a", "b", "c"] {
         try state.append(name, Tensor.make([1.0, 2, 3], shape: [3]))

@@ -1,20 +1,15 @@
 import Conversion
 import Networks
+import NetworksTestSupport
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
 
 @Suite struct ConversionPlanTests {
-  private func withDirectory(_ body: (String) throws -> Void) throws {
-    let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try body(path)
-  }
-
   private let architecture = Architecture(
     inputSize: 3, hiddenSize: 5, head: .init(classCount: 7, bias: true))
 
@@ -34,7 +29,7 @@ import Frameworks
 
   @Test(arguments: ["h5", "safetensors", "npz", "pt"])
   func containersAreExchangedByteForByte(_ suffix: String) throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let input = directory + "/in.npz"
       try write(.torch, input, cell: "rnn_relu")
       let output = directory + "/out.\(suffix)"
@@ -59,7 +54,7 @@ import Frameworks
 
   @Test(arguments: ["textbook-d0", "textbook-d1"])
   func conventionsAreExchangedAsFunctions(_ name: String) throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let input = directory + "/in.pt"
       try write(.torch, input)
       var options = ConversionOptions()
@@ -85,7 +80,7 @@ import Frameworks
   }
 
   @Test func narrowingIsReportedAndProven() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let input = directory + "/in.h5"
       try write(.torch, input, dtype: .f32)
       var options = ConversionOptions()
@@ -103,7 +98,7 @@ import Frameworks
   }
 
   @Test func existingFilesAreKept() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let (input, output) = (directory + "/in.npz", directory + "/out.h5")
       try write(.torch, input)
       try "precious".write(toFile: output, atomically: true, encoding: .utf8)
@@ -116,7 +111,7 @@ import Frameworks
   }
 
   @Test func planningWritesNothing() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       try write(.torch, directory + "/in.npz")
       _ = try ConversionPlan(
         from: directory + "/in.npz", to: directory + "/out.pt", options: .init())
@@ -125,7 +120,7 @@ import Frameworks
   }
 
   @Test func strangersAreCopied() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       try state.append("conv.weight", Tensor.make([1.0, 2, 3], shape: [3]))
       try WeightFormat.safetensors.write(state, to: directory + "/in.safetensors") { _ in }

@@ -1,7 +1,9 @@
 import Conversion
 import Networks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks

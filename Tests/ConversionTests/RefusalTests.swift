@@ -1,12 +1,14 @@
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
 
 @testable import Conversion
 @testable import Networks
+import NetworksTestSupport
 
 /// Files and faults that conversion refuses and that no other test comes across.
 @Suite struct RefusalTests {
@@ -25,9 +27,8 @@ import Frameworks
   private func converting(
     _ state: StateDict, _ options: ConversionOptions
   ) throws -> (error: RecurrentError?, files: [String]) {
-    let folder = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try newFolder()
+    defer { remove(folder) }
     try WeightFormat.npz.write(state, to: folder + "/in.npz") { _ in }
     var failure: RecurrentError?
     do {

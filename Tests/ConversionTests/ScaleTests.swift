@@ -1,12 +1,14 @@
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
 
 @testable import Conversion
 @testable import Networks
+import NetworksTestSupport
 
 @Suite struct ScaleTests {
   private func network(
@@ -78,7 +80,7 @@ import Frameworks
   }
 
   @Test func aNetworkTooLargeToRunIsProvenByItsBytes() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let architecture = Architecture(inputSize: 14, hiddenSize: 15, bias: true)
       var state = StateDict()
       for stored in try Network.parameterTensors(of: architecture) {
@@ -108,7 +110,7 @@ import Frameworks
 
   @Test func progressGoesFromNothingToAll() throws {
     final class Log: @unchecked Sendable { var steps: [ConversionProgress] = [] }
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let log = Log()
       var state = StateDict()
       try state.append("a", Tensor.make((0..<300_000).map { Double($0) }, shape: [300_000]))
@@ -133,7 +135,7 @@ import Frameworks
   }
 
   @Test func previewsSayWhatEveryTargetWouldLose() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = try canonicalState(Architecture(inputSize: 3, hiddenSize: 5), dtype: .bf16)
       state.metadata["author"] = "me"
       let path = directory + "/in.safetensors"

@@ -3,6 +3,7 @@ import Networks
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
@@ -112,7 +113,7 @@ import Frameworks
   func everyModuleGoesThereAndBackUnderItsName(_ name: String) throws {
     let convention = try Convention.named(name)
     for (cell, gates) in [(Cell.lstm, 4), (.gru, 3)] {
-      try withScratch { directory in
+      try withTemporaryFolder { directory in
         let original = try file(cell: cell, gates: gates)
         let input = try write(original, directory + "/in.safetensors")
         let there = try plan(input, directory + "/there.safetensors") { $0.convention = convention }
@@ -147,7 +148,7 @@ import Frameworks
   }
 
   @Test func cellsStayCells() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try file()
       let input = try write(original, directory + "/in.safetensors")
       for suffix in ["pt", "h5", "npz"] {
@@ -165,7 +166,7 @@ import Frameworks
   }
 
   @Test func everyModuleKeepsItsElementType() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try file(decoder: .f16)
       let input = try write(original, directory + "/in.safetensors")
       let there = try plan(input, directory + "/there.safetensors") { $0.convention = .flax }
@@ -220,7 +221,7 @@ import Frameworks
       ),
     ]
     for (what, state, suffix, isRefused, change) in cases {
-      try withScratch { directory in
+      try withTemporaryFolder { directory in
         let input = try write(state, directory + "/in.safetensors")
         let output = directory + "/out." + suffix
         let error = failure {
@@ -240,7 +241,7 @@ import Frameworks
   }
 
   @Test func anOutputWithoutATensorIsRefused() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let input = try write(StateDict(), directory + "/in.safetensors")
       for suffix in ["h5", "npz", "safetensors", "pt"] {
         let error = failure { _ = try plan(input, directory + "/out." + suffix) }
@@ -265,7 +266,7 @@ import Frameworks
     ["h5"], ["npz", "h5"], ["onnx"], ["onnx", "safetensors"], ["h5", "onnx", "npz"],
   ])
   func storedStatesReadsAndActivationsGoAlong(_ suffixes: [String]) throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try stateful()
       var path = try write(original, directory + "/in.safetensors")
       let first = try Network(WeightFile(path: path).state)
@@ -288,7 +289,7 @@ import Frameworks
   }
 
   @Test func kerasStatesReadsAndActivationsButNoStates() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let refused = try write(stateful(), directory + "/stored.safetensors")
       for suffix in ["keras", "weights.h5"] {
         let error = failure { try plan(refused, directory + "/no." + suffix).execute() }
@@ -334,7 +335,7 @@ import Frameworks
       ("encoder, decoder", try file(), "weights.ambiguous"),
     ]
     for (what, state, reason) in cases {
-      try withScratch { directory in
+      try withTemporaryFolder { directory in
         let input = try write(state, directory + "/in.safetensors")
         for suffix in ["onnx", "keras"] {
           let output = directory + "/out." + suffix
@@ -363,7 +364,7 @@ import Frameworks
   }
 
   @Test func theHeadMayBeChosenToo() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let state = try network(gru("a.rnn") + linear("policy", 6, 3) + linear("value", 6, 1))
       let input = try write(state, directory + "/in.safetensors")
       for (head, count) in [("policy", 3), ("value", 1)] {

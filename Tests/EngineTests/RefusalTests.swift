@@ -1,14 +1,11 @@
 import Tensors
+import TestSupport
 import Testing
 
 @testable import RNNEngine
 
 /// Every argument that is refused and that no other test comes across.
 struct RefusalTests {
-  private func reason(_ body: () throws -> Void) -> String? {
-    #expect(throws: RecurrentError.self) { try body() }?.reason
-  }
-
   @Test func blocksNeedRowsAndSteps() throws {
     for (length, steps, rows) in [(5, 2, 0), (5, 0, 2), (5, 2, 6), (0, 1, 1)] {
       #expect(

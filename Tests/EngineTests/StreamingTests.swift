@@ -1,4 +1,5 @@
 import Tensors
+import TestSupport
 import Testing
 
 @testable import RNNEngine
@@ -67,9 +68,6 @@ struct StreamingTests {
     let rnn: RNN<Double> = try random.network(Kind.gru.configuration(inputSize: 4, hiddenSize: 6))
     let model = try SequenceModel(rnn: rnn)
     let stream = try ModelStream(model, batch: 2)
-    func reason(_ body: () throws -> Void) -> String? {
-      #expect(throws: RecurrentError.self) { try body() }?.reason
-    }
     #expect(reason { try stream.step([1, 2, 3]) } == "engine.input-size")
     #expect(reason { try stream.step(tokens: [1, 2]) } == "engine.no-embedding")
     #expect(

@@ -1,5 +1,6 @@
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import RNNEngine
@@ -53,9 +54,8 @@ struct TorchErrorTests {
   }
 
   private static func examples() throws -> [Example] {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let file = folder.appendingPathComponent("../../fixtures/torch/common-modules/errors.json")
-    return try JSONDecoder().decode(File.self, from: Data(contentsOf: file)).errors
+    let bytes = try fileBytes(Checkout.fixture("torch/common-modules/errors.json"))
+    return try JSONDecoder().decode(File.self, from: Data(bytes)).errors
   }
 
   private func obstacle(_ example: Example) -> Inexpressible? {

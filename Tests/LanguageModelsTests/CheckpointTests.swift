@@ -1,6 +1,7 @@
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
@@ -8,7 +9,7 @@ import Frameworks
 @testable import Training
 
 @Suite struct CheckpointTests {
-  private func checkpoint(in folder: Folder) throws -> String {
+  private func checkpoint(in folder: TemporaryFolder) throws -> String {
     var trainer = try LanguageModelTrainer<Float>(plan(["layers": "2"]), text: sampleText)
     for _ in 0..<5 { try trainer.advance() }
     try trainer.writeCheckpoint(to: folder.file("c"))
@@ -16,7 +17,7 @@ import Frameworks
   }
 
   /// Writes a checkpoint whose state dict was changed.
-  private func changed(_ folder: Folder, _ change: (inout StateDict) throws -> Void) throws
+  private func changed(_ folder: TemporaryFolder, _ change: (inout StateDict) throws -> Void) throws
     -> String
   {
     var state = try WeightFile(path: checkpoint(in: folder)).state
@@ -30,7 +31,7 @@ import Frameworks
   }
 
   @Test func goesOnWithTheSameTextOnly() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let path = try checkpoint(in: folder)
     #expect(resumeReason(path) == nil)
     var other = sampleText
@@ -40,12 +41,12 @@ import Frameworks
   }
 
   @Test func everyMissingTensorIsRefused() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let names = try WeightFile(path: checkpoint(in: folder)).state.names
     #expect(names.count > 30)
     for missing in names {
-      let found = Folder.strip(missing)
-      let path = try changed(try Folder.child(of: folder)) { state in
+      let found = firstPart(missing)
+      let path = try changed(try TemporaryFolder()) { state in
         var rest = StateDict()
         for entry in state.entries where entry.name != missing {
           try rest.append(entry.name, entry.tensor)
@@ -71,14 +72,14 @@ import Frameworks
         #"{"version":1,"step":5,"text_bytes":3,"text_hash":"0","plan":{"hidden":"zero"}}"#
       ),
     ] {
-      let folder = try Folder()
+      let folder = try TemporaryFolder()
       let path = try changed(folder) { $0.metadata[key] = value }
       #expect(resumeReason(path) == "train.checkpoint")
     }
   }
 
   @Test func weightsOfAnotherPlanAreRefused() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let path = try changed(folder) { state in
       let text = try #require(state.metadata["rnn-train"])
       state.metadata["rnn-train"] = text.replacingOccurrences(
@@ -88,7 +89,7 @@ import Frameworks
   }
 
   @Test func limitMayBeRaised() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let saved = try TrainingCheckpoint(contentsOf: checkpoint(in: folder))
     #expect(try saved.resume(Float.self, text: sampleText).plan.limit == 30)
     #expect(try saved.resume(Float.self, text: sampleText, limit: 44).plan.limit == 44)
@@ -97,10 +98,4 @@ import Frameworks
   }
 }
 
-extension Folder {
-  fileprivate static func child(of folder: Folder) throws -> Folder { try Folder() }
-
-  fileprivate static func strip(_ name: Name) -> String {
-    String(name.string.prefix { $0 != "." })
-  }
-}
+private func firstPart(_ name: Name) -> String { String(name.string.prefix { $0 != "." }) }

@@ -2,6 +2,7 @@ import Conversion
 import Networks
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
@@ -17,7 +18,7 @@ import Frameworks
   /// Every container that can be written, every kind of input; .pt with the vocabulary of another file.
   @Test(arguments: ["h5", "safetensors", "npz", "pt"], ["char", "byte", "word"])
   func fileAloneIsEnough(_ container: String, _ level: String) throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     for (cell, embedding) in [("rnn_relu", "0"), ("gru", "5")] {
       let model = try model(["level": level, "cell": cell, "embedding": embedding, "layers": "2"])
       let path = folder.file("\(cell).\(container)")
@@ -37,7 +38,7 @@ import Frameworks
   }
 
   @Test func missingOrWrongVocabularyIsRefused() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let model = try model([:])
     try model.write(to: folder.file("a.pt"))
     #expect(
@@ -48,7 +49,7 @@ import Frameworks
   }
 
   @Test func checkpointGivesTheBestWeights() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     var trainer = try LanguageModelTrainer<Float>(plan(["lr": "0.05"]), text: sampleText)
     for _ in 0..<6 { try trainer.advance() }
     try trainer.writeCheckpoint(to: folder.file("c"))
@@ -67,7 +68,7 @@ import Frameworks
     let model = try LanguageModelTrainer<Float>(
       plan(["level": "word", "hidden": "2", "embedding": "2"]), text: text
     ).current
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     try model.write(to: folder.file("large." + container))
     let read = try LanguageModel<Float>(contentsOf: folder.file("large." + container))
     #expect(read.vocabulary == model.vocabulary)

@@ -1,6 +1,7 @@
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Training
@@ -102,7 +103,7 @@ struct RingProcess: TrainingProcesses {
   }
 
   @Test func processesResumeBitEqual() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let path = folder.file("c")
     let plan = try plan(["cell": "lstm", "layers": "2", "dropout": "0.2"])
     let whole = try run(2) { process in

@@ -3,25 +3,12 @@ import Networks
 import Foundation
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 import Containers
 import Frameworks
 
 @testable import Training
-
-/// A folder that is gone after the test.
-final class Folder {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "training-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { path + "/" + name }
-}
 
 /// Text with structure, and nothing periodic in it that a batch could resonate with.
 let sampleText: [UInt8] = {
@@ -71,7 +58,7 @@ func plan(_ settings: [String: String]) throws -> TrainingPlan {
   }
 
   private func compare<S: Scalar>(_ plan: TrainingPlan, _ type: S.Type) throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     var whole = try LanguageModelTrainer<S>(plan, text: sampleText)
     var steps: [LanguageModelTrainer<S>.Step] = []
     while !whole.isFinished { steps.append(try whole.advance()) }

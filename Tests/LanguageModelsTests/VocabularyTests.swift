@@ -1,20 +1,10 @@
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Training
 
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
-
-func reason(_ body: () throws -> Void) -> String? {
-  do {
-    try body()
-    return nil
-  } catch let error as RecurrentError {
-    return error.reason
-  } catch {
-    return "\(error)"
-  }
-}
 
 @Suite struct VocabularyTests {
   // A precomposed and a decomposed é differ in bytes, and must differ as tokens.

@@ -1,5 +1,6 @@
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Training

@@ -1,9 +1,9 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
-private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures").path
+private let root = "\(Checkout.root)/fixtures"
 
 /// The golden files of every container that can be read, by path.
 private let goldens: [String] = {
@@ -127,9 +127,8 @@ private let goldens: [String] = {
 
   /// Every container is opened, converted and written by several tasks; each name has one winner.
   @Test func manyWritersOfOneName() async throws {
-    let folder = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try newFolder()
+    defer { remove(folder) }
     let source = root + "/checkpoints/char-rnn.pt"
     let state = try WeightFile(path: source).state
     let suffixes = ["npz", "pt", "safetensors", "h5", "onnx", "keras"]

@@ -1,11 +1,10 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 @Suite struct ExpectationTests {
-  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().deletingLastPathComponent().path
-  static let path = "\(root)/fixtures/torch/ce-lstm.npz"
+  static let path = Checkout.fixture("torch/ce-lstm.npz")
 
   /// The library's own computation, as a user's port would hand it over.
   static func compute(_ fixture: Fixture) throws -> [String: NDArray<Double>] {

@@ -1,10 +1,10 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 /// The repository's fixtures.
-private let fixtureRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures").path
+private let fixtureRoot = "\(Checkout.root)/fixtures"
 
 private let fixtures = (try? FixtureSearch.files(in: [fixtureRoot])) ?? []
 

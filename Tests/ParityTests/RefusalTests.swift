@@ -1,16 +1,12 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
-private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures").path
+private let folder = "\(Checkout.root)/fixtures"
 
 /// What fixtures and models refuse and no other test comes across.
 @Suite struct RefusalTests {
-  private func reason(_ body: () throws -> Void) -> String? {
-    #expect(throws: RecurrentError.self) { try body() }?.reason
-  }
-
   private func fixture(
     _ name: String, keeping isKept: (String) -> Bool = { _ in true },
     _ change: (inout [JSON.Member]) -> Void
@@ -86,8 +82,8 @@ private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     let row = try NDArray<Float>(shape: [1, size], elements: flat.elements)
     _ = try model.step(row, state: &state)
     #expect(state.h != nil)
-    let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString).npz"
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let path = newPath(".npz")
+    defer { remove(path) }
     let architecture = Architecture(inputSize: 3, hiddenSize: 4, bidirectional: true)
     var file = StateDict()
     for stored in try Convention.torch.storedTensors(of: architecture) {

@@ -1,14 +1,11 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
-/// The repository's fixtures from PyTorch.
-private let torchFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures/torch")
-  .path
-
+/// One of the repository's fixtures from PyTorch.
 private func stateDict(_ name: String) throws -> StateDict {
-  try WeightFile(path: "\(torchFolder)/\(name).npz").state
+  try WeightFile(path: Checkout.fixture("torch/\(name).npz")).state
 }
 
 extension StateDict {
@@ -182,7 +179,7 @@ private func failures(_ state: StateDict) throws -> [String] {
 
   @Test func evaluationIgnoresDropoutAndSaysSo() throws {
     #expect(
-      parity(of: "\(torchFolder)/dropout-off-lstm.npz").remarks
+      parity(of: Checkout.fixture("torch/dropout-off-lstm.npz")).remarks
         == ["dropout 0.4 is off, in evaluation mode"])
     let state = try stateDict("dropout-off-lstm")
     #expect(try failures(state.configured([("dropout", nil)])).isEmpty)
@@ -190,7 +187,7 @@ private func failures(_ state: StateDict) throws -> [String] {
       try failures(state.configured([("training", .bool(true)), ("seed", .number(3))]))
         .contains("outputs/output"))
     #expect(
-      parity(of: "\(torchFolder)/\(training).npz").remarks
+      parity(of: Checkout.fixture("torch/\(training).npz")).remarks
         == ["dropout 0.4 with PyTorch's masks from seed 5"])
   }
 
@@ -206,7 +203,7 @@ private func failures(_ state: StateDict) throws -> [String] {
   @Test func stepsAgreeWhereFreeRunsCannot() throws {
     let name = "stepwise-gru-unbatched-f32"
     let state = try stateDict(name)
-    let result = parity(of: "\(torchFolder)/\(name).npz")
+    let result = parity(of: Checkout.fixture("torch/\(name).npz"))
     #expect(result.passes && result.checks.map(\.tensor) == ["states/h"])
     #expect(result.remarks.contains { $0.contains("running freely, the outputs differ by up to") })
     // The top layer's states are the output of a free run.
@@ -271,7 +268,7 @@ private func failures(_ state: StateDict) throws -> [String] {
   @Test func everyUpdateStartsFromTheReference() throws {
     let name = "stepwise-training-adam-lstm-f32"
     let state = try stateDict(name)
-    let result = parity(of: "\(torchFolder)/\(name).npz")
+    let result = parity(of: Checkout.fixture("torch/\(name).npz"))
     #expect(
       result.passes
         && result.remarks.contains { $0.contains("each from the reference's parameters") })

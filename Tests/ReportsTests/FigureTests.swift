@@ -1,5 +1,6 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 #if canImport(FoundationXML)
@@ -88,9 +89,7 @@ import Testing
   }
 
   @Test func aFixtureAndANetworkHaveTheirDrawings() throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent().path
-    let fixture = try Fixture(WeightFile(path: "\(root)/fixtures/torch/ce-lstm.npz").state)
+    let fixture = try Fixture(WeightFile(path: Checkout.fixture("torch/ce-lstm.npz")).state)
     let portrait = try fixture.portrait()
     #expect(
       portrait.figures.map(\.title) == [
@@ -99,17 +98,15 @@ import Testing
       ])
     #expect(portrait.probabilities.allSatisfy { abs($0.reduce(0, +) - 1) < 1e-6 })
     #expect(portrait.gradientNorms.count == portrait.states.count)
-    let file = try WeightFile(path: "\(root)/fixtures/checkpoints/char-rnn.pt")
+    let file = try WeightFile(path: Checkout.fixture("checkpoints/char-rnn.pt"))
     #expect(try NetworkFigures.histograms(file.state).count == 10)
     let spectra = try NetworkFigures.spectra(Network(file.state))
     #expect(spectra.map(\.title) == ["weight_hh_l0", "weight_hh_l1"])
   }
 
   @Test func gradientNormsAreThoseOfDocumentD4() throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent().path
     let fixture = try Fixture(
-      WeightFile(path: "\(root)/fixtures/documents/d4/explosion.npz").state)
+      WeightFile(path: Checkout.fixture("documents/d4/explosion.npz")).state)
     let norms = try fixture.portrait().gradientNorms
     // The document goes backwards: its list is this one reversed.
     let printed = [1.41226324, 2.71608147, 6.59451059, 14.66020158, 35.76324737]

@@ -1,14 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Tensors
 
 /// What sources, tensors and files refuse, whoever asks.
 @Suite struct RefusalTests {
-  private func reason(_ body: () throws -> Void) -> String? {
-    #expect(throws: RecurrentError.self) { try body() }?.reason
-  }
-
   @Test func numbersThatDoNotFitAreRefused() throws {
     let large = try Tensor(dtype: .u64, shape: [2], bytes: [UInt8](repeating: 0xFF, count: 16))
     #expect(reason { _ = try large.integers() } == "tensor.not-exact")
@@ -64,9 +61,8 @@ import Testing
   }
 
   @Test func onlyRegularFilesAreRead() throws {
-    let folder = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try newFolder()
+    defer { remove(folder) }
     #expect(reason { _ = try InputFile(path: folder) } == "file.not-regular")
     #expect(reason { _ = try InputFile(path: "/dev/null") } == "file.not-regular")
     #expect(reason { _ = try InputFile(path: folder + "/none") } == "file.missing")

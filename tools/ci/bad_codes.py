@@ -348,10 +348,10 @@ def messages(folder):
     """F13: every golden file that must be refused is refused with a code, a place, what was found and expected,
     and that nothing was written; half of the messages are shorter than 300 characters."""
     lengths, placed, hints, codes = [], 0, 0, set()
-    for path in sorted((ROOT / "fixtures/golden").glob("*/.refused/*")):
+    for path in sorted((ROOT / "Tests/Support/Refused").glob("*/*")):
         if path.suffix in (".json", ".bin") or ".data-" in path.name or path.name in CONVERTED:
             continue
-        name = f"{path.parent.parent.name}/{path.name}"
+        name = f"{path.parent.name}/{path.name}"
         # Sound files are refused for what PyTorch cannot express.
         for output in ("out.npz", "out.pt"):
             arguments = [f"{BIN}/rnn-convert", path, folder / output]

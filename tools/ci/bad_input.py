@@ -193,7 +193,7 @@ def main():
             if "Nothing was written." not in result.stderr:
                 problems.append(f"{title}: does not say that nothing was written")
             source.unlink()
-        refused = [p for p in sorted((ROOT / "fixtures/golden").glob("*/.refused/*")) if p.suffix not in (".json", ".bin")
+        refused = [p for p in sorted((ROOT / "Tests/Support/Refused").glob("*/*")) if p.suffix not in (".json", ".bin")
                    # Two state dicts, and cells of different sizes: all of their modules are read without a choice.
                    and p.name not in ("two.pt", "cells.keras")]
         for source in refused:

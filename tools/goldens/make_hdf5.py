@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes fixtures/golden/hdf5: files as h5py's users make them, and what a reader must find.
+"""Writes fixtures/golden/hdf5 and Tests/Support/Refused/hdf5: files as h5py's users make them, and what a reader must find.
 
-usage: make_hdf5.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
+usage: make_hdf5.py [DIRECTORY [DIRECTORY_OF_THE_REFUSED]]     (needs h5py; made with h5py 3.16, HDF5 2.0)
 
 expected.json: "arrays": hex of little-endian bytes, each once; "files": name -> {"tensors": [[key,
 dtype, shape, index into arrays], …] in order, "metadata": {…}, "ties": {later: first}, "skipped":
@@ -14,9 +14,11 @@ import sys
 import h5py
 import numpy
 
-directory = sys.argv[1] if len(sys.argv) > 1 else "fixtures/golden/hdf5"
+root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+directory = sys.argv[1] if len(sys.argv) > 1 else os.path.join(root, "fixtures/golden/hdf5")
 # What must be refused lies where rnn-verify does not look.
-os.makedirs(os.path.join(directory, ".refused"), exist_ok=True)
+refused = sys.argv[2] if len(sys.argv) > 2 else os.path.join(root, "Tests/Support/Refused/hdf5")
+os.makedirs(refused, exist_ok=True)
 random = numpy.random.default_rng(20)
 expected = {}
 arrays = {}
@@ -45,7 +47,7 @@ def lstm(prefix="rnn.", layers=2, dtype="<f4"):
 
 
 def golden(name, write, tensors=None, error=None, metadata=None, ties=None, skipped=0, **options):
-    folder = os.path.join(directory, ".refused") if error else directory
+    folder = refused if error else directory
     with h5py.File(os.path.join(folder, name), "w", **options) as file:
         write(file)
     if error:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes fixtures/golden/hdf5-layouts: every way in which HDF5 stores groups, attributes and chunks.
 
-usage: make_hdf5_layouts.py [DIRECTORY]     (needs h5py; made with h5py 3.16, HDF5 2.0)
+usage: make_hdf5_layouts.py [DIRECTORY [DIRECTORY_OF_THE_OTHERS]]     (needs h5py; made with h5py 3.16, HDF5 2.0)
 
 One file per set of objects and per `libver`, named SET-LIBVER.h5, and expected.json as
 make_hdf5.py writes it. check_hdf5_reader.py takes its files from here too.
@@ -13,6 +13,7 @@ import sys
 import h5py
 import numpy
 
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BOUNDS = ("earliest", "v108", "v110", "v112", "latest")
 # What is kept as golden files; the others store things alike.
 GOLDENS = {"indexes": ("earliest", "latest"), "shrunk": ("earliest", "latest"),
@@ -202,9 +203,8 @@ def read(path):
 
 def outside(directory):
     """Valid, but not in our own reader's subset: what libhdf5's worker must read."""
-    os.makedirs(os.path.join(directory, ".outside"), exist_ok=True)
-    with h5py.File(os.path.join(directory, ".outside", "deflated-twice.h5"), "w",
-                   libver="v110") as file:
+    os.makedirs(directory, exist_ok=True)
+    with h5py.File(os.path.join(directory, "deflated-twice.h5"), "w", libver="v110") as file:
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_chunk((3, 4))
         creation.set_deflate(4)
@@ -223,7 +223,7 @@ def outside(directory):
         file["i"] = values((2,), "<f2")
 
 
-def main(directory="fixtures/golden/hdf5-layouts"):
+def main(directory=f"{ROOT}/fixtures/golden/hdf5-layouts", beyond=f"{ROOT}/Tests/Support/LibraryOnly/hdf5"):
     os.makedirs(directory, exist_ok=True)
     arrays, files = {}, {}
     for name, bounds in GOLDENS.items():
@@ -233,7 +233,7 @@ def main(directory="fixtures/golden/hdf5-layouts"):
             files[os.path.basename(path)] = {"tensors": [
                 [key, dtype, shape, arrays.setdefault(data.hex(), len(arrays))]
                 for key, (dtype, shape, data) in read(path).items()]}
-    outside(directory)
+    outside(beyond)
     with open(os.path.join(directory, "expected.json"), "w") as file:
         json.dump({"arrays": list(arrays), "files": files}, file, ensure_ascii=False,
                   sort_keys=True)

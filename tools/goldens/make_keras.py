@@ -7,7 +7,7 @@
     make_keras.py tf 2.21          under tf_keras, which also judges the hand-made files
 
 NAME.EXT comes with NAME.npz, the same weights under PyTorch's names, worked out from what Keras says
-they are. Files under .refused/ must not convert; their reason is in refusals.json.
+they are. Files under Tests/Support/Refused/keras must not convert; their reason is in refusals.json.
 
 The files of Keras 1 and of Keras 2 with cuDNN: no wheel of theirs installs any more, so the former are
 written with h5py as Keras 1 laid them out and the latter by tf_keras's own CuDNN layers; tf_keras
@@ -24,8 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import h5py
 import numpy
 
-FOLDER = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden/keras"
-REFUSED = FOLDER / ".refused"
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = CHECKOUT / "fixtures/golden/keras"
+REFUSED = CHECKOUT / "Tests/Support/Refused/keras"
 ORDER = {1: [0], 3: [1, 0, 2], 4: [0, 1, 2, 3]}
 SEED = numpy.random.default_rng(2026)
 

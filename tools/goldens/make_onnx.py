@@ -3,7 +3,7 @@
 
 expected.json says, independently of any reader of ours, which tensors a file holds after reading (name,
 dtype, shape, bytes in hex; W, R and B stacked here from PyTorch's parameters) and what its graph says
-("modules", the text of the metadata pair onnx.modules). .refused/expected.json has reason codes: of the
+("modules", the text of the metadata pair onnx.modules). Tests/Support/Refused/onnx/expected.json has reason codes: of the
 reader, or for "choosing" of whoever wants the module.
 
 Run: python tools/goldens/make_onnx.py   (torch 2.13, onnx 1.23, onnxscript 0.7)
@@ -19,7 +19,9 @@ from torch import nn
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
-ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden" / "onnx"
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = CHECKOUT / "fixtures/golden/onnx"
+REFUSED = CHECKOUT / "Tests/Support/Refused/onnx"
 GATES = {"RNN": [0], "LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2]}
 NAMES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
          "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
@@ -198,7 +200,7 @@ def layout_files(expected):
 
 
 def refused(expected):
-    folder = ROOT / ".refused"
+    folder = REFUSED
 
     def one(name, reason, op, attributes=None, gates=4, inputs=None, extra=(), bidirectional=False):
         w = weights(gates, 2 if bidirectional else 1)
@@ -288,14 +290,15 @@ def refused(expected):
 
 
 def main():
-    shutil.rmtree(ROOT, ignore_errors=True)
-    ROOT.mkdir(parents=True)
+    for folder in (ROOT, REFUSED):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     expected, bad = {}, {}
     torch_files(expected)
     typed_files(expected)
     layout_files(expected)
     refused(bad)
-    for folder, content in ((ROOT, expected), (ROOT / ".refused", bad)):
+    for folder, content in ((ROOT, expected), (REFUSED, bad)):
         (folder / "expected.json").write_text(json.dumps(content, indent=0) + "\n")
 
 

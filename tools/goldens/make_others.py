@@ -16,7 +16,9 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures/golden"
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = CHECKOUT / "fixtures/golden"
+REFUSED = CHECKOUT / "Tests/Support/Refused"
 T, N, I, H, C, V = 5, 2, 3, 4, 6, 7
 RNG = np.random.default_rng(20261121)
 SHORT = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
@@ -151,8 +153,8 @@ def flax():
     (folder / "dtypes.msgpack").write_bytes(serialization.msgpack_serialize({"deep": {"er": dict(values)}, "n": -7}))
     expected["dtypes.msgpack"] = record(
         [(f"deep.er.{k}", np.asarray(v)) for k, v in sorted(values.items())], skipped=["n = -7"])
-    refused = folder / ".refused"
-    refused.mkdir(exist_ok=True)
+    refused = REFUSED / "flax"
+    refused.mkdir(parents=True, exist_ok=True)
     (refused / "complex.msgpack").write_bytes(serialization.msgpack_serialize({"a": np.array([1j])}))
     save("flax", expected)
 
@@ -236,13 +238,14 @@ def tensorflow():
                               tf.int8, tf.uint8, tf.bool))]
     expected["dtypes.index"] = record(rows, skipped=["text: text", "text2: TensorFlow type 8"])
 
-    (folder / ".refused").mkdir(exist_ok=True)
+    refused = REFUSED / "tensorflow"
+    refused.mkdir(parents=True, exist_ok=True)
 
     def partitioned():
         v1.get_variable("part", [7, 4], partitioner=v1.fixed_size_partitioner(2))
-    session(".refused/partitioned", partitioned)
-    for extra in folder.glob("**/checkpoint"):
-        extra.unlink()
+    session(refused / "partitioned", partitioned)
+    for extra in (folder / "checkpoint", refused / "checkpoint"):
+        extra.unlink(missing_ok=True)
     save("tensorflow", expected)
 
 

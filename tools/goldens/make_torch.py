@@ -10,7 +10,10 @@ import collections, io, json, pathlib, shutil, struct, zipfile
 import numpy as np
 import torch
 
-ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden"
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = CHECKOUT / "fixtures/golden"
+# What must be refused lies where rnn-verify does not look.
+REFUSED = CHECKOUT / "Tests/Support/Refused"
 NAMES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
          "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
          "uint16": "u16", "uint8": "u8", "bool": "bool"}
@@ -101,8 +104,9 @@ def make_npy():
 def make_pt():
     folder = ROOT / "pt"
     shutil.rmtree(folder, ignore_errors=True)
-    # What cannot be read as it stands lies where rnn-verify does not look.
-    refused_folder = folder / ".refused"
+    refused_folder = REFUSED / "pt"
+    shutil.rmtree(refused_folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     refused_folder.mkdir(parents=True)
     files = {}
 

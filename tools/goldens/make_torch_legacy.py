@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-ROOT = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "golden"
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = CHECKOUT / "fixtures/golden"
+REFUSED = CHECKOUT / "Tests/Support/Refused"
 NAMES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
          "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
          "uint16": "u16", "uint8": "u8", "bool": "bool"}
@@ -121,7 +123,9 @@ def tar_file(path, state, kind="plain", model=None):
 def make_legacy():
     folder = ROOT / "pt-legacy"
     shutil.rmtree(folder, ignore_errors=True)
-    refused_folder = folder / ".refused"
+    refused_folder = REFUSED / "pt-legacy"
+    shutil.rmtree(refused_folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     refused_folder.mkdir(parents=True)
     files = {}
 
