@@ -149,31 +149,4 @@ struct KernelTests {
       #expect(first == Array(ours.0[..<(n + 3)]))
     }
   }
-
-  @Test func threadsDoNotShowInTheBits() throws {
-    let before = threadCount
-    defer { setThreadCount(before) }
-    for kind in Kind.allCases {
-      var random = SplitMix64(state: 91)
-      let configuration = kind.configuration(
-        inputSize: 48, hiddenSize: 40, layerCount: 2, bidirectional: true)
-      let rnn: RNN<Float> = try random.network(configuration)
-      let x: NDArray<Float> = random.array([30, 11, 48])
-      let up: NDArray<Float> = random.array([30, 11, configuration.outputSize])
-      func run(_ threads: Int) throws -> (RecurrentOutput<Float>, RecurrentGradients<Float>) {
-        setThreadCount(threads)
-        let (output, tape) = try rnn.record(x)
-        return (output, try rnn.backward(tape, gradOutput: up))
-      }
-      let (one, oneGradients) = try run(1)
-      for threads in [2, 3, 7] {
-        let (many, gradients) = try run(threads)
-        #expect(many == one)
-        #expect(gradients.x == oneGradients.x && gradients.h0 == oneGradients.h0)
-        for (name, array) in gradients.parameters.entries {
-          #expect(array == oneGradients.parameters[name], "\(kind) \(name)")
-        }
-      }
-    }
-  }
 }

@@ -1,7 +1,7 @@
 @testable import RNNEngine
 
 /// A cell with its options, as far as the arithmetic differs.
-enum Kind: String, CaseIterable, Sendable {
+enum Kind: String, CaseIterable, Decodable, Sendable {
   case tanh, relu, lstm, projected, gru, resetBefore
 
   func configuration(

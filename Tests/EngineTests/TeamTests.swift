@@ -3,7 +3,8 @@ import Testing
 @testable import RNNEngine
 
 /// Bit equality at sizes where the compiled kernels take other ways: several groups of columns, a helper
-/// for the products of a single row, and both matrices of a step in one walk.
+/// for the products of a single row, and both matrices of a step in one walk. The number of threads is the
+/// process's own, so all tests that change it stand here, one after the other.
 @Suite(.serialized) struct TeamTests {
   private func network(_ kind: Kind, hidden: Int, layers: Int) throws -> RNN<Float> {
     var random = SplitMix64(state: 31)
@@ -24,6 +25,33 @@ import Testing
     let gradients = try rnn.backward(
       tape, gradOutput: result.output, gradHN: result.hN, gradCN: result.cN)
     return (result, gradients)
+  }
+
+  @Test func threadsDoNotShowInTheBits() throws {
+    let before = threadCount
+    defer { setThreadCount(before) }
+    for kind in Kind.allCases {
+      var random = SplitMix64(state: 91)
+      let configuration = kind.configuration(
+        inputSize: 48, hiddenSize: 40, layerCount: 2, bidirectional: true)
+      let rnn: RNN<Float> = try random.network(configuration)
+      let x: NDArray<Float> = random.array([30, 11, 48])
+      let up: NDArray<Float> = random.array([30, 11, configuration.outputSize])
+      func run(_ threads: Int) throws -> (RecurrentOutput<Float>, RecurrentGradients<Float>) {
+        setThreadCount(threads)
+        let (output, tape) = try rnn.record(x)
+        return (output, try rnn.backward(tape, gradOutput: up))
+      }
+      let (one, oneGradients) = try run(1)
+      for threads in [2, 3, 7] {
+        let (many, gradients) = try run(threads)
+        #expect(many == one)
+        #expect(gradients.x == oneGradients.x && gradients.h0 == oneGradients.h0)
+        for (name, array) in gradients.parameters.entries {
+          #expect(array == oneGradients.parameters[name], "\(kind) \(name)")
+        }
+      }
+    }
   }
 
   @Test(arguments: Kind.allCases)

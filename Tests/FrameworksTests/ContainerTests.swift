@@ -44,7 +44,7 @@ import Testing
     #expect(found(try zip([("notes.txt", [1])])) == "zip.contents")
     var cut = try zip([("a.npy", [1, 2, 3])])
     cut.removeLast(5)
-    #expect(found(cut) == "zip.truncated" || found(cut) == "zip.end")
+    #expect(found(cut) == "zip.end")
     // A tar file of something else, sound and damaged.
     var tar = try Golden.bytes("pt-legacy/tar-views.pt")
     let folder = Array("storages".utf8)
@@ -221,16 +221,6 @@ import Testing
       let file = try WeightFile(path: index)
       #expect(file.state.names == ["z", "b", "a"] && file.files.count == 4)
     }
-  }
-
-  @Test func aSignalMayBeDeferred() {
-    Interruption.deferSignals()
-    #expect(Interruption.signal == nil)
-    #expect(Interruption.notes(15))
-    #expect(Interruption.signal == 15)
-    // The second one is obeyed.
-    #expect(!Interruption.notes(2))
-    #expect(Interruption.signal == 15)
   }
 
   @Test func placesThatTakeNoFileAreRefused() throws {

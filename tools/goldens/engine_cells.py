@@ -1,8 +1,13 @@
-# Prints the golden values of GoldenTests.swift (needs torch).
-import textwrap
+#!/usr/bin/env python3
+"""Writes fixtures/golden/engine/cells.json: of each array of each cell the sum of its elements times 1, 2, 3, …, in the
+order output, final states, gradients of input, initial states and parameters.
 
+    $(tools/peers/environment) tools/goldens/engine_cells.py
+"""
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import numbers_file
 
 torch.set_default_dtype(torch.float64)
 T, N, D, H = 4, 3, 3, 4
@@ -37,21 +42,21 @@ def run(name, module, lengths):
     sum((t * fill(t.shape, 19)).sum() for t in (y, *last)).backward()
     values = [y, *last, x.grad, h0.grad] + ([c0.grad] if is_lstm else [])
     values += [p.grad for p in module.parameters()]
-    show(f".{name}, {lengths or 'nil'}", values)
+    return record(name, lengths, values)
 
 
-def show(case, values):
-    print(f"    CellGolden(\n      {case},\n      [")
-    numbers = ", ".join(f"{weighted(v)!r}" for v in values) + ","
-    print(textwrap.fill(numbers, 100, initial_indent=" " * 8, subsequent_indent=" " * 8))
-    print("      ]),")
+def record(name, lengths, values, residual=False, layer_norm=False):
+    return {"kind": name, "lengths": lengths, "residual": residual, "layerNorm": layer_norm,
+            "values": [weighted(v) for v in values]}
 
 
 if __name__ == "__main__":
+    cells = []
     for lengths in (None, [2, 4, 3]):
         arguments = dict(num_layers=2, bidirectional=True)
-        run("tanh", torch.nn.RNN(D, H, **arguments), lengths)
-        run("relu", torch.nn.RNN(D, H, nonlinearity="relu", **arguments), lengths)
-        run("lstm", torch.nn.LSTM(D, H, **arguments), lengths)
-        run("projected", torch.nn.LSTM(D, H, proj_size=H - 1, **arguments), lengths)
-        run("gru", torch.nn.GRU(D, H, **arguments), lengths)
+        cells += [run("tanh", torch.nn.RNN(D, H, **arguments), lengths),
+                  run("relu", torch.nn.RNN(D, H, nonlinearity="relu", **arguments), lengths),
+                  run("lstm", torch.nn.LSTM(D, H, **arguments), lengths),
+                  run("projected", torch.nn.LSTM(D, H, proj_size=H - 1, **arguments), lengths),
+                  run("gru", torch.nn.GRU(D, H, **arguments), lengths)]
+    numbers_file.write("cells", {"cells": cells}, __file__, torch)

@@ -1,11 +1,17 @@
-# Prints Tests/EngineTests/Training/CurveGoldens.swift (needs torch): the losses of 100 training steps
-# of PyTorch. Everything else follows from the seed: weights, input and targets.
+#!/usr/bin/env python3
+"""Writes fixtures/golden/engine/curves.json: the losses of 100 training steps of PyTorch. Everything else follows from
+the seed: weights, input and targets.
+
+    $(tools/peers/environment) tools/goldens/engine_curves.py
+"""
 import copy
-import struct
 
 import torch
 from torch import nn
 
+import numbers_file
+
+torch.set_num_threads(2)  # the last bits of sums depend on how many share them
 T, N, D, H, C, STEPS = 7, 3, 4, 6, 5, 100
 
 
@@ -57,19 +63,8 @@ CURVES = {
     "gruDropout": ("GRU", dict(num_layers=3, dropout=0.3), "Adam", dict(lr=3e-3)),
 }
 
-print(f"""// Made by tools/goldens/engine_curves.py with torch {torch.__version__}; do not edit.
-
-// swift-format-ignore-file
-
-/// The losses of 100 steps in double precision, as bit patterns.
-enum CurveGoldens {{""")
+out = numbers_file.Arrays()
 for kind, dtype in (("double", torch.float64), ("single", torch.float32)):
-    print(f"  static let {kind}: [String: [Double]] = [")
     for name, arguments in CURVES.items():
-        words = [f"{struct.unpack('<Q', struct.pack('<d', v))[0]:016x}" for v in checked(dtype, *arguments)]
-        print(f'    "{name}": Golden.doubles("""')
-        for start in range(0, STEPS, 5):
-            print("      " + " ".join(words[start:start + 5]))
-        print('      """),')
-    print("  ]")
-print("}")
+        out.f64(f"{kind}.{name}", checked(dtype, *arguments))
+numbers_file.write("curves", {"arrays": out.arrays}, __file__, torch)

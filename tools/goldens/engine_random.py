@@ -1,28 +1,19 @@
-# Writes Tests/EngineTests/Randomness/Goldens.swift from the installed torch and NumPy.
-import math, pathlib, struct, textwrap
+#!/usr/bin/env python3
+"""Writes fixtures/golden/engine/random.json: random numbers, initial weights, optimisers, schedules and spectra.
+
+    $(tools/peers/environment) tools/goldens/engine_random.py
+"""
+import math
+
 import numpy as np
 import torch
 from torch import nn
 
-out = ["// Made by tools/goldens/engine_random.py with torch %s and NumPy %s; do not edit." % (torch.__version__, np.__version__), "",
-       "// swift-format-ignore-file", "", "/// What the real PyTorch and NumPy return."]
-out += ["enum Goldens {"]
+import numbers_file
 
-def put(name, kind, text):
-    out.append(f'  static let {name}: {kind} = Golden.{ {"[Float]": "floats", "[Double]": "doubles", "[Int]": "integers", "[UInt8]": "bytes"}[kind] }("""')
-    out.extend("    " + line for line in textwrap.wrap(text, 96))
-    out.append('    """)')
+out = numbers_file.Arrays()
+f32, f64, ints = out.f32, out.f64, out.ints
 
-def f32(name, values):
-    a = np.asarray(values, dtype=np.float32).reshape(-1)
-    put(name, "[Float]", " ".join("%08x" % w for w in a.view(np.uint32)))
-
-def f64(name, values):
-    a = np.asarray(values, dtype=np.float64).reshape(-1)
-    put(name, "[Double]", " ".join("%016x" % w for w in a.view(np.uint64)))
-
-def ints(name, values):
-    put(name, "[Int]", " ".join(str(int(v)) for v in np.asarray(values).reshape(-1)))
 
 def flat(module):
     return np.concatenate([p.detach().numpy().reshape(-1) for p in module.state_dict().values()])
@@ -54,12 +45,12 @@ ints("multinomialWithout", torch.cat([torch.multinomial(weights, 5) for _ in ran
 ints("multinomialWith", torch.multinomial(weights, 100, replacement=True))
 f64("weightsDouble", weights.double())
 ints("multinomialWithDouble", torch.multinomial(weights.double(), 100, replacement=True))
-put("stateAfter", "[UInt8]", bytes(torch.get_rng_state().tolist()).hex())
+out.bytes("stateAfter", torch.get_rng_state().tolist())
 f64("afterState", torch.randn(3, dtype=D))
-put("stateWithSpare", "[UInt8]", bytes(torch.get_rng_state().tolist()).hex())
+out.bytes("stateWithSpare", torch.get_rng_state().tolist())
 f64("afterSpare", torch.randn(5, dtype=D))
 torch.manual_seed(7)
-put("stateFresh", "[UInt8]", bytes(torch.get_rng_state().tolist()).hex())
+out.bytes("stateFresh", torch.get_rng_state().tolist())
 for name, seed in (("negative", -3), ("large", 2**63 + 12345), ("zero", 0)):
     torch.manual_seed(seed)
     f32(name + "Seed", torch.rand(10))
@@ -68,8 +59,8 @@ torch.manual_seed(91)
 f32("normalSingle", torch.cat([torch.randn(1000), torch.empty(37).normal_(0.5, 0.02)]))
 
 torch.manual_seed(92)
-out.append("  /// The sum of the bit patterns of 200 000 single-precision normal numbers of seed 92.")
-out.append("  static let normalSingleSum: UInt64 = %d" % int(torch.randn(200_000).numpy().view(np.uint32).astype(np.uint64).sum()))
+# The sum of the bit patterns of many numbers.
+out.unsigned("normalSingleSum", torch.randn(200_000).numpy().view(np.uint32).astype(np.uint64).sum())
 
 # Order of a DataLoader's examples, two epochs each, and a split.
 from torch.utils.data import DataLoader, random_split
@@ -120,8 +111,7 @@ for seed in (0, 42, 2**40 + 7):
     f64(f"numpyUniform{seed}", rng.uniform(-2, 3, 5))
 rng = np.random.default_rng(3)
 many = rng.standard_normal(200_000)
-out.append("  /// The sum of the bit patterns of 200 000 normal numbers of seed 3, modulo 2⁶⁴.")
-out.append("  static let numpyNormalSum: UInt64 = %d" % (int(np.add.reduce(many.view(np.uint64), dtype=np.uint64))))
+out.unsigned("numpyNormalSum", np.add.reduce(many.view(np.uint64), dtype=np.uint64))
 f64("numpyNormalExtremes", [many.min(), many.max()])
 f64("numpyEntropy", np.random.default_rng([1, 2, 3, 4, 5, 6]).random(4))
 rs = np.random.RandomState(1234)
@@ -209,5 +199,4 @@ for n in (2, 7, 24):
     e = np.linalg.eigvals(a)
     f64(f"eigenvalueSizes{n}", np.sort(np.abs(e))[::-1])
     f64(f"singularValues{n}", np.linalg.svd(a, compute_uv=False))
-out.append("}")
-pathlib.Path("Tests/EngineTests/Randomness/Goldens.swift").write_text("\n".join(out) + "\n")
+numbers_file.write("random", {"arrays": out.arrays}, __file__, torch, np)

@@ -1,9 +1,14 @@
-# Prints Tests/EngineTests/StackingGoldens.swift (needs torch): stacks that nn.RNN does not have, put
-# together from one-layer modules and nn.LayerNorm, with gradients by autograd.
+#!/usr/bin/env python3
+"""Writes fixtures/golden/engine/stacks.json: stacks that nn.RNN does not have, put together from one-layer modules and
+nn.LayerNorm, with gradients by autograd.
+
+    $(tools/peers/environment) tools/goldens/engine_stacks.py
+"""
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from engine_cells import D, H, N, T, fill, show
+import numbers_file
+from engine_cells import D, H, N, T, fill, record
 
 L = 3
 
@@ -55,23 +60,13 @@ def run(name, residual, layer_norm, lengths):
     last = [torch.cat(h)] + ([torch.cat(c)] if c else [])
     sum((t * fill(t.shape, 19)).sum() for t in (current, *last)).backward()
     values = [current, *last, x.grad, h0.grad] + ([c0.grad] if c else [])
-    flags = f"Stacking(residual: {str(residual).lower()}, layerNorm: {str(layer_norm).lower()})"
-    show(f".{name}, {lengths or 'nil'}, stacking: {flags}", values + [p.grad for p in parameters])
+    return record(name, lengths, values + [p.grad for p in parameters], residual, layer_norm)
 
 
-print("""// Made by tools/goldens/engine_stacks.py.
-
-@testable import RNNEngine
-
-extension CellGolden {
-  /// Three layers of PyTorch's modules, with residual connections and nn.LayerNorm between them.
-  static let stacked: [CellGolden] = [""")
+cells = []
 for name in ("tanh", "relu", "lstm", "projected", "gru"):
-    run(name, True, True, None)
-    run(name, True, True, [2, 4, 3])
-run("lstm", True, False, [2, 4, 3])
-run("gru", False, True, [2, 4, 3])
-print("  ]\n}")
+    cells += [run(name, True, True, None), run(name, True, True, [2, 4, 3])]
+cells += [run("lstm", True, False, [2, 4, 3]), run("gru", False, True, [2, 4, 3])]
 
 # nn.LayerNorm by itself.
 w = torch.tensor([0.5, -2, 1.25], requires_grad=True)
@@ -79,7 +74,5 @@ b = torch.tensor([1.0, 0, -1], requires_grad=True)
 x = torch.tensor([[1, 2, 4], [-3, 0.5, 0.25]], requires_grad=True)
 y = torch.nn.functional.layer_norm(x, [3], w, b)
 y.backward(torch.tensor([[1, -1, 0.5], [2, 0.25, -3]]))
-print("\nenum LayerNormGolden {")
-for name, t in (("output", y), ("x", x.grad), ("weight", w.grad), ("bias", b.grad)):
-    print(f"  static let {name}: [Double] = {t.flatten().tolist()}")
-print("}")
+norm = {"output": y, "x": x.grad, "weight": w.grad, "bias": b.grad}
+numbers_file.write("stacks", {"cells": cells, "norm": {k: v.flatten().tolist() for k, v in norm.items()}}, __file__, torch)

@@ -53,6 +53,12 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
     }
   }
 
+  /// Whether a file, or its beginning, can be known for HDF5.
+  static func hasSignature(_ bytes: some Collection<UInt8>) -> Bool {
+    let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+    return [0, 512, 1024].contains { bytes.dropFirst($0).starts(with: signature) }
+  }
+
   private static func bytes(hex: String) -> [UInt8] {
     let digits = hex.utf8.map { $0 < 0x40 ? $0 - 0x30 : $0 - 0x61 + 10 }
     return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }

@@ -113,9 +113,19 @@ struct DiagnosisTests {
   }
 
   @Test(arguments: [
-    (2, Goldens.matrix2, Goldens.eigenvalueSizes2, Goldens.singularValues2),
-    (7, Goldens.matrix7, Goldens.eigenvalueSizes7, Goldens.singularValues7),
-    (24, Goldens.matrix24, Goldens.eigenvalueSizes24, Goldens.singularValues24),
+    (
+      2, GoldenNumbers.random.doubles("matrix2"), GoldenNumbers.random.doubles("eigenvalueSizes2"),
+      GoldenNumbers.random.doubles("singularValues2")
+    ),
+    (
+      7, GoldenNumbers.random.doubles("matrix7"), GoldenNumbers.random.doubles("eigenvalueSizes7"),
+      GoldenNumbers.random.doubles("singularValues7")
+    ),
+    (
+      24, GoldenNumbers.random.doubles("matrix24"),
+      GoldenNumbers.random.doubles("eigenvalueSizes24"),
+      GoldenNumbers.random.doubles("singularValues24")
+    ),
   ])
   func randomMatricesAgreeWithLAPACK(
     _ size: Int, _ matrix: [Double], _ eigenvalueSizes: [Double], _ singularValues: [Double]

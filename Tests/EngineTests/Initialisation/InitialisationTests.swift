@@ -14,10 +14,10 @@ struct InitialisationTests {
   @Test func recurrentLayersHaveTorchsBits() throws {
     var generator = TorchGenerator(seed: 11)
     let single = try RNN<Float>(layers, generator: &generator)
-    #expect(sameBits(flat(single.parameters), Goldens.initRNN))
+    #expect(sameBits(flat(single.parameters), GoldenNumbers.random.floats("initRNN")))
     generator = TorchGenerator(seed: 11)
     let double = try RNN<Double>(layers, generator: &generator)
-    #expect(sameBits(flat(double.parameters), Goldens.initRNNDouble))
+    #expect(sameBits(flat(double.parameters), GoldenNumbers.random.doubles("initRNNDouble")))
   }
 
   @Test func gatedLayersHaveTorchsBits() throws {
@@ -34,32 +34,34 @@ struct InitialisationTests {
     var generator = TorchGenerator(seed: 12)
     let lstm = try Parameters<Float>.torchDefault(
       shapes: shapes, hiddenSize: 6, generator: &generator)
-    #expect(sameBits(flat(lstm), Goldens.initLSTM))
+    #expect(sameBits(flat(lstm), GoldenNumbers.random.floats("initLSTM")))
     #expect(lstm.names == shapes.map(\.name))
     generator = TorchGenerator(seed: 13)
     let gru = try Parameters<Float>.torchDefault(
       shapes: [("weight_ih_l0", [15, 4]), ("weight_hh_l0", [15, 5])], hiddenSize: 5,
       generator: &generator)
-    #expect(sameBits(flat(gru), Goldens.initGRU))
+    #expect(sameBits(flat(gru), GoldenNumbers.random.floats("initGRU")))
   }
 
   @Test func headsAndEmbeddings() throws {
     var generator = TorchGenerator(seed: 14)
     let linear = try Linear<Float>(inputSize: 7, outputSize: 3, generator: &generator)
-    #expect(sameBits(flat(linear.parameters), Goldens.initLinear))
+    #expect(sameBits(flat(linear.parameters), GoldenNumbers.random.floats("initLinear")))
     generator = TorchGenerator(seed: 15)
     let rnn = try RNN<Float>(
       RecurrentConfiguration(cell: .rnnTanh, inputSize: 4, hiddenSize: 6), generator: &generator)
     let head = try Linear<Float>(inputSize: 6, outputSize: 3, generator: &generator)
-    #expect(sameBits(flat(rnn.parameters) + flat(head.parameters), Goldens.initModel))
+    #expect(
+      sameBits(
+        flat(rnn.parameters) + flat(head.parameters), GoldenNumbers.random.floats("initModel")))
     generator = TorchGenerator(seed: 16)
     let small = try Parameters<Float>.torchEmbedding(
       count: 3, size: 5, paddingIndex: 1, generator: &generator)
-    #expect(sameBits(flat(small), Goldens.initEmbedding))
+    #expect(sameBits(flat(small), GoldenNumbers.random.floats("initEmbedding")))
     generator = TorchGenerator(seed: 17)
     let large = try Parameters<Float>.torchEmbedding(
       count: 13, size: 5, paddingIndex: -9, generator: &generator)
-    #expect(sameBits(flat(large), Goldens.initEmbeddingLarge))
+    #expect(sameBits(flat(large), GoldenNumbers.random.floats("initEmbeddingLarge")))
     #expect(flat(large)[20..<25].allSatisfy { $0 == 0 })
   }
 
@@ -90,23 +92,24 @@ struct InitialisationTests {
   @Test func initialisersOfTorchNNInit() throws {
     var generator = TorchGenerator(seed: 18)
     let single = try Initialised<Float>(&generator)
-    #expect(sameBits(single.xavierUniform, Goldens.xavierUniformSingle))
-    #expect(sameBits(single.xavierNormal, Goldens.xavierNormalSingle))
-    #expect(sameBits(single.kaimingUniform, Goldens.kaimingUniformSingle))
-    #expect(sameBits(single.kaimingSlope, Goldens.kaimingUniformSlopeSingle))
-    #expect(sameBits(single.kaimingNormal, Goldens.kaimingNormalSingle))
-    #expect(worst(single.square, Goldens.orthogonalSquareSingle) <= 2e-6)
-    #expect(worst(single.wide, Goldens.orthogonalWideSingle) <= 2e-6)
-    #expect(worst(single.tall, Goldens.orthogonalTallSingle) <= 2e-6)
+    #expect(sameBits(single.xavierUniform, GoldenNumbers.random.floats("xavierUniformSingle")))
+    #expect(sameBits(single.xavierNormal, GoldenNumbers.random.floats("xavierNormalSingle")))
+    #expect(sameBits(single.kaimingUniform, GoldenNumbers.random.floats("kaimingUniformSingle")))
+    #expect(sameBits(single.kaimingSlope, GoldenNumbers.random.floats("kaimingUniformSlopeSingle")))
+    #expect(sameBits(single.kaimingNormal, GoldenNumbers.random.floats("kaimingNormalSingle")))
+    #expect(worst(single.square, GoldenNumbers.random.floats("orthogonalSquareSingle")) <= 2e-6)
+    #expect(worst(single.wide, GoldenNumbers.random.floats("orthogonalWideSingle")) <= 2e-6)
+    #expect(worst(single.tall, GoldenNumbers.random.floats("orthogonalTallSingle")) <= 2e-6)
     let double = try Initialised<Double>(&generator)
-    #expect(sameBits(double.xavierUniform, Goldens.xavierUniformDouble))
-    #expect(sameBits(double.xavierNormal, Goldens.xavierNormalDouble))
-    #expect(sameBits(double.kaimingUniform, Goldens.kaimingUniformDouble))
-    #expect(sameBits(double.kaimingSlope, Goldens.kaimingUniformSlopeDouble))
-    #expect(sameBits(double.kaimingNormal, Goldens.kaimingNormalDouble))
-    #expect(worst(double.square, Goldens.orthogonalSquareDouble) <= 1e-14)
-    #expect(worst(double.wide, Goldens.orthogonalWideDouble) <= 1e-14)
-    #expect(worst(double.tall, Goldens.orthogonalTallDouble) <= 1e-14)
+    #expect(sameBits(double.xavierUniform, GoldenNumbers.random.doubles("xavierUniformDouble")))
+    #expect(sameBits(double.xavierNormal, GoldenNumbers.random.doubles("xavierNormalDouble")))
+    #expect(sameBits(double.kaimingUniform, GoldenNumbers.random.doubles("kaimingUniformDouble")))
+    #expect(
+      sameBits(double.kaimingSlope, GoldenNumbers.random.doubles("kaimingUniformSlopeDouble")))
+    #expect(sameBits(double.kaimingNormal, GoldenNumbers.random.doubles("kaimingNormalDouble")))
+    #expect(worst(double.square, GoldenNumbers.random.doubles("orthogonalSquareDouble")) <= 1e-14)
+    #expect(worst(double.wide, GoldenNumbers.random.doubles("orthogonalWideDouble")) <= 1e-14)
+    #expect(worst(double.tall, GoldenNumbers.random.doubles("orthogonalTallDouble")) <= 1e-14)
   }
 
   private func worst<S: Scalar>(_ a: [S], _ b: [S]) -> S {

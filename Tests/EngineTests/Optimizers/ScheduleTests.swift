@@ -15,20 +15,31 @@ struct ScheduleTests {
   }
 
   @Test func ratesHaveTorchsBits() {
-    #expect(sameBits(rates(StepSchedule(0.1, every: 4, factor: 0.3)), Goldens.stepRates))
-    #expect(sameBits(rates(ExponentialSchedule(0.1, factor: 0.93)), Goldens.exponentialRates))
-    #expect(sameBits(rates(CosineSchedule(0.1, period: 10, minimum: 0.002)), Goldens.cosineRates))
-    #expect(sameBits(rates(WarmUpSchedule(0.1, start: 0.2, length: 7)), Goldens.linearRates))
+    #expect(
+      sameBits(
+        rates(StepSchedule(0.1, every: 4, factor: 0.3)), GoldenNumbers.random.doubles("stepRates")))
+    #expect(
+      sameBits(
+        rates(ExponentialSchedule(0.1, factor: 0.93)),
+        GoldenNumbers.random.doubles("exponentialRates")))
+    #expect(
+      sameBits(
+        rates(CosineSchedule(0.1, period: 10, minimum: 0.002)),
+        GoldenNumbers.random.doubles("cosineRates")))
+    #expect(
+      sameBits(
+        rates(WarmUpSchedule(0.1, start: 0.2, length: 7)),
+        GoldenNumbers.random.doubles("linearRates")))
   }
 
   @Test func plateausHaveTorchsBits() {
     var schedule = PlateauSchedule(0.1, factor: 0.5, patience: 2, cooldown: 1, minimum: 1e-3)
     var rates = [schedule.learningRate]
-    for loss in Goldens.plateauLosses {
+    for loss in GoldenNumbers.random.doubles("plateauLosses") {
       schedule.step(loss)
       rates.append(schedule.learningRate)
     }
-    #expect(sameBits(rates, Goldens.plateauRates))
+    #expect(sameBits(rates, GoldenNumbers.random.doubles("plateauRates")))
     #expect(Set(rates).count > 4)
   }
 

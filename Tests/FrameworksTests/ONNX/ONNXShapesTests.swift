@@ -39,10 +39,12 @@ import Testing
     #expect(try reshaped([0, -1]) == [2, 12])
     #expect(try reshaped([-1, 3, 2]) == [4, 3, 2])
     #expect(try reshaped([6, 2, 2, 1]) == [6, 2, 2, 1])
-    for sizes in [[5, 5], [-1, 5], [1, 1, 1, 0], [25], [-1, -1]] as [[Int8]] {
+    for sizes in [[5, 5], [-1, 5], [1, 1, 1, 0], [25]] as [[Int8]] {
       let error = #expect(throws: RecurrentError.self) { try reshaped(sizes) }
-      #expect(error?.reason == "onnx.rearrangement" || error?.reason == "tensor.shape")
+      #expect(error?.reason == "onnx.rearrangement", "\(sizes)")
     }
+    let unknown = #expect(throws: RecurrentError.self) { try reshaped([-1, -1]) }
+    #expect(unknown?.reason == "tensor.shape")
     let zero = #expect(throws: RecurrentError.self) { try reshaped([0, 12], allowZero: true) }
     #expect(zero?.reason == "onnx.rearrangement")
     // A shape that is no list of whole numbers.

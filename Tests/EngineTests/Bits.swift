@@ -1,29 +1,5 @@
 import RNNEngine
 
-/// Reads the bit patterns in Goldens.swift.
-enum Golden {
-  static func floats(_ text: String) -> [Float] {
-    words(text).map { Float(bitPattern: UInt32($0, radix: 16) ?? 0xFFFF_FFFF) }
-  }
-
-  static func doubles(_ text: String) -> [Double] {
-    words(text).map { Double(bitPattern: UInt64($0, radix: 16) ?? .max) }
-  }
-
-  static func integers(_ text: String) -> [Int] { words(text).compactMap { Int($0) } }
-
-  static func bytes(_ text: String) -> [UInt8] {
-    let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-    return stride(from: 0, to: digits.count - 1, by: 2).map {
-      UInt8(16 * digits[$0] + digits[$0 + 1])
-    }
-  }
-
-  private static func words(_ text: String) -> [Substring] {
-    text.split { $0 == " " || $0 == "\n" }
-  }
-}
-
 /// Whether all bits are equal; unlike `==`, sees the sign of zero and finds NaN equal to itself.
 func sameBits<S: Scalar>(_ a: [S], _ b: [S]) -> Bool {
   a.count == b.count && zip(a, b).allSatisfy { orderedBits($0) == orderedBits($1) }
