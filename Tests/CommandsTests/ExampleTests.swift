@@ -3,7 +3,8 @@ import Recurrent
 import TestSupport
 import Testing
 
-@Suite struct ExampleTests {
+@Suite("The example programs do what the guides say")
+struct ExampleTests {
   static let checkpoint = Checkout.fixture("checkpoints/char-rnn.pt")
 
   @Test func streamingSaysWhatPyTorchSays() throws {

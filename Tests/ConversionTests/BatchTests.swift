@@ -7,7 +7,8 @@ import Testing
 import Containers
 import Frameworks
 
-@Suite struct BatchTests {
+@Suite("A batch mirrors its tree and refuses before it writes")
+struct BatchTests {
   private let files = FileManager.default
 
   /// A tree of weights and other things.

@@ -9,7 +9,8 @@ import Testing
 import Containers
 import Frameworks
 
-@Suite struct ConversionPlanTests {
+@Suite("A conversion does what its plan says, and proves it")
+struct ConversionPlanTests {
   private let architecture = Architecture(
     inputSize: 3, hiddenSize: 5, head: .init(classCount: 7, bias: true))
 

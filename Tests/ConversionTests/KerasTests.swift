@@ -9,7 +9,8 @@ import Testing
 import Containers
 import Frameworks
 
-@Suite struct KerasTests {
+@Suite("Keras's files mean what Keras computes, in every container")
+struct KerasTests {
   static let directory = Checkout.golden("keras")
 
   static func files(_ folder: String) -> [String] {

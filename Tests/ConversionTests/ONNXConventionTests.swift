@@ -11,7 +11,8 @@ import Frameworks
 import NetworksTestSupport
 
 /// What ONNX models mean, and what becomes of them in other containers.
-@Suite struct ONNXConventionTests {
+@Suite("ONNX models mean the same in other containers, or are refused")
+struct ONNXConventionTests {
   static func path(_ name: String) -> String { Checkout.golden("onnx/" + name) }
 
   private func convert(

@@ -8,7 +8,8 @@ import Containers
 import Frameworks
 
 /// What rnn-inspect says that a conversion would lose is what rnn-convert's plan says.
-@Suite struct PreviewTests {
+@Suite("What a preview says is lost is what the plan says")
+struct PreviewTests {
   private static let golden = "\(Checkout.root)/fixtures/golden"
 
   static let folders = ((try? FileManager.default.contentsOfDirectory(atPath: golden)) ?? [])

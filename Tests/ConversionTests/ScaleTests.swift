@@ -10,7 +10,8 @@ import Frameworks
 @testable import Networks
 import NetworksTestSupport
 
-@Suite struct ScaleTests {
+@Suite("Memory does not grow with the file")
+struct ScaleTests {
   private func network(
     _ convention: Convention, _ architecture: Architecture, dtype: DType = .f32,
     change: Int? = nil

@@ -10,7 +10,8 @@ import Frameworks
 
 /// Files of several modules: every module converts under its own name, everything else goes along (design, sections 2
 /// and 7).
-@Suite struct SeveralModulesTests {
+@Suite("Every module converts under its own name, and everything else goes along")
+struct SeveralModulesTests {
   /// Numbers that differ from place to place; second biases are zero, so that sums of biases are exact.
   private func append(
     _ state: inout StateDict, _ name: String, _ shape: [Int], _ dtype: DType = .f32

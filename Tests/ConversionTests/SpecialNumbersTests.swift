@@ -7,7 +7,8 @@ import Testing
 import Containers
 import Frameworks
 
-@Suite struct SpecialNumbersTests {
+@Suite("Every bit pattern survives every pair of containers")
+struct SpecialNumbersTests {
   /// Containers that take tensors of any meaning.
   static let containers: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz]
   static let pairs = containers.flatMap { one in containers.map { (one, $0) } }

@@ -11,7 +11,8 @@ import Frameworks
 import NetworksTestSupport
 
 /// Matrices that are larger than a tile, or made of several blocks of which not all are there.
-@Suite struct TransposingTests {
+@Suite("Matrices larger than a tile are transposed and proven bit for bit")
+struct TransposingTests {
   private func weights(_ hidden: Int = 90) throws -> CanonicalWeights {
     let architecture = Architecture(cell: .lstm, inputSize: hidden + 1, hiddenSize: hidden)
     return try CanonicalWeights(

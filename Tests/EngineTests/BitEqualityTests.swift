@@ -41,6 +41,7 @@ extension Stacking {
 }
 
 /// What the engine promises to the last bit: for every cell, in single and double precision.
+@Suite("The engine's promises to the last bit")
 struct BitEqualityTests {
   @Test func everyCombinationIsCovered() {
     #expect(BitCase.all.count == 6 * 3 * 2)

@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Dropout falls between layers, in training alone")
 struct DropoutTests {
   private func masks(_ seed: UInt64, _ counts: @escaping (Int) -> Void = { _ in }) -> DropoutMasks {
     var random = SplitMix64(state: seed)

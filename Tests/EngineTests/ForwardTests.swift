@@ -2,6 +2,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("The forward pass is the equations, row by row")
 struct ForwardTests {
   @Test(arguments: Kind.allCases, [false, true])
   func agreesWithTheEquations(_ kind: Kind, _ bias: Bool) throws {

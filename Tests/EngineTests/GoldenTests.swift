@@ -30,6 +30,7 @@ struct CellGolden: Sendable, Decodable, CustomTestStringConvertible {
   static let all = ["cells", "stacks"].flatMap { (try? file($0).cells) ?? [] }
 }
 
+@Suite("Outputs, states and gradients are PyTorch's")
 struct GoldenTests {
   private func fill(_ shape: [Int], _ factor: Int) -> NDArray<Double> {
     let count = shape.reduce(1, *)

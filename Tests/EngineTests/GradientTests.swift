@@ -32,6 +32,7 @@ struct GradientCase: Sendable, CustomTestStringConvertible {
   }
 }
 
+@Suite("Gradients agree with finite differences")
 struct GradientTests {
   @Test func everyCombinationIsCovered() {
     #expect(GradientCase.all.count == 6 * 3 * 32)

@@ -4,6 +4,7 @@ import Testing
 @testable import RNNEngine
 
 /// Heads that read one step: the last valid one, or the final states of the last layer.
+@Suite("A head reads the last valid step or the final states")
 struct HeadReadsTests {
   private struct Setup {
     var model: SequenceModel<Double>

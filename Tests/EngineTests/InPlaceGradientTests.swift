@@ -3,6 +3,7 @@ import Testing
 @testable import RNNEngine
 
 /// A backward pass that is the last user of a trace puts the gradient in its place.
+@Suite("A trace's last user puts the gradient in its place")
 struct InPlaceGradientTests {
   @Test func theGradientMayTakeThePlaceOfTheTrace() {
     expectTheSameInPlace(LSTMStep.self)

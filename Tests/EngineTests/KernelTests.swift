@@ -15,6 +15,7 @@ import Testing
 private let names: [String] = ["avx512", "avx2", "sse2", "neon"]
 private let available = names.filter { ck_find(4, $0) != nil }
 
+@Suite("Compiled kernels agree with the portable ones")
 struct KernelTests {
   private func table<S>(_ name: String, _ type: S.Type) throws -> ck_kernels {
     try #require(ck_find(MemoryLayout<S>.size, name)).pointee

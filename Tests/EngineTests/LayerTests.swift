@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Embeddings look up and add gradients as PyTorch's do")
 struct EmbeddingTests {
   @Test func initialVectorsAreThoseOfTheirParameters() throws {
     var generator = TorchGenerator(seed: 5)
@@ -47,6 +48,7 @@ struct EmbeddingTests {
   }
 }
 
+@Suite("Cells step as layers do")
 struct RecurrentCellTests {
   @Test(arguments: Kind.allCases.filter { $0 != .projected }, [false, true])
   func stepsAreTheSequence(_ kind: Kind, _ isBatched: Bool) throws {
@@ -100,6 +102,7 @@ extension RecurrentCellTests {
   }
 }
 
+@Suite("Checkpoints in time give the gradients of the whole")
 struct CheckpointTests {
   @Test func modelsRecomputeToTheSameBits() throws {
     var random = SplitMix64(state: 63)

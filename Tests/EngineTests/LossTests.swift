@@ -4,6 +4,7 @@ import Testing
 @testable import RNNEngine
 
 /// Values from torch 2.13 in double precision (torch.nn.functional on the formulas below).
+@Suite("Losses and their gradients are PyTorch's")
 struct LossTests {
   private let shape = [3, 2, 4]
   private var logits: NDArray<Double> { numbers { Double(($0 * 37) % 23 - 11) / 7 } }

@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("A model is its embedding, its layers and its head")
 struct ModelTests {
   private func model(
     batchFirst: Bool, headBias: Bool = true

@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Clipping and SGD have PyTorch's bits")
 struct OptimizationTests {
   private func pair(_ a: [Float], _ b: [Float]) throws -> Parameters<Float> {
     var parameters = Parameters<Float>()

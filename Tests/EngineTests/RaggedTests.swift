@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Rows of different lengths are PyTorch's packed sequences")
 struct RaggedTests {
   @Test func packingFollowsPyTorch() throws {
     // torch.nn.utils.rnn.pack_padded_sequence of arange(12).reshape(4, 3) with lengths 2, 4, 3.

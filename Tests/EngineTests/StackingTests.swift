@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Residual connections and normalised layers have PyTorch's gradients")
 struct StackingTests {
   private static let options = [
     Stacking(residual: true), Stacking(layerNorm: true), Stacking(residual: true, layerNorm: true),
@@ -146,6 +147,7 @@ struct StackingTests {
   }
 }
 
+@Suite("Layer normalisation is PyTorch's")
 struct LayerNormTests {
   /// `torch.nn.functional.layer_norm`, in double precision.
   @Test func agreesWithPyTorch() throws {

@@ -4,6 +4,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("A stream has the bits of the whole sequence")
 struct StreamingTests {
   @Test(arguments: Kind.allCases, [1, 3])
   func streamsHaveTheBitsOfTheSequence(_ kind: Kind, _ batch: Int) throws {

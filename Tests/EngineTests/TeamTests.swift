@@ -5,7 +5,8 @@ import Testing
 /// Bit equality at sizes where the compiled kernels take other ways: several groups of columns, a helper
 /// for the products of a single row, and both matrices of a step in one walk. The number of threads is the
 /// process's own, so all tests that change it stand here, one after the other.
-@Suite(.serialized) struct TeamTests {
+@Suite("Threads do not show in the bits", .serialized)
+struct TeamTests {
   private func network(_ kind: Kind, hidden: Int, layers: Int) throws -> RNN<Float> {
     var random = SplitMix64(state: 31)
     return try random.network(

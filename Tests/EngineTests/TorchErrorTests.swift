@@ -8,6 +8,7 @@ import Testing
 /// The error inputs of PyTorch's own tests, captured by tools/goldens/capture_common_modules.py from
 /// `torch.testing._internal.common_modules`: what is an error there is one here, in words that
 /// contain PyTorch's.
+@Suite("What is an error in PyTorch's own tests is one here")
 struct TorchErrorTests {
   private struct File: Decodable {
     let errors: [Example]

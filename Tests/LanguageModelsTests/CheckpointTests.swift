@@ -8,7 +8,8 @@ import Frameworks
 
 @testable import Training
 
-@Suite struct CheckpointTests {
+@Suite("A training checkpoint resumes, or says what is wrong with it")
+struct CheckpointTests {
   private func checkpoint(in folder: TemporaryFolder) throws -> String {
     var trainer = try LanguageModelTrainer<Float>(plan(["layers": "2"]), text: sampleText)
     for _ in 0..<5 { try trainer.advance() }

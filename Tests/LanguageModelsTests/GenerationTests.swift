@@ -9,7 +9,8 @@ import Frameworks
 
 @testable import Training
 
-@Suite struct GenerationTests {
+@Suite("Saved models generate the same text")
+struct GenerationTests {
   private func model(_ settings: [String: String]) throws -> LanguageModel<Float> {
     let plan = try plan(settings)
     return try LanguageModelTrainer<Float>(plan, text: sampleText).current

@@ -52,7 +52,8 @@ struct RingProcess: TrainingProcesses {
   }
 }
 
-@Suite struct ProcessesTests {
+@Suite("Several processes are one with as many rows")
+struct ProcessesTests {
   /// Runs `body` in one thread per process and gives what each returned.
   private func run<T: Sendable>(
     _ count: Int, _ body: @escaping @Sendable (RingProcess) throws -> T

@@ -30,7 +30,8 @@ func plan(_ settings: [String: String]) throws -> TrainingPlan {
   return plan
 }
 
-@Suite struct TrainerTests {
+@Suite("Training stops and resumes bit for bit")
+struct TrainerTests {
   /// Two trainings, one of them stopped and continued from its file; every combination of what is saved.
   @Test(arguments: [
     ["cell": "lstm", "layers": "2", "dropout": "0.3", "embedding": "4"],

@@ -6,7 +6,8 @@ import Testing
 
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
-@Suite struct VocabularyTests {
+@Suite("A vocabulary is the text's own symbols, in one order")
+struct VocabularyTests {
   // A precomposed and a decomposed é differ in bytes, and must differ as tokens.
   static let text = "h\u{E9}llo e\u{301} \u{1F600}\r\nx"
 

@@ -6,7 +6,8 @@ import Testing
 @testable import Training
 
 /// The utilities of document D1.
-@Suite struct WordsTests {
+@Suite("The utilities of document D1")
+struct WordsTests {
   @Test func sequencesAreShiftedByOne() throws {
     let vocabulary = try Vocabulary(words: ["hello"])
     #expect(vocabulary.symbols.map(\.string) == [" ", "e", "h", "l", "o"])

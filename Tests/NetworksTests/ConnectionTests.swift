@@ -6,7 +6,8 @@ import Containers
 import Frameworks
 
 /// What may be assumed about the connections of a list of tensors, and what not (design, section 7).
-@Suite struct ConnectionTests {
+@Suite("A connection is assumed only where one candidate fits")
+struct ConnectionTests {
   private func state(_ tensors: [(String, [Int])], keepsOrder: Bool = true) throws -> StateDict {
     var state = StateDict()
     for (name, shape) in tensors {

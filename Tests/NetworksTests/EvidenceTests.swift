@@ -7,7 +7,8 @@ import Frameworks
 
 /// What files say about their modules beside names and shapes: believed where it fits, said where it does not, and never
 /// dropped on the way through another file.
-@Suite struct EvidenceTests {
+@Suite("What files say is believed where it fits, said where it does not, never dropped")
+struct EvidenceTests {
   private func state(_ tensors: [(String, [Int])], _ metadata: [(String, String)] = []) throws
     -> StateDict
   {

@@ -4,7 +4,8 @@ import RNNEngine
 import Tensors
 import Testing
 
-@Suite struct RecognitionTests {
+@Suite("Names and shapes are recognised, and what is ambiguous is not guessed")
+struct RecognitionTests {
   /// The weights of an architecture in a convention, as a file would hold them.
   private func state(_ convention: Convention, _ architecture: Architecture, _ naming: Naming)
     throws -> StateDict

@@ -21,7 +21,8 @@ private let goldens: [String] = {
 
 /// Models and files are values that any number of tasks may use at once; run under the thread
 /// sanitizer (tools/ci/sanitize thread), this finds what only happens to work.
-@Suite struct ConcurrencyTests {
+@Suite("Models and files may be used from any number of tasks")
+struct ConcurrencyTests {
   private static let taskCount = 12
 
   private let model: Model<Float>

@@ -3,7 +3,8 @@ import Recurrent
 import TestSupport
 import Testing
 
-@Suite struct ExpectationTests {
+@Suite("An expectation passes inside its tolerance and says where it fails")
+struct ExpectationTests {
   static let path = Checkout.fixture("torch/ce-lstm.npz")
 
   /// The library's own computation, as a user's port would hand it over.

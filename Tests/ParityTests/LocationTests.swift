@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Files by URL, as Swift programs have them.
-@Suite struct LocationTests {
+@Suite("Files by URL, as Swift programs have them")
+struct LocationTests {
   @Test func modelsOpenAndWriteByURL() throws {
     let checkpoint = URL(fileURLWithPath: Checkout.fixture("checkpoints/char-rnn.pt"))
     let model = try Model<Float>(contentsOf: checkpoint)

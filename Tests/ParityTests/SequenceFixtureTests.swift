@@ -49,7 +49,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   try Fixture(state).verify().filter { !$0.passes }.map(\.tensor)
 }
 
-@Suite struct TokenFixtureTests {
+@Suite("Fixtures with token ids notice another token")
+struct TokenFixtureTests {
   @Test func anotherTokenIsNoticed() throws {
     let state = try stateDict("embedding-rnn-tanh")
     let x = try state.tensor("inputs/x")
@@ -121,7 +122,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   }
 }
 
-@Suite struct MaskedLossFixtureTests {
+@Suite("Fixtures with lengths leave the padding out of the loss")
+struct MaskedLossFixtureTests {
   /// Targets after a row's end may be anything; targets before it may not.
   @Test(arguments: [
     "masked-ce-mean", "masked-bce-sum", "masked-mse-mean", "masked-ce-probabilities",
@@ -165,7 +167,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   }
 }
 
-@Suite struct DropoutFixtureTests {
+@Suite("Fixtures with dropout say whether it was active")
+struct DropoutFixtureTests {
   private let training = "dropout-gru-ragged-bidirectional-f32"
 
   @Test func theSeedMakesTheMasks() throws {
@@ -199,7 +202,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   }
 }
 
-@Suite struct StepwiseFixtureTests {
+@Suite("Fixtures of a chaotic network are compared step by step")
+struct StepwiseFixtureTests {
   @Test func stepsAgreeWhereFreeRunsCannot() throws {
     let name = "stepwise-gru-unbatched-f32"
     let state = try stateDict(name)

@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Models and modules by name: from files, from Swift, and back into files.
-@Suite struct ModelFileTests {
+@Suite("Models and modules by name: from files, from Swift, and back into files")
+struct ModelFileTests {
   private func state(_ tensors: [(String, [Int])], _ metadata: [String: String] = [:]) throws
     -> StateDict
   {

@@ -7,7 +7,8 @@ import Testing
   import FoundationXML
 #endif
 
-@Suite struct FigureTests {
+@Suite("Figures show what was measured, and are valid pages")
+struct FigureTests {
   static let hostile = "</title><script>alert(1)</script>&\"\u{202E}\u{1B}[31m"
 
   static func figures() -> [Figure] {

@@ -1,7 +1,8 @@
 import Recurrent
 import Testing
 
-@Suite struct ProjectionTests {
+@Suite("Projections are the same on every run")
+struct ProjectionTests {
   @Test func principalComponentsOfAnEllipseAreItsAxes() {
     // Points on an ellipse in a plane of three dimensions; the long axis is (3, 4, 0)/5.
     let rows = (0..<24).map { index -> [Double] in

@@ -65,7 +65,8 @@ struct HDF5Golden: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite struct HDF5GoldenTests {
+@Suite("Files of h5py's users are read as h5py reads them")
+struct HDF5GoldenTests {
   @Test func theGoldensAreThere() {
     #expect(HDF5Golden.all.count == 47)
     #expect(HDF5Golden.all.filter { $0.error == nil }.allSatisfy { !$0.tensors.isEmpty })

@@ -8,7 +8,8 @@ import Testing
 ///
 /// libhdf5 1.10 itself crashes on some damaged metadata; confining it to a process is the business of
 /// the caller. The flips here are fixed, so that this suite does not depend on luck.
-@Suite struct HDF5HostileTests {
+@Suite("An HDF5 file cut or changed anywhere is an error, not a crash")
+struct HDF5HostileTests {
   private func reason(of bytes: some Sequence<UInt8>) throws -> String? {
     let file = try HDF5TemporaryFile()
     try file.write(bytes)

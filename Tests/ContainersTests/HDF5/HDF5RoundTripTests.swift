@@ -19,7 +19,8 @@ final class HDF5TemporaryFile {
   func write(_ bytes: some Sequence<UInt8>) throws { try TestSupport.write(bytes, to: path) }
 }
 
-@Suite struct HDF5RoundTripTests {
+@Suite("Every element type and shape comes back from HDF5 bit for bit")
+struct HDF5RoundTripTests {
   /// Every dtype, ranks 0 to 5, sizes all different, and bytes that never repeat.
   static func everyDType() throws -> StateDict {
     var state = StateDict()

@@ -6,7 +6,8 @@ import Testing
 @testable import Containers
 
 /// Damage that our own reader must refuse by name, in memory, so that a crash would be ours.
-@Suite struct NativeHostileTests {
+@Suite("Our HDF5 reader refuses damage by name")
+struct NativeHostileTests {
   private static func bytes(_ name: String, in folder: String = "hdf5") throws -> [UInt8] {
     let url = HDF5Golden.directory.deletingLastPathComponent()
       .appendingPathComponent(folder).appendingPathComponent(name)

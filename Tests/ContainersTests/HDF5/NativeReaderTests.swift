@@ -7,7 +7,8 @@ import Testing
 
 @testable import Containers
 
-@Suite struct NativeReaderTests {
+@Suite("Our HDF5 reader finds what h5py and libhdf5 find")
+struct NativeReaderTests {
   static let layouts = HDF5Golden.load(
     HDF5Golden.directory.deletingLastPathComponent().appendingPathComponent("hdf5-layouts"))
 

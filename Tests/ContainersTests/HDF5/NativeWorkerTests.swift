@@ -13,7 +13,8 @@ private let isUnderSanitizer: Bool = {
 }()
 
 /// Files outside our own reader's subset, which libhdf5 reads in another process.
-@Suite(.serialized) struct NativeWorkerTests {
+@Suite("What only libhdf5 reads is read by a confined process, and not believed", .serialized)
+struct NativeWorkerTests {
   private static let path = "\(Checkout.root)/Tests/Support/LibraryOnly/hdf5/deflated-twice.h5"
 
   /// A tool of this package, which lies beside the tests.

@@ -2,7 +2,8 @@ import Tensors
 import Testing
 import Containers
 
-@Suite struct JSONTests {
+@Suite("JSON means one thing or is refused")
+struct JSONTests {
   @Test(arguments: [
     (#" {"a" : [1, -2.50e+3, true,false , null, "x"], "":{}} "# + "\n\t\r", "object"),
     (#"[]"#, "array"), (#""\u00e9\ud83d\ude00\/\b\f\n\r\t\"\\""#, "string"), ("-0", "number"),

@@ -4,6 +4,7 @@ import Testing
 @testable import Tensors
 @testable import Containers
 
+@Suite("NumPy's archives are read, written and refused as NumPy means them")
 struct NPZTests {
   @Test func filesOfNumPyAreRead() throws {
     let files = try Golden.decode([String: Golden.Expectation].self, "npz/expected.json")
@@ -84,6 +85,7 @@ struct NPZTests {
   }
 }
 
+@Suite("NumPy's arrays in every order and byte order")
 struct NPYTests {
   private func file(_ header: String, _ data: [UInt8] = [], version: UInt8 = 1) -> MemorySource {
     let text = Array(header.utf8)

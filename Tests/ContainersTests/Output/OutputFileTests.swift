@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 import Containers
 
-@Suite struct OutputFileTests {
+@Suite("An output appears complete under its name, or not at all")
+struct OutputFileTests {
   func contents(_ path: String) throws -> String {
     String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
   }

@@ -5,7 +5,8 @@ import Testing
 @testable import Containers
 
 /// Opcodes one by one, as PyTorch and strangers write them.
-@Suite struct PickleOpcodeTests {
+@Suite("Pickles are data: every opcode is read, bounded or refused")
+struct PickleOpcodeTests {
   private typealias Bytes = [UInt8]
 
   private static func text(_ string: String) -> [UInt8] {

@@ -5,7 +5,8 @@ import Testing
 @testable import Containers
 
 /// The wire format by itself: every rule that a hostile file could break.
-@Suite struct ProtobufTests {
+@Suite("The wire format keeps its rules, or the file is refused")
+struct ProtobufTests {
   private func failure(_ bytes: [UInt8], allowance: Int = 1000) -> String? {
     do {
       var fields = ProtobufReader(ProtobufBytes(MemorySource(bytes), allowance: allowance))

@@ -5,7 +5,8 @@ import Testing
 import Containers
 
 /// Files of the reference implementation, see tools/goldens/make_safetensors.py.
-@Suite struct SafetensorsGoldenTests {
+@Suite("Files of the reference implementation of safetensors are read")
+struct SafetensorsGoldenTests {
   static let folder = URL(fileURLWithPath: Checkout.golden("safetensors"))
 
   static func bytes(_ name: String) throws -> [UInt8] {

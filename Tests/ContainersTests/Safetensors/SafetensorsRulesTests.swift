@@ -3,7 +3,8 @@ import Testing
 import Containers
 
 /// One file per row of the table of what the reference accepts and refuses.
-@Suite struct SafetensorsRulesTests {
+@Suite("safetensors accepts and refuses what the reference does")
+struct SafetensorsRulesTests {
   static func file(_ header: String, data: Int = 0, headerLength: Int? = nil) -> [UInt8] {
     let text = Array(header.utf8)
     let length = headerLength ?? text.count

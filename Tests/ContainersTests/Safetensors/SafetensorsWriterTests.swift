@@ -2,7 +2,8 @@ import Tensors
 import Testing
 import Containers
 
-@Suite struct SafetensorsWriterTests {
+@Suite("safetensors is written in the reference's form")
+struct SafetensorsWriterTests {
   static func tensor(_ count: Int, _ value: UInt8 = 1) throws -> Tensor {
     try Tensor(dtype: .u8, shape: [count], bytes: (0..<count).map { value &+ UInt8($0) })
   }

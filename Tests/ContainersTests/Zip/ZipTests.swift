@@ -4,6 +4,7 @@ import Testing
 @testable import Tensors
 @testable import Containers
 
+@Suite("A zip archive cut or changed anywhere is an error, not a crash")
 struct ZipTests {
   private func archive(limit: UInt64 = 0xFFFF_FFFF) throws -> [UInt8] {
     let sink = MemorySink()

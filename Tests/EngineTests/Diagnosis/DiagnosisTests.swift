@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Spectra and gradient norms agree with LAPACK and with document D4")
 struct DiagnosisTests {
   /// The matrix that document D4 prints, and what it prints of 20 steps backwards (engine.md C3).
   private let printed = [

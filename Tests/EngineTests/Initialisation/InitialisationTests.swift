@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Initial weights have PyTorch's bits")
 struct InitialisationTests {
   private func flat<S>(_ parameters: Parameters<S>) -> [S] {
     parameters.entries.flatMap(\.array.elements)

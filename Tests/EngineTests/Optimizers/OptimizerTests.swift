@@ -4,6 +4,7 @@ import Testing
 @testable import RNNEngine
 
 /// Twenty-five steps from the same gradients as PyTorch's optimisers.
+@Suite("Optimisers take PyTorch's steps bit for bit")
 struct OptimizerTests {
   private static let shapes = [("weight", [37, 5]), ("bias", [23])]
 

@@ -3,6 +3,7 @@ import Testing
 @testable import RNNEngine
 
 /// Forty steps of every schedule, from 0.1, to the last bit of PyTorch's.
+@Suite("Learning rates are PyTorch's to the last bit")
 struct ScheduleTests {
   private func rates<T: LearningRateSchedule>(_ schedule: T) -> [Double] {
     var schedule = schedule

@@ -4,6 +4,7 @@ import Testing
 @testable import RNNEngine
 
 /// The documents' scripts, from their seeds alone (engine.md C3).
+@Suite("The documents' scripts, from their seeds alone")
 struct DocumentTests {
   /// "RNN Training": data of `default_rng(0)`, weights of `default_rng(42)`, 50 steps.
   @Test func theTrainingRunOfD0() throws {

@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Random numbers have NumPy's bits")
 struct NumPyTests {
   struct Streams: Sendable {
     var seed: UInt64

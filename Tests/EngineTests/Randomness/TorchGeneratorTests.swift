@@ -3,6 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
+@Suite("Random numbers have PyTorch's bits, and its states are restored")
 struct TorchGeneratorTests {
   /// One generator through every kind of call, in the order of tools/goldens/engine_random.py.
   @Test func everyStreamHasTorchsBits() throws {

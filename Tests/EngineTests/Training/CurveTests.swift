@@ -8,6 +8,7 @@ import Testing
 /// The runs are such that PyTorch in single precision agrees with itself in double precision, which the
 /// script checks. With larger rates Adam and RMSprop do not: the ratio of two small moments magnifies
 /// rounding, and losses that PyTorch itself has to 8 % only cannot be compared to 1e-5.
+@Suite("A hundred training steps have PyTorch's losses")
 struct CurveTests {
   private static let (steps, rows, inputs, hidden, classes) = (7, 3, 4, 6, 5)
 

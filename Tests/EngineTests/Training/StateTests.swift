@@ -2,7 +2,8 @@ import RNNEngine
 import Tensors
 import Testing
 
-@Suite struct StateTests {
+@Suite("State is carried from block to block exactly")
+struct StateTests {
   /// D2's example, block by block.
   @Test func blocksFollowTheDocuments() throws {
     let order = try SequentialBlocks(length: 1000, steps: 10, rows: 2)

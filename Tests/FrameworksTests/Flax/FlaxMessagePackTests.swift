@@ -5,6 +5,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
+@Suite("Flax's files come and go bit for bit, or are refused")
 struct FlaxMessagePackTests {
   @Test func filesOfFlaxAreReadAndWrittenByteForByte() throws {
     let files = try Golden.decode([String: Golden.Expectation].self, "flax/expected.json")

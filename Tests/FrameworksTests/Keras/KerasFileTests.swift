@@ -6,7 +6,8 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
-@Suite struct KerasFileTests {
+@Suite("Keras's containers of three generations are read and written")
+struct KerasFileTests {
   private func tensor(_ shape: [Int], dtype: DType = .f32, from start: Int = 1) throws -> Tensor {
     let count = shape.reduce(1, *)
     let numbers = (0..<count).map { Double(start + $0) / 8 }

@@ -5,7 +5,8 @@ import Testing
 @testable import Frameworks
 
 /// What a Sequential is made of, and what no Sequential holds.
-@Suite struct KerasSequentialTests {
+@Suite("A Sequential is written of what it can hold, and of nothing else")
+struct KerasSequentialTests {
   private func state(_ change: (inout Structure) -> Void = { _ in }) throws -> StateDict {
     var state = StateDict()
     func add(_ name: String, _ shape: [Int]) throws {

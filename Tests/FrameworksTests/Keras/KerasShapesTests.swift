@@ -7,7 +7,8 @@ import Testing
 @testable import Frameworks
 
 /// Files of the older layout whose configuration is lost: arrays alone say what the layers are.
-@Suite struct KerasShapesTests {
+@Suite("Arrays alone say what Keras's layers are where the configuration is lost")
+struct KerasShapesTests {
   private func tensor(_ shape: [Int], from start: Int = 1) throws -> Tensor {
     let count = shape.reduce(1, *)
     return try Tensor.make((0..<count).map { Float(start + $0) / 8 }, shape: shape)

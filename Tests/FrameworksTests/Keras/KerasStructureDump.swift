@@ -6,7 +6,8 @@ import Testing
 @testable import Frameworks
 
 /// Prints what files state, for tools/peers/check_keras_structure.py, which judges it with Keras itself.
-@Suite struct KerasStructureDump {
+@Suite("What files state, for Keras itself to judge")
+struct KerasStructureDump {
   private static let folder = ProcessInfo.processInfo.environment["KERAS_STRUCTURE_FOLDER"]
 
   @Test(.enabled(if: folder != nil)) func dump() throws {

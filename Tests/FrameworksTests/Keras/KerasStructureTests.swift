@@ -7,7 +7,8 @@ import Testing
 @testable import Frameworks
 
 /// What configurations state, also those that no version of Keras would write.
-@Suite struct KerasStructureTests {
+@Suite("A Keras configuration states its connections, or leaves them open")
+struct KerasStructureTests {
   private static let folder = Checkout.golden("keras-structure")
 
   private static let goldens =

@@ -7,7 +7,8 @@ import Testing
 @testable import Frameworks
 
 /// Models of both exporters of PyTorch and of the onnx package, from tools/goldens/make_onnx.py.
-@Suite struct ONNXGoldenTests {
+@Suite("Models of PyTorch's exporters are read; damage is an error, not a crash")
+struct ONNXGoldenTests {
   struct Model: Decodable {
     var tensors: [[Golden.Field]]
     var modules: String?

@@ -5,7 +5,8 @@ import Testing
 @testable import Frameworks
 
 /// The ways from stored tensors to the inputs of nodes, and what hostile graphs make of them.
-@Suite struct ONNXGraphTests {
+@Suite("Stored tensors are followed to their nodes; hostile graphs are refused")
+struct ONNXGraphTests {
   static func model(_ graph: ProtobufMessage) -> MemorySource {
     var model = ProtobufMessage()
     model.append(1, 8)

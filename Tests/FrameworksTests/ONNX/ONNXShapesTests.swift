@@ -6,7 +6,8 @@ import Testing
 @testable import Frameworks
 
 /// Shapes and numbers as graphs of all operator sets give them, and layers joined in every way.
-@Suite struct ONNXShapesTests {
+@Suite("Shapes and numbers of all operator sets")
+struct ONNXShapesTests {
   /// A tensor of an element type with its bytes in `raw_data`, or fields of the caller's.
   static func tensor(
     _ name: String, _ type: Int, _ shape: [Int], _ bytes: [UInt8]?, _ fields: [UInt8] = []

@@ -7,7 +7,8 @@ import Testing
 @testable import Frameworks
 
 /// What graphs state about their modules, from tools/goldens/make_onnx_structure.py.
-@Suite struct ONNXStructureTests {
+@Suite("A graph states what it computes, and nothing is dropped")
+struct ONNXStructureTests {
   struct Truth: Decodable {
     var connections: [String]?
     var obstacles: [String]?

@@ -5,7 +5,8 @@ import Testing
 @testable import Frameworks
 
 /// Models that we write; what onnxruntime makes of them is for tools/peers/check_onnx.py.
-@Suite struct ONNXWriterTests {
+@Suite("Models that are written say what they compute")
+struct ONNXWriterTests {
   static func state(_ module: ONNXModule, dtype: DType = .f32) throws -> StateDict {
     var state = StateDict()
     var next: UInt8 = 1

@@ -6,7 +6,8 @@ import Testing
 @testable import Tensors
 
 /// The names in a pickled state dict, and keys that lead to one inside another.
-@Suite struct PickledNamesTests {
+@Suite("Names in a pickled state dict are text, and keys lead to one inside another")
+struct PickledNamesTests {
   private static func text(_ string: String) -> [UInt8] {
     [0x8C, UInt8(string.utf8.count)] + string.utf8
   }

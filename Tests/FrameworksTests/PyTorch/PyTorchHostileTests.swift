@@ -6,6 +6,7 @@ import Testing
 @testable import Frameworks
 
 /// Files that old layouts and object graphs allow and nobody writes in good faith.
+@Suite("Old layouts and object graphs that nobody writes in good faith are refused")
 struct PyTorchHostileTests {
   private func zip(_ entries: [(String, String)]) throws -> MemorySource {
     let sink = MemorySink()

@@ -6,6 +6,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
+@Suite("Files of every age of PyTorch are read")
 struct PyTorchLegacyTests {
   private struct Expected: Decodable {
     var files: [String: Golden.Expectation]

@@ -6,6 +6,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
+@Suite("PyTorch's files are read, written and refused bit for bit")
 struct PyTorchTests {
   private struct Expected: Decodable {
     var files: [String: Golden.Expectation]
@@ -107,6 +108,7 @@ struct PyTorchTests {
   }
 }
 
+@Suite("Nothing in a pickle is executed")
 struct PickleTests {
   /// A file whose data.pkl is `pickle`, with one storage of eight bytes.
   private func file(_ pickle: [UInt8], version: String = "3\n") throws -> MemorySource {

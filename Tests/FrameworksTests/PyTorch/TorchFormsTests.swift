@@ -6,6 +6,7 @@ import Testing
 @testable import Frameworks
 
 /// Weights in other forms, and checkpoints with several state dicts.
+@Suite("Weights in other forms, and checkpoints with several state dicts")
 struct TorchFormsTests {
   private struct Expected: Decodable {
     var tensors: [[Field]]

@@ -5,6 +5,7 @@ import Testing
 @testable import Frameworks
 
 /// Code that nobody's compiler wrote: it is followed within bounds, or not at all.
+@Suite("Code that nobody's compiler wrote is followed within bounds, or not at all")
 struct TorchScriptHostileTests {
   /// The steps of an expression, as far as they are understood.
   private func steps(_ text: String) -> Int? {

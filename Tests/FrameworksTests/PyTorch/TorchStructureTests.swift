@@ -7,6 +7,7 @@ import Testing
 @testable import Frameworks
 
 /// What programs and pickled modules state about their modules, against what PyTorch knows.
+@Suite("Programs and pickled modules state what PyTorch knows of them")
 struct TorchStructureTests {
   private struct Truth: Decodable {
     struct Module: Decodable {

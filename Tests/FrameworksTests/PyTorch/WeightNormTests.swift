@@ -5,6 +5,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
+@Suite("Reparametrised weights are what PyTorch computes from them")
 struct WeightNormTests {
   private enum Field: Decodable {
     case shape([Int])

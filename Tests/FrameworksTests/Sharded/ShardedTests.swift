@@ -6,6 +6,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
+@Suite("Shards are read together, written together, or refused")
 struct ShardedTests {
   private struct Expected: Decodable {
     var files: [String: Golden.Expectation]

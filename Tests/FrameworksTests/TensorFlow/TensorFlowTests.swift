@@ -6,6 +6,7 @@ import Testing
 @testable import Containers
 @testable import Frameworks
 
+@Suite("TensorFlow's checkpoints are read; damage is an error, not a crash")
 struct TensorFlowTests {
   private func open(_ name: String) throws -> StateDict {
     try WeightFile(path: Checkout.golden("tensorflow/" + name)).state

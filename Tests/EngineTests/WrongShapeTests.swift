@@ -4,7 +4,8 @@ import Testing
 
 @testable import RNNEngine
 
-struct ErrorTests {
+@Suite("A wrong size is an error that names it, not a trap")
+struct WrongShapeTests {
   private func reason(_ body: () throws -> Void) -> String {
     do {
       try body()

@@ -4,7 +4,8 @@ import RNNEngine
 import Tensors
 import Testing
 
-@Suite struct ConventionLaws {
+@Suite("Every convention decodes what it encodes")
+struct ConventionLaws {
   @Test func everyConventionIsCovered() {
     #expect(Set(expressible.map(\.0.name)) == Set(Convention.all.map(\.name)))
     #expect(expressible.filter { $0.0.name == "torch" }.count == architectures.count)

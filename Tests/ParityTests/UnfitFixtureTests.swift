@@ -6,7 +6,8 @@ import Testing
 private let folder = "\(Checkout.root)/fixtures"
 
 /// What fixtures and models refuse and no other test comes across.
-@Suite struct RefusalTests {
+@Suite("A fixture that means nothing is refused by name")
+struct UnfitFixtureTests {
   private func fixture(
     _ name: String, keeping isKept: (String) -> Bool = { _ in true },
     _ change: (inout [JSON.Member]) -> Void

@@ -11,7 +11,8 @@ import Frameworks
 import NetworksTestSupport
 
 /// Files and faults that conversion refuses and that no other test comes across.
-@Suite struct RefusalTests {
+@Suite("What a target cannot express is refused, and nothing is written")
+struct InexpressibleTests {
   private let architecture = Architecture(
     inputSize: 3, hiddenSize: 5, layerCount: 2, head: .init(classCount: 7, bias: true))
 

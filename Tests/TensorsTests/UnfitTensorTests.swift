@@ -5,7 +5,8 @@ import Testing
 @testable import Tensors
 
 /// What sources, tensors and files refuse, whoever asks.
-@Suite struct RefusalTests {
+@Suite("Numbers, views and files that do not fit are refused by name")
+struct UnfitTensorTests {
   @Test func numbersThatDoNotFitAreRefused() throws {
     let large = try Tensor(dtype: .u64, shape: [2], bytes: [UInt8](repeating: 0xFF, count: 16))
     #expect(reason { _ = try large.integers() } == "tensor.not-exact")

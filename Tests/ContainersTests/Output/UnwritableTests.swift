@@ -5,7 +5,8 @@ import Testing
 import Containers
 
 /// What no writer can say, refused before anything appears.
-@Suite struct WriterRefusalTests {
+@Suite("What a container cannot say is refused before anything appears")
+struct UnwritableTests {
   private func refusal(
     _ format: WeightFormat, _ name: String, shape: [Int] = [2], metadata: [String: String] = [:]
   ) throws -> String? {

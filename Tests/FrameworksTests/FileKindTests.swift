@@ -7,7 +7,8 @@ import Testing
 @testable import Frameworks
 
 /// What a file is taken for, and what is said of files that are no weights.
-@Suite struct ContainerTests {
+@Suite("A file is taken for what it is, and a stranger is called by its name")
+struct FileKindTests {
   /// Opens a file with these bytes.
   private func open(_ bytes: [UInt8], name: String = "file", _ format: WeightFormat? = nil) throws
     -> WeightFile

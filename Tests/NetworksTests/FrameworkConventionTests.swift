@@ -11,7 +11,8 @@ import NetworksTestSupport
 
 /// Files of MLX, Flax and TensorFlow with what the libraries themselves computed; see
 /// tools/goldens/make_others.py.
-@Suite struct FrameworkTests {
+@Suite("Files of MLX, Flax and TensorFlow compute what those libraries compute")
+struct FrameworkConventionTests {
   private struct Expectation: Decodable {
     var x: String?
     var y: String?

@@ -7,7 +7,8 @@ import Testing
 
 /// libhdf5 is asked only about files that our own reader does not know, but then nothing may be let in
 /// that our own reader keeps out.
-@Suite struct LibraryRefusalTests {
+@Suite("libhdf5 lets nothing in that our own reader keeps out")
+struct HDF5LibraryLimitsTests {
   private func reasonOfTheLibrary(_ path: String) throws -> String? {
     do {
       let file = try InputFile(path: path)

@@ -3,7 +3,8 @@ import Recurrent
 import TestSupport
 import Testing
 
-@Suite struct HabitTests {
+@Suite("The tools answer as people expect: typing errors, pipes, pages, annotations")
+struct CommandLineTests {
   static let good = Checkout.fixture("torch/ce-lstm.npz")
   private let folder: TemporaryFolder
 

@@ -5,7 +5,8 @@ import Testing
 @testable import RNNEngine
 
 /// Every argument that is refused and that no other test comes across.
-struct RefusalTests {
+@Suite("A bad argument is refused by name")
+struct EngineArgumentTests {
   @Test func blocksNeedRowsAndSteps() throws {
     for (length, steps, rows) in [(5, 2, 0), (5, 0, 2), (5, 2, 6), (0, 1, 1)] {
       #expect(
