@@ -23,8 +23,9 @@ import zlib
 
 import numpy as np
 
+from containers import REFUSED, ROOT
+
 BIN = os.path.abspath(sys.argv[1])
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = ROOT / "fixtures/checkpoints/char-rnn.pt"
 problems, count = [], 0
 
@@ -348,7 +349,7 @@ def messages(folder):
     """F13: every golden file that must be refused is refused with a code, a place, what was found and expected,
     and that nothing was written; half of the messages are shorter than 300 characters."""
     lengths, placed, hints, codes = [], 0, 0, set()
-    for path in sorted((ROOT / "Tests/Support/Refused").glob("*/*")):
+    for path in sorted(REFUSED.glob("*/*")):
         if path.suffix in (".json", ".bin") or ".data-" in path.name or path.name in CONVERTED:
             continue
         name = f"{path.parent.name}/{path.name}"

@@ -18,8 +18,9 @@ import zipfile
 
 import numpy as np
 
+from containers import REFUSED, ROOT
+
 BIN = os.path.abspath(sys.argv[1])
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD = ROOT / "fixtures/checkpoints/char-rnn.pt"
 FIXTURE = ROOT / "fixtures/torch/rnn-tanh-2-layer-batch-first-f64.npz"
 problems = []
@@ -193,7 +194,7 @@ def main():
             if "Nothing was written." not in result.stderr:
                 problems.append(f"{title}: does not say that nothing was written")
             source.unlink()
-        refused = [p for p in sorted((ROOT / "Tests/Support/Refused").glob("*/*")) if p.suffix not in (".json", ".bin")
+        refused = [p for p in sorted(REFUSED.glob("*/*")) if p.suffix not in (".json", ".bin")
                    # Two state dicts, and cells of different sizes: all of their modules are read without a choice.
                    and p.name not in ("two.pt", "cells.keras")]
         for source in refused:

@@ -29,11 +29,9 @@ import onnx
 import safetensors.torch
 import torch
 
-CONTAINERS = ["h5", "safetensors", "safetensors.index.json", "npz", "pt", "keras", "weights.h5",
-              "onnx", "msgpack"]
-OWN = {"keras": ["keras"], "weights.h5": ["keras"], "onnx": ["onnx"], "msgpack": ["flax", "nnx"]}
-CONVENTIONS = ["torch", "keras", "onnx", "mlx", "flax", "nnx", "burn", "tensorflow", "textbook-d0",
-               "textbook-d1", "textbook-d3"]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "ci"))
+from containers import WRITTEN, named_by  # noqa: E402
+
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru"]
 DTYPES = {"f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 # One bias where PyTorch has two: for all gates, or for those named.
@@ -54,7 +52,8 @@ problems = []
 
 def impossible(container, convention, cell, layers, directions, head, dtype):
     """The reason code of a refusal, or None."""
-    if container in OWN and convention not in OWN[container]:
+    own = WRITTEN[container].conventions
+    if own and convention not in own:
         # Where the convention itself has no words for the network, that is said first.
         return ("usage.convention", "convention.inexpressible")
     if convention.startswith("textbook") and (
@@ -64,7 +63,7 @@ def impossible(container, convention, cell, layers, directions, head, dtype):
         return ("convention.inexpressible",)
     if convention == "nnx" and cell == "gru":
         return ("convention.inexpressible",)  # its GRU has no bias in the recurrent product of n
-    if container == "npz" and dtype == "bf16":
+    if dtype == "bf16" and not WRITTEN[container].has_bf16:
         return ("npy.bf16",)
     return None
 
@@ -191,7 +190,7 @@ def one(tools, work, source, state, case, container, convention):
     except Exception as error:
         return title, f"the owner of the container: {type(error).__name__}: {error}"
     back = folder / "back.pt"
-    options = [] if container in OWN and container != "msgpack" else ["--read-as", convention]
+    options = [] if len(WRITTEN[container].conventions or ()) == 1 else ["--read-as", convention]
     done = run(out, back, "--as", "torch", *options, "--cell", cell)
     if done.returncode:
         return title, f"back: status {done.returncode}: {done.stderr.strip()[:300]}"
@@ -206,6 +205,7 @@ def main():
     parser.add_argument("--every", type=int, default=1, help="only every K-th pair")
     options = parser.parse_args()
     tools = options.tools.resolve()
+    conventions = named_by(tools / "rnn-convert", "--as")
     counts = collections.Counter()
     with tempfile.TemporaryDirectory() as folder, \
             concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -215,7 +215,7 @@ def main():
             state = network(*case)
             source = work / f"source{number}.pt"
             torch.save(state, source)
-            for pair in itertools.product(CONTAINERS, CONVENTIONS):
+            for pair in itertools.product(WRITTEN, conventions):
                 jobs.append((source, state, case, *pair))
         for title, result in pool.map(lambda job: one(tools, work, *job), jobs[::options.every]):
             if result is None:

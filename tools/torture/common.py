@@ -4,40 +4,22 @@ import os
 import pathlib
 import signal
 import statistics
+import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "fixtures/golden"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "ci"))
+from containers import CHECKED, GOLDEN, GOLDENS, ROOT, WRITTEN  # noqa: E402, F401
+
 NETWORK = ROOT / "fixtures/checkpoints/char-rnn.pt"
 TIME_LIMIT = 10  # seconds
 MEMORY_LIMIT = 512  # MB of resident memory
 
-# What the sweeps start from: container -> (patterns below fixtures/golden, suffixes of other files).
-CONTAINERS = {
-    "hdf5": ["hdf5/*.h5", "hdf5-layouts/*.h5"],
-    "keras": ["keras/*.keras"],
-    "keras-h5": ["keras/*.h5"],
-    "pt": ["pt/*.pt", "weight-norm/*.pt"],
-    "pt-legacy": ["pt-legacy/*.pt", "pt-legacy/*.pth", "pt-legacy/*.bin"],
-    "npz": ["npz/*.npz", "mlx/*.npz"],
-    "npy": ["npy/*.npy"],
-    "safetensors": ["safetensors/*.safetensors", "mlx/*.safetensors"],
-    "sharded": ["sharded/*.index.json"],
-    "msgpack": ["flax/*.msgpack"],
-    "onnx": ["onnx/*.onnx"],
-    "tensorflow": ["tensorflow/*.index"],
-}
-# Every stored byte is under a checksum: what is accepted must mean the same as before.
-CHECKED = {"pt", "npz", "keras"}
-UNCHECKED = {"nocrc.pt"}  # written without them
-# What a writer is called by its extension.
-WRITERS = ["h5", "safetensors", "pt", "npz", "msgpack", "onnx", "keras", "weights.h5",
-           "safetensors.index.json"]
+UNCHECKED = {"nocrc.pt"}  # written without checksums
 
 
-def seeds(container):
-    """The files of a container, smallest first."""
-    files = {p for pattern in CONTAINERS[container] for p in GOLDEN.glob(pattern)}
+def seeds(group):
+    """The golden files of a group, smallest first."""
+    files = {p for pattern in GOLDENS[group] for p in GOLDEN.glob(pattern)}
     return sorted(files, key=lambda p: (p.stat().st_size, p.name))
 
 

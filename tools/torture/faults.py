@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import tempfile
 
-from common import GOLDEN, NETWORK, WRITERS, Figures, run, seeds
+from common import NETWORK, WRITTEN, Figures, run, seeds
+from containers import LIBRARY_ONLY, REFUSED
 
 SHARDED = "safetensors.index.json"
 # Failures that a call can report; the others are only killed at.
@@ -146,7 +147,7 @@ def fault_points(job):
     return figures
 
 
-def fault_figures(tool, source, every, jobs, writers=WRITERS):
+def fault_figures(tool, source, every, jobs, writers=tuple(WRITTEN)):
     work = [(tool, kind, source, replaces, every, part, 8)
             for kind in writers for replaces in (False, True) for part in range(8)]
     row, parts = None, 0
@@ -162,7 +163,7 @@ def fault_figures(tool, source, every, jobs, writers=WRITERS):
 def full_disk_figures(tool, source, step):
     """A disk that is full after n bytes: a small tmpfs where we may mount, a file size limit always."""
     rows = []
-    for kind in WRITERS:
+    for kind in WRITTEN:
         figures = Figures(f"F8 size limit, {kind}")
         for replaces in (False, True):
             scene = Scene(tool, kind, source, replaces)
@@ -181,7 +182,7 @@ def full_disk_figures(tool, source, step):
         mount.rmdir()
         return rows
     subprocess.run(["umount", mount], check=True)
-    for kind in WRITERS:
+    for kind in WRITTEN:
         figures = Figures(f"F8 full disk, {kind}")
         for replaces in (False, True):
             for size in range(4096, 196_608, step):
@@ -221,7 +222,7 @@ def many_writers_figures(tool, source, count):
     rows = []
     for force in (False, True):
         figures = Figures(f"F9 {count} writers {'with' if force else 'without'} --force")
-        for kind in WRITERS:
+        for kind in WRITTEN:
             folder = pathlib.Path(tempfile.mkdtemp(prefix="rnn-race-"))
             target = folder / f"x.{kind}"
             command = [tool, "--quiet", *(["--force"] if force else []), str(source), str(target)]
@@ -278,5 +279,5 @@ def audit_figures(tool, files):
 def audited(short):
     good = [files[0] for files in map(seeds, ["hdf5", "keras", "pt", "npz", "safetensors", "sharded",
                                               "msgpack", "onnx", "tensorflow"]) if files]
-    hostile = sorted(p for p in GOLDEN.glob("*/.[ro]*/*") if p.is_file())
+    hostile = sorted([*REFUSED.glob("*/*"), *LIBRARY_ONLY.glob("*/*")])
     return good + (hostile[::6] if short else hostile) + [NETWORK]

@@ -8,10 +8,8 @@ import struct
 import subprocess
 import tempfile
 
-from common import Figures
-
-# Containers that hold any state dict; npz has no bf16. The others hold networks only.
-NEUTRAL = ["safetensors", "h5", "pt", "npz", "safetensors.index.json"]
+from common import WRITTEN, Figures
+from containers import NEUTRAL
 
 
 def tensors(random_count):
@@ -53,7 +51,7 @@ def number_figures(tool, random_count):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="rnn-bits-"))
     everything = tensors(random_count)
     for a, b in itertools.product(NEUTRAL, NEUTRAL):
-        wanted = {n: t for n, t in everything.items() if t[0] != "BF16" or "npz" not in (a, b)}
+        wanted = {n: t for n, t in everything.items() if t[0] != "BF16" or WRITTEN[a].has_bf16 and WRITTEN[b].has_bf16}
         work = folder / "work"
         work.mkdir()
         (work / "in.safetensors").write_bytes(pack(wanted))
