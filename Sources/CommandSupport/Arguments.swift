@@ -5,7 +5,7 @@ extension Cell {
   public static func argument(_ text: String) throws -> Cell {
     guard let cell = Cell(rawValue: text) else {
       throw RecurrentError(
-        .usage, "usage.cell", found: "cell \"\(text)\"",
+        .usage, "usage.cell", at: "--cell", found: "\"\(text)\"",
         expected: "one of " + Cell.allCases.map(\.rawValue).joined(separator: ", "),
         hint: nearest(to: text, among: Cell.allCases.map(\.rawValue)).map { "Did you mean \($0)?" })
     }
@@ -18,7 +18,9 @@ extension GRUReset {
   public static func argument(_ text: String) throws -> GRUReset {
     guard let reset = GRUReset(rawValue: text) else {
       throw RecurrentError(
-        .usage, "usage.gru-reset", found: "--gru-reset \(text)", expected: "after or before")
+        .usage, "usage.gru-reset", at: "--gru-reset", found: "\"\(text)\"",
+        expected: "after or before",
+        hint: nearest(to: text, among: ["after", "before"]).map { "Did you mean \($0)?" })
     }
     return reset
   }
@@ -29,7 +31,7 @@ extension DType {
   public static func argument(_ text: String) throws -> DType {
     guard let dtype = DType(rawValue: text), dtype.isFloatingPoint else {
       throw RecurrentError(
-        .usage, "usage.dtype", found: "dtype \"\(text)\"", expected: "f64, f32, f16 or bf16",
+        .usage, "usage.dtype", at: "--dtype", found: "\"\(text)\"", expected: "f64, f32, f16 or bf16",
         hint: nearest(to: text, among: ["f64", "f32", "f16", "bf16"]).map { "Did you mean \($0)?" })
     }
     return dtype

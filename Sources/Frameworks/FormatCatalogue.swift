@@ -44,7 +44,7 @@ extension WeightFormat {
         .usage, "usage.extension", file: path, found: "no extension that names a container",
         expected: all.filter(\.isWritable).flatMap(\.extensions).map { "." + $0 }
           .joined(separator: " "),
-        hint: "Name the container with --to.")
+        hint: "Name the container with \(.outputFormat).")
     }
     return format
   }

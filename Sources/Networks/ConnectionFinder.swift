@@ -168,7 +168,7 @@ package struct ConnectionFinder {
           .malformed, "network.head-reads", at: "module \"\(target.name)\"",
           found: "no linear layer that is known to follow it",
           expected: "a head that reads \(reads == .sequence ? "every step" : reads.rawValue)",
-          hint: layers.first.map { "Name the head, for instance --head \($0)." })
+          hint: layers.first.map { "Name the head, for instance \(.head($0))." })
       }
       for index in connections.indices
       where isLink(connections[index], .linear, target) {

@@ -132,7 +132,7 @@ public struct Convention: Sendable {
   }
 
   /// The error of an architecture that a convention cannot hold.
-  package static func inexpressible(_ convention: String, _ what: String, hint: String)
+  package static func inexpressible(_ convention: String, _ what: String, hint: Advice)
     -> RecurrentError
   {
     RecurrentError(
@@ -150,7 +150,7 @@ extension WeightFormat {
     throw RecurrentError(
       .usage, "usage.convention", found: "convention \(convention.name) in container \(name)",
       expected: ([own] + otherConventions).joined(separator: " or "),
-      hint: "Leave out --as, or choose a neutral container: .h5, .safetensors or .npz.")
+      hint: "Leave out \(.convention), or choose a neutral container: .h5, .safetensors or .npz.")
   }
 
   /// Whether the container holds one connected network and not any list of modules.

@@ -14,8 +14,8 @@ public struct Structure: Sendable, Equatable {
   public var connections: [Connection]
   /// What stands where a connection would otherwise be, or at the ends of a module.
   public var obstacles: [Obstacle]
-  /// What a reader of the file should know, one line each.
-  public var remarks: [String]
+  /// What a reader of the file should know.
+  public var remarks: [Remark]
   /// The framework's own text (a configuration), for a copy into the same kind of container.
   public var original: String?
   /// The convention of the tensors' names (`onnx`), where it is not PyTorch's.
@@ -24,7 +24,7 @@ public struct Structure: Sendable, Equatable {
   /// Describes a file; by default one that states nothing.
   public init(
     statesConnections: Bool = false, modules: [Module] = [], connections: [Connection] = [],
-    obstacles: [Obstacle] = [], remarks: [String] = [], original: String? = nil
+    obstacles: [Obstacle] = [], remarks: [Remark] = [], original: String? = nil
   ) {
     self.statesConnections = statesConnections
     self.modules = modules
@@ -91,8 +91,8 @@ extension Structure {
     public var activation: String?
     /// Why the module cannot be used although it is there.
     public var refusal: RecurrentError?
-    /// What a reader should know, one line each.
-    public var remarks: [String]
+    /// What a reader should know.
+    public var remarks: [Remark]
     /// The names of the layers that a stack is made of, where the file has one for each; then the first
     /// is the module's.
     public var layerNames: [String] = []
@@ -101,7 +101,7 @@ extension Structure {
     public init(
       name: String, kind: Kind, className: String = "", parts: [[String]] = [],
       recurrent: Recurrent = .init(), paddingIndex: Int? = nil, activation: String? = nil,
-      refusal: RecurrentError? = nil, remarks: [String] = []
+      refusal: RecurrentError? = nil, remarks: [Remark] = []
     ) {
       self.name = name
       self.kind = kind

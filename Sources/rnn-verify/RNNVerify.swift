@@ -10,6 +10,11 @@ struct RNNVerify: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName,
     abstract: "Run fixtures and compare outputs and gradients with the reference's.",
+    usage: """
+      rnn-verify PATH... [OPTIONS]
+      rnn-verify --same A B [--rounded] [OPTIONS]
+      rnn-verify --gradcheck FILE [OPTIONS]
+      """,
     discussion: """
       A fixture is one file with a network, inputs, and expected numbers (see fixtures/README.md). \
       Directories are searched recursively. Exit status: 0 all agree, 1 a difference was found.
@@ -22,17 +27,27 @@ struct RNNVerify: Tool {
       """, version: toolVersion)
 
   @Argument(
-    help: "Fixture files and directories; with --same two weight files.", completion: .file())
+    help: .init(
+      "Fixture files and directories; with --same two weight files.", valueName: "PATH"),
+    completion: .file())
   var paths: [String] = []
-  @Option(help: "Only fixtures whose path contains TEXT.") var filter: String?
-  @Option(help: "Relative tolerance instead of the fixtures'.") var rtol: Double?
-  @Option(help: "Absolute tolerance instead of the fixtures'.") var atol: Double?
-  @Option(help: "Fixtures to run at the same time (default: one per core).") var jobs: Int?
+  @Option(help: .init("Only fixtures whose path contains TEXT.", valueName: "TEXT"))
+  var filter: String?
+  @Option(help: .init("Relative tolerance instead of the fixtures'.", valueName: "X"))
+  var rtol: String?
+  @Option(help: .init("Absolute tolerance instead of the fixtures'.", valueName: "X"))
+  var atol: String?
+  @Option(help: .init("Fixtures to run at the same time (default: one per core).", valueName: "N"))
+  var jobs: String?
   @Flag(help: "Print every tensor, not only the worst.") var verbose = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
-  @Option(help: "Also write a JUnit XML report.") var junit: String?
   @Option(
-    help: "Also write a page with tables and drawings.", completion: .file(extensions: ["html"]))
+    help: .init("Also write a JUnit XML report.", valueName: "FILE"),
+    completion: .file(extensions: ["xml"]))
+  var junit: String?
+  @Option(
+    help: .init("Also write a page with tables and drawings.", valueName: "PAGE"),
+    completion: .file(extensions: ["html"]))
   var html: String?
   @Flag(
     help:
@@ -47,21 +62,39 @@ struct RNNVerify: Tool {
 
   static func main() { launch() }
 
-  func validate() throws {
-    func refuse(_ text: String) throws { throw ValidationError(text) }
+  func check() throws {
+    try reading.check()
+    func refuse(_ text: String) throws { throw RecurrentError.arguments(text) }
     if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
-    if rounded && !same { try refuse("--rounded goes with --same") }
-    if same && paths.count != 2 { try refuse("--same needs two weight files") }
-    if gradcheck && paths.count != 1 { try refuse("--gradcheck needs one weight file") }
+    if rounded && !same { try refuse("--rounded without --same") }
+    if same && paths.count != 2 {
+      throw RecurrentError.arguments(
+        counted(paths.count, "file"), expected: "two weight files with --same")
+    }
+    if gradcheck && paths.count != 1 {
+      throw RecurrentError.arguments(
+        counted(paths.count, "file"), expected: "one weight file with --gradcheck")
+    }
     if json && github { try refuse("--json and --github exclude each other") }
     if (same || gradcheck) && (html != nil || junit != nil || github) {
       try refuse("--html, --junit and --github are for fixtures")
     }
-    if paths.isEmpty { try refuse("name fixture files or directories") }
-    for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
-      if let value, !(value >= 0) || !value.isFinite { try refuse("\(name) must be zero or more") }
+    guard !paths.isEmpty else {
+      throw RecurrentError.arguments("no PATH", expected: "fixture files or directories")
     }
-    if let jobs, jobs < 1 { try refuse("--jobs must be at least 1") }
+    _ = try (tolerances(), jobCount())
+  }
+
+  private func tolerances() throws -> VerificationOptions {
+    func number(_ name: String, _ text: String?) throws -> Double? {
+      try NumberOption(name, text).number("a number of at least 0") { $0 >= 0 }
+    }
+    return try VerificationOptions(
+      relative: number("--rtol", rtol), absolute: number("--atol", atol))
+  }
+
+  private func jobCount() throws -> Int {
+    try NumberOption("--jobs", jobs).whole(atLeast: 1) ?? processorCount()
   }
 
   mutating func perform() throws -> Int32 {
@@ -91,7 +124,7 @@ struct RNNVerify: Tool {
         .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",
         expected: "another name")
     }
-    let results = run(files)
+    let results = try run(files)
     if let html { try TextFile.write(PageReport.html(results), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
@@ -113,9 +146,9 @@ struct RNNVerify: Tool {
     return 1
   }
 
-  private func run(_ files: [String]) -> [FixtureResult] {
-    let options = VerificationOptions(relative: rtol, absolute: atol)
-    return inParallel(files.count, jobs: jobs ?? processorCount()) {
+  private func run(_ files: [String]) throws -> [FixtureResult] {
+    let options = try tolerances()
+    return inParallel(files.count, jobs: try jobCount()) {
       parity(of: files[$0], options: options)
     }
   }
@@ -134,8 +167,8 @@ struct RNNVerify: Tool {
           .init(
             key: "reservations",
             value: .object([
-              .init(key: "first", value: .strings(comparison.reservations.first)),
-              .init(key: "second", value: .strings(comparison.reservations.second)),
+              .init(key: "first", value: .strings(comparison.reservations.first.map(\.withFlags))),
+              .init(key: "second", value: .strings(comparison.reservations.second.map(\.withFlags))),
             ])),
           .init(key: "parameters", value: .number(comparison.parameterCount)),
           .init(key: "allowances", value: .strings(comparison.allowances)),
@@ -164,7 +197,7 @@ struct RNNVerify: Tool {
         ]
         for (path, lines) in sides {
           for line in lines {
-            Output.line("  \(escapedForTerminal("\(path): \(line)", limit: 1000))")
+            Output.line("  \(escapedForTerminal("\(path): \(line.withFlags)", limit: 1000))")
           }
         }
       }

@@ -99,7 +99,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// What replacing the file at `path` does beyond giving it new bytes, one sentence each.
-  public static func remarks(onReplacing path: String) -> [String] {
+  public static func remarks(onReplacing path: String) -> [Remark] {
     OutputDestination.remarks(onReplacing: path)
   }
 
