@@ -31,11 +31,19 @@ extension DType {
   public static func argument(_ text: String) throws -> DType {
     guard let dtype = DType(rawValue: text), dtype.isFloatingPoint else {
       throw RecurrentError(
-        .usage, "usage.dtype", at: "--dtype", found: "\"\(text)\"", expected: "f64, f32, f16 or bf16",
-        hint: nearest(to: text, among: ["f64", "f32", "f16", "bf16"]).map { "Did you mean \($0)?" })
+        .usage, "usage.dtype", at: "--dtype", found: "\"\(text)\"",
+        expected: "f64, f32, f16 or bf16",
+        hint: (frameworkNames[text.lowercased()]
+          ?? nearest(to: text, among: ["f64", "f32", "f16", "bf16"])).map { "Did you mean \($0)?" })
     }
     return dtype
   }
+
+  private static let frameworkNames = [
+    "float64": "f64", "double": "f64", "fp64": "f64", "float32": "f32", "float": "f32",
+    "single": "f32", "fp32": "f32", "float16": "f16", "half": "f16", "fp16": "f16",
+    "bfloat16": "bf16",
+  ]
 }
 
 /// The list of containers for help texts.

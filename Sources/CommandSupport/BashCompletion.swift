@@ -1,8 +1,8 @@
 import ArgumentParser
 import Recurrent
 
-/// What bash offers behind a tool's name: options where a word begins with a dash, their values behind them,
-/// files everywhere else.
+/// What bash offers behind a tool's name: options where a word begins with a dash or no file is wanted any more, their
+/// values behind them, files everywhere else.
 struct BashCompletion {
   private let name: String
   private let table: OptionTable
@@ -26,7 +26,24 @@ struct BashCompletion {
       done < <(compgen -f -- "$cur")
     }
 
-    \(function)_words() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
+    \(function)_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
+
+    \(function)_count() { # FIRST OPTION...: how many words from FIRST on are no options and no options' values
+      local position=$1 count=0 option
+      shift
+      while [[ $position -lt $COMP_CWORD ]]; do
+        for option; do
+          if [[ ${COMP_WORDS[position]} = "$option" ]]; then
+            if [[ ${COMP_WORDS[position + 1]} = = ]]; then position=$((position + 1)); fi
+            position=$((position + 2))
+            continue 2
+          fi
+        done
+        if [[ ${COMP_WORDS[position]} != -* ]]; then count=$((count + 1)); fi
+        position=$((position + 1))
+      done
+      echo "$count"
+    }
 
     \(function)() {
       local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word
@@ -44,36 +61,50 @@ struct BashCompletion {
   }
 
   private var dispatch: String {
-    guard !subcommands.isEmpty else { return body(table, indent: "  ") }
-    var text = "  case ${COMP_WORDS[1]} in\n"
+    guard !subcommands.isEmpty else { return body(table, first: 1, indent: "  ") }
+    var text = ""
     for (name, table) in subcommands {
-      text += "  \(name))\n    if [[ $COMP_CWORD -gt 1 ]]; then\n"
-      text += body(table, indent: "      ") + "      return\n    fi ;;\n"
+      text += "  if [[ ${COMP_WORDS[1]} = \(name) && $COMP_CWORD -gt 1 ]]; then\n"
+      text += body(table, first: 2, indent: "    ") + "    return\n  fi\n"
     }
-    text += "  esac\n" + body(table, indent: "  ")
+    text += body(table, first: 1, indent: "  ")
     let names = subcommands.map(\.name).joined(separator: " ")
     return text
-      + "  if [[ $COMP_CWORD -eq 1 && $cur != -* ]]; then"
-      + " COMPREPLY+=($(compgen -W '\(names)' -- \"$cur\")); fi\n"
+      + "  if [[ $COMP_CWORD -eq 1 && $cur != -* ]]; then \(function)_words '\(names)'; fi\n"
   }
 
-  private func body(_ table: OptionTable, indent: String) -> String {
-    var text = indent + "case $prev in\n"
+  private func body(_ table: OptionTable, first: Int, indent: String) -> String {
+    var lines = ["case $prev in"]
+    var free: [String] = []
     for option in table.options where option.placeholder != nil {
-      let action: String
+      let names = option.names.joined(separator: " | ")
       switch option.value {
-      case .words(let words): action = "\(function)_words '\(words.joined(separator: " "))'"
-      case .file(let extensions): action = ([function + "_files"] + extensions).joined(separator: " ")
-      case .text: action = "compopt +o default 2>/dev/null"
+      case .words(let words):
+        lines.append("\(names)) \(function)_words '\(words.joined(separator: " "))'; return ;;")
+      case .file(let extensions):
+        let call = ([function + "_files"] + extensions).joined(separator: " ")
+        lines.append("\(names)) \(call); return ;;")
+      case .text: free += option.names
       }
-      text += "\(indent)\(option.names.joined(separator: " | "))) \(action); return ;;\n"
     }
-    let names = table.options.map { $0.names[0] }.joined(separator: " ")
-    text += indent + "esac\n"
-    text += indent + "if [[ $cur = -* ]]; then\n"
-    text += indent + "  \(function)_words '\(names)'\n"
-    text += indent + "else\n"
-    text += indent + "  \(function)_files\n"
-    return text + indent + "fi\n"
+    if !free.isEmpty {
+      // Nothing to offer, file names neither.
+      lines.append("\(free.joined(separator: " | "))) compopt +o default 2>/dev/null; return ;;")
+    }
+    lines.append("esac")
+    let taking = table.options.filter { $0.placeholder != nil }.flatMap(\.names)
+    let isOpen = table.positionals.contains(where: \.isRepeating)
+    let count = "$(\(function)_count \(first) \(taking.joined(separator: " ")))"
+    let limit = isOpen ? 2 : table.positionals.count
+    let options = table.options.map { $0.names[0] }.joined(separator: " ")
+    lines += [
+      "local options='\(options)' count",
+      "count=\(count)",
+      "if [[ $cur = -* || -z $cur && $count -ge \(limit) ]]; then \(function)_words \"$options\"; fi",
+      isOpen
+        ? "if [[ $cur != -* ]]; then \(function)_files; fi"
+        : "if [[ $cur != -* && $count -lt \(limit) ]]; then \(function)_files; fi",
+    ]
+    return lines.map { indent + $0 + "\n" }.joined()
   }
 }

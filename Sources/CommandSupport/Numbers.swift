@@ -33,7 +33,8 @@ public struct NumberOption {
     }
   }
 
-  private func refusal(_ text: String, _ expected: String, _ hint: Advice? = nil) -> RecurrentError {
+  private func refusal(_ text: String, _ expected: String, _ hint: Advice? = nil) -> RecurrentError
+  {
     RecurrentError(
       .usage, reason, at: flag, found: "\"\(text)\"", expected: expected, hint: hint)
   }

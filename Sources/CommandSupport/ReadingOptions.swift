@@ -64,6 +64,16 @@ public struct ReadingOptions: ParsableArguments {
   /// Says nothing.
   public init() {}
 
+  /// The flags that were given.
+  public var given: [String] {
+    let all: [(String, String?)] = [
+      ("--from", from), ("--read-as", readAs), ("--names", names), ("--module", module),
+      ("--head", head), ("--head-reads", headReads), ("--embedding", embedding), ("--cell", cell),
+      ("--gru-reset", gruReset), ("--batch-first", batchFirst),
+    ]
+    return all.compactMap { flag, value in value == nil ? nil : flag }
+  }
+
   /// Throws a usage error for options that exclude each other.
   public func check() throws {
     if readAs != nil, names != nil {

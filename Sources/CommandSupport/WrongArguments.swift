@@ -29,8 +29,10 @@ extension OptionTable {
       if position < arguments.count, arguments[position].first != "-" {
         position += 1
       } else if lacking == nil {
-        lacking = missingValue(
-          of: option, placeholder, next: position < arguments.count ? arguments[position] : nil)
+        let next = position < arguments.count ? arguments[position] : nil
+        lacking = missingValue(of: option, placeholder, next: next)
+        // One dash may begin a name, two begin an option.
+        if let next, !next.hasPrefix("--"), self.option(next) == nil { return lacking }
       }
     }
     return lacking ?? wrongCount(names)
@@ -65,7 +67,7 @@ extension OptionTable {
     // A name may begin with a dash.
     return Self.usage(
       found: "\(name) without a value", expected: words,
-      hint: "If '\(next)' is the value, write \(name)=\(quotedForShell(next))")
+      hint: "If '\(next)' is the value, write \(name)=\(quotedForShell(next)).")
   }
 
   private func wrongCount(_ names: [String]) -> RecurrentError? {

@@ -188,7 +188,7 @@ public struct ConversionBatch: Sendable {
       guard overwrite else {
         throw RecurrentError(
           .cannotCreate, "output.exists", file: item.output, found: "a file that exists",
-          expected: "a new name", hint: "Use \(.means(.overwrite, .flag(true))) to replace it.")
+          expected: "a new name", hint: "Use \(.replacing) to replace it.")
       }
     }
   }

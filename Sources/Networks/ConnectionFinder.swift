@@ -264,7 +264,8 @@ package struct ConnectionFinder {
       .malformed, "network.neighbour", at: "module \"\(name)\"",
       found: modules.contains { $0.name == name } ? "a module of another kind" : "no such module",
       expected: others.isEmpty
-        ? what : "\(what): one of " + others.joined(separator: ", "),
+        ? what + ", which the file does not have"
+        : "\(what): \(others.count > 1 ? "one of " : "")" + others.joined(separator: ", "),
       hint: nearest(to: name, among: others).map { "Did you mean \($0)?" })
   }
 }

@@ -106,7 +106,9 @@ extension Network {
     result += file.modules.filter { module in
       !recognition.modules.contains { $0.name == module.name && $0.kind == module.kind }
     }.map { .says("beside it: \($0.description)") }
-    if !file.others.isEmpty { result.append(.says("beside it: \(file.others.count) other tensors")) }
+    if !file.others.isEmpty {
+      result.append(.says("beside it: \(file.others.count) other tensors"))
+    }
     let isSaid =
       statesConnections || file.connections.contains { $0.evidence != .assumed }
       || recognition.convention.statesHead

@@ -131,13 +131,14 @@ public struct NetworkComparison: Sendable {
 
   /// Opens and compares two files; tensors beside the networks that both have under one name must be the same too.
   ///
-  /// A names file among the options describes the file that has its tensors, or both.
+  /// A names file among the options describes the file that has its tensors, or both; `format` is the container of
+  /// both where it is not to be recognised.
   public init(
-    _ firstPath: String, _ secondPath: String, options: ReadOptions = .init(),
-    rounded: Bool = false
+    _ firstPath: String, _ secondPath: String, format: WeightFormat? = nil,
+    options: ReadOptions = .init(), rounded: Bool = false
   ) throws {
     func open(_ path: String) throws -> (StateDict, Network) {
-      let file = try WeightFile(path: path)
+      let file = try WeightFile(path: path, format: format)
       do {
         do {
           return (file.state, try Network(file.state, options: options))

@@ -88,7 +88,7 @@ public struct RecurrentCell<S: Scalar>: Sendable {
     let (configuration, rank) = (rnn.configuration, x.shape.count)
     func refuse(_ reason: String, _ array: NDArray<S>, _ what: String, _ words: String) throws {
       throw RecurrentError(
-        .malformed, reason, at: what, found: "\(what) of shape \(array.shape)", asPyTorchSays: words)
+        .malformed, reason, at: what, found: "shape \(array.shape)", asPyTorchSays: words)
     }
     guard rank == 1 || rank == 2 else {
       return try refuse(

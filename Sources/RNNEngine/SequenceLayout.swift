@@ -17,7 +17,8 @@ struct SequenceLayout: Sendable {
     guard shape.count == 2 || shape.count == 3 else {
       throw RecurrentError(
         .malformed, "engine.input-rank", at: "x", found: "\(shape.count)-D input of shape \(shape)",
-        asPyTorchSays: "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
+        asPyTorchSays:
+          "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
       )
     }
     guard shape[shape.count - 1] == configuration.inputSize else {
@@ -88,15 +89,17 @@ struct SequenceLayout: Sendable {
       let shape = stateShape(width: width)
       guard state.shape.count == shape.count else {
         throw RecurrentError(
-          .malformed, "engine.state-rank", at: what, found: "\(what) of shape \(state.shape)",
-          asPyTorchSays: "For \(isBatched ? "batched 3-D" : "unbatched 2-D") input, \(short) should "
+          .malformed, "engine.state-rank", at: what, found: "shape \(state.shape)",
+          asPyTorchSays:
+            "For \(isBatched ? "batched 3-D" : "unbatched 2-D") input, \(short) should "
             + "also be \(shape.count)-D but got \(state.shape.count)-D")
       }
       guard state.shape == shape, state.count == statesPerRow * batch * width else {
         throw RecurrentError(
           .malformed, "engine.state-shape", at: what,
-          found: "\(what) of shape \(state.shape) with \(state.count) elements",
-          asPyTorchSays: "Expected \(hidden) size (\(shape.map(String.init).joined(separator: ", "))), "
+          found: "shape \(state.shape) with \(state.count) elements",
+          asPyTorchSays:
+            "Expected \(hidden) size (\(shape.map(String.init).joined(separator: ", "))), "
             + "got \(state.shape)")
       }
       guard let order else { return state.elements }

@@ -80,8 +80,18 @@ public struct Advice: Sendable, Equatable {
   /// The pieces in order.
   public let parts: [Part]
 
-  /// Joins pieces.
-  public init(_ parts: [Part]) { self.parts = parts }
+  /// Joins pieces; words that follow each other become one piece, so that equal sentences are equal.
+  public init(_ parts: [Part]) {
+    var joined: [Part] = []
+    for part in parts {
+      if case .text(let more) = part, case .text(let text)? = joined.last {
+        joined[joined.count - 1] = .text(text + more)
+      } else if part != .text("") {
+        joined.append(part)
+      }
+    }
+    self.parts = joined
+  }
 
   /// The sentence in the words of whoever calls the parameters by other names.
   public func words(_ spelling: (Means, Value?) -> String) -> String {
@@ -104,6 +114,14 @@ extension Advice.Part {
   /// The head with a name.
   package static func head(_ name: String) -> Self { .means(.head, .name(name)) }
 
+  /// That a file that exists is replaced.
+  package static let replacing = Self.means(.overwrite, .flag(true))
+
+  /// The container to read.
+  package static func inputFormat(_ name: String) -> Self {
+    .means(.inputFormat, .word(name, caseName: name))
+  }
+
   /// A parameter with one of its words.
   package static func word<Word: RawRepresentable<String>>(
     _ means: Advice.Means, _ value: Word
@@ -117,7 +135,9 @@ extension Advice: CustomStringConvertible {
   public var description: String {
     words { means, value in
       switch value {
-      case .name(let name)?: "`\(means.rawValue): \"\(name)\"`"
+      case .name(let name)?:
+        means == .head || means == .embedding
+          ? "`\(means.rawValue): .named(\"\(name)\")`" : "`\(means.rawValue): \"\(name)\"`"
       case .word(_, let caseName)?: "`\(means.rawValue): .\(caseName)`"
       case .flag(let value)?: "`\(means.rawValue): \(value)`"
       case Value.none?: "`\(means.rawValue): .none`"
@@ -137,7 +157,7 @@ extension Advice: ExpressibleByStringInterpolation {
 
     /// Adds words.
     public mutating func appendLiteral(_ literal: String) {
-      if !literal.isEmpty { parts.append(.text(literal)) }
+      parts.append(.text(literal))
     }
 
     /// Adds a value as text.
@@ -156,10 +176,10 @@ extension Advice: ExpressibleByStringInterpolation {
   }
 
   /// A sentence without parameters.
-  public init(stringLiteral text: String) { parts = text.isEmpty ? [] : [.text(text)] }
+  public init(stringLiteral text: String) { self.init([.text(text)]) }
 
   /// A sentence with parameters in it.
-  public init(stringInterpolation: StringInterpolation) { parts = stringInterpolation.parts }
+  public init(stringInterpolation: StringInterpolation) { self.init(stringInterpolation.parts) }
 
   /// A sentence that was made elsewhere.
   public init(_ text: String) { self.init(stringLiteral: text) }

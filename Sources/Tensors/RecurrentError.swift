@@ -79,7 +79,7 @@ extension RecurrentError: CustomStringConvertible {
 
   /// `FILE: WHERE: FOUND, expected EXPECTED`, with names escaped for a terminal.
   public var message: String {
-    let parts = [file, place].compactMap { $0.map { escapedForTerminal($0) } }
+    let parts = [file, place].compactMap { $0.map { $0.isEmpty ? "\"\"" : escapedForTerminal($0) } }
     let finding = escapedForTerminal(found, limit: 1000)
     let wish = expected.map { ", expected " + escapedForTerminal($0, limit: 1000) } ?? ""
     return (parts + [finding + wish]).joined(separator: ": ")

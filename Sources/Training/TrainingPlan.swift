@@ -207,11 +207,11 @@ extension TrainingPlan {
     let needsValidation: Advice = "Set \(.validation) above 0."
     let contradictions: [(Bool, String, String, String, Advice?)] = [
       (
-        dropout > 0 && layerCount < 2, "dropout", "dropout with one layer",
+        dropout > 0 && layerCount < 2, "dropout", "\(dropout) with one layer",
         "at least 2 layers: dropout lies between them", "Set \(.layerCount) to 2 or more."
       ),
       (
-        patience > 0 && validation == 0, "patience", "patience without validation",
+        patience > 0 && validation == 0, "patience", "\(patience) without validation",
         "a part of the text to validate on", needsValidation
       ),
       (
@@ -224,7 +224,7 @@ extension TrainingPlan {
       ),
       (
         momentum > 0 && optimizer != .sgd && optimizer != .rmsprop, "momentum",
-        "momentum with \(optimizer.rawValue)", "sgd or rmsprop", nil
+        "\(momentum) with \(optimizer.rawValue)", "optimizer sgd or rmsprop", nil
       ),
     ]
     for (isWrong, place, found, expected, hint) in contradictions where isWrong {

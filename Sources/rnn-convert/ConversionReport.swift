@@ -96,7 +96,8 @@ struct ConversionReport {
             ])
           })),
       .init(
-        key: "notes", value: .strings(ConversionLoss.report(plan.losses) + plan.notes.map(\.description))),
+        key: "notes",
+        value: .strings(ConversionLoss.report(plan.losses) + plan.notes.map(\.description))),
       .init(key: "modules", value: .array(plan.modules.map(module))),
       .init(key: "connections", value: .array(plan.connections.map { .connection($0) })),
       .init(key: "assumptions", value: .array(plan.assumptions.map { .assumption($0) })),

@@ -54,7 +54,7 @@ struct RNNConvert: Tool {
   @Option(
     help: .init(
       "The output's container, instead of choosing it by extension.", valueName: "CONTAINER"),
-    completion: .list(WeightFormat.all.map(\.name)))
+    completion: .list(WeightFormat.all.filter(\.isWritable).map(\.name)))
   var to: String?
   @Option(
     name: .customLong("as"), help: .init("The output's convention.", valueName: "CONVENTION"),

@@ -37,7 +37,8 @@ struct RNNInspect: Tool {
   @Flag(help: "Read every tensor and print minimum, maximum, mean, norm and NaN count.")
   var stats = false
   @Option(
-    help: .init("Compare with another weight file instead.", valueName: "FILE"), completion: .file())
+    help: .init("Compare with another weight file instead.", valueName: "FILE"), completion: .file()
+  )
   var diff: String?
   @Option(
     help: .init("Also write a page with statistics, histograms and spectra.", valueName: "PAGE"),

@@ -3,7 +3,9 @@ import CommandSupport
 
 /// The options that decide what is written and shown on the way.
 struct RunOptions: ParsableArguments {
-  @Option(help: .init("The checkpoint (default: MODEL.checkpoint).", valueName: "FILE"), completion: .file())
+  @Option(
+    help: .init("The checkpoint (default: MODEL.checkpoint).", valueName: "FILE"),
+    completion: .file())
   var checkpoint: String?
   @Option(
     help: .init("Steps between checkpoints; 0: only at the end (default: 500).", valueName: "N"))
@@ -12,7 +14,8 @@ struct RunOptions: ParsableArguments {
   var resume = false
   @Flag(help: "Replace files that exist.") var force = false
   @Option(
-    help: .init("Append one JSON object per step to a file.", valueName: "FILE"), completion: .file())
+    help: .init("Append one JSON object per step to a file.", valueName: "FILE"),
+    completion: .file())
   var log: String?
   @Option(
     help: .init(

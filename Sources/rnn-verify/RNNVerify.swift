@@ -57,7 +57,7 @@ struct RNNVerify: Tool {
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "With --same: compare in the narrower of two element types.") var rounded = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
-  @OptionGroup(title: "How to read the files of --same and --gradcheck")
+  @OptionGroup(title: "With --same and --gradcheck")
   var reading: ReadingOptions
 
   static func main() { launch() }
@@ -74,6 +74,10 @@ struct RNNVerify: Tool {
     if gradcheck && paths.count != 1 {
       throw RecurrentError.arguments(
         counted(paths.count, "file"), expected: "one weight file with --gradcheck")
+    }
+    if !same, !gradcheck, let flag = reading.given.first {
+      throw RecurrentError.arguments(
+        "\(flag) with fixtures, which say it themselves", expected: "--same or --gradcheck")
     }
     if json && github { try refuse("--json and --github exclude each other") }
     if (same || gradcheck) && (html != nil || junit != nil || github) {
@@ -129,21 +133,19 @@ struct RNNVerify: Tool {
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
-    if json {
-      Output.line(FixtureReport.json(results).serialized(pretty: true))
-    } else {
-      Output.write(FixtureReport.text(results, verbose: verbose))
-      if github || AnnotationReport.isWanted { Output.write(AnnotationReport.text(results)) }
-    }
-    guard let failure = results.first(where: { !$0.passes }) else { return 0 }
     // One named file that cannot be read is an input error; a failure among many is a difference.
-    if results.count == 1, paths == [failure.path], let error = failure.error, !json {
-      throw error
+    let unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
+    let status =
+      unreadable.map { Int32($0.kind.rawValue) } ?? (results.allSatisfy(\.passes) ? 0 : 1)
+    guard !json else {
+      Output.line(FixtureReport.json(results).serialized(pretty: true))
+      return status
     }
-    if results.count == 1, paths == [failure.path], let error = failure.error {
-      return Int32(error.kind.rawValue)
-    }
-    return 1
+    // The error's own message says all that a table would.
+    if unreadable == nil { Output.write(FixtureReport.text(results, verbose: verbose)) }
+    if github || AnnotationReport.isWanted { Output.write(AnnotationReport.text(results)) }
+    if let unreadable { throw unreadable }
+    return status
   }
 
   private func run(_ files: [String]) throws -> [FixtureResult] {
@@ -157,7 +159,8 @@ struct RNNVerify: Tool {
 
   private func compareNetworks() throws -> Int32 {
     let comparison = try NetworkComparison(
-      paths[0], paths[1], options: reading.options(), rounded: rounded)
+      paths[0], paths[1], format: reading.from.map(WeightFormat.named),
+      options: reading.options(), rounded: rounded)
     if json {
       Output.line(
         JSON.object([
@@ -168,7 +171,8 @@ struct RNNVerify: Tool {
             key: "reservations",
             value: .object([
               .init(key: "first", value: .strings(comparison.reservations.first.map(\.withFlags))),
-              .init(key: "second", value: .strings(comparison.reservations.second.map(\.withFlags))),
+              .init(
+                key: "second", value: .strings(comparison.reservations.second.map(\.withFlags))),
             ])),
           .init(key: "parameters", value: .number(comparison.parameterCount)),
           .init(key: "allowances", value: .strings(comparison.allowances)),
@@ -215,7 +219,7 @@ struct RNNVerify: Tool {
   }
 
   private func checkGradients() throws -> Int32 {
-    let file = try WeightFile(path: paths[0])
+    let file = try reading.open(paths[0])
     let check: GradientCheck
     do {
       let network =

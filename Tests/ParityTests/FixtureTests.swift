@@ -161,7 +161,7 @@ private let fixtures = (try? FixtureSearch.files(in: [fixtureRoot])) ?? []
     #expect(comparison.areSame == false || !comparison.areSameNetwork)
     let twice = try NetworkComparison(assumed, assumed)
     #expect(twice.areSame && !twice.areSameNetwork)
-    #expect(twice.reservations.first.contains { $0.contains("follows") })
+    #expect(twice.reservations.first.contains { $0.description.contains("follows") })
   }
 
   @Test func oneBitIsADifference() throws {

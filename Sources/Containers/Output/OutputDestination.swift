@@ -126,7 +126,7 @@ package struct OutputDestination {
   package static func exists(_ path: String) -> RecurrentError {
     RecurrentError(
       .cannotCreate, "output.exists", file: path, found: "a file that exists",
-      expected: "a new name", hint: "Use \(.means(.overwrite, .flag(true))) to replace it.")
+      expected: "a new name", hint: "Use \(.replacing) to replace it.")
   }
 
   /// Read once: POSIX can only ask for the mask by setting it.

@@ -136,7 +136,8 @@ struct PyTorchStateReader {
       found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
       expected: "one state dict",
       hint:
-        "\(.key) chooses one of \(candidates().joined(separator: ", "))\(hasTensors ? ", or \"\" for the top level." : ".")")
+        "\(.key) chooses one of \(candidates().joined(separator: ", "))\(hasTensors ? ", or \"\" for the top level." : ".")"
+    )
   }
 
   private func isRoot(_ value: PickleValue) -> Bool {

@@ -12,7 +12,8 @@ struct Packing: Sendable, Equatable {
     guard lengths.count == batch else {
       throw RecurrentError(
         .malformed, "engine.lengths", at: "lengths", found: "\(lengths.count) lengths",
-        asPyTorchSays: "Expected `len(lengths)` to be equal to batch_size, but got \(lengths.count) "
+        asPyTorchSays:
+          "Expected `len(lengths)` to be equal to batch_size, but got \(lengths.count) "
           + "(batch_size=\(batch))")
     }
     for (row, length) in lengths.enumerated() where length < 1 || length > steps {

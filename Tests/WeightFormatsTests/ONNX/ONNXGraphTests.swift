@@ -206,6 +206,6 @@ import Testing
     #expect(ONNX.recognizes(cut))
     let error = #expect(throws: RecurrentError.self) { try ONNX.read(cut, path: nil) }
     #expect(error?.reason == "protobuf.truncated")
-    #expect(error?.hint?.contains("cut off") == true)
+    #expect(error?.hint?.description.contains("cut off") == true)
   }
 }
