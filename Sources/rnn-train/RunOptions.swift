@@ -11,6 +11,13 @@ struct RunOptions: ParsableArguments {
   @Flag(help: "Replace files that exist.") var force = false
   @Option(help: "Append one JSON object per step to a file.", completion: .file())
   var log: String?
+  @Option(
+    help: "Write a page with curves and samples, at every checkpoint and at the end.",
+    completion: .file(extensions: ["html"]))
+  var html: String?
+  @Option(
+    help: "Steps between samples on the page and in the log (default: a tenth of all; 0: none).")
+  var sampleEvery: Int?
   @Option(help: "Steps between lines when standard error is no terminal (default: 100).")
   var printEvery = 100
   @Flag(help: "Print nothing but errors.") var quiet = false

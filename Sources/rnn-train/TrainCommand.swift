@@ -17,7 +17,8 @@ struct TrainCommand: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName,
     abstract: "Train a character, byte or word language model on a text file.",
-    usage: "rnn-train TEXT MODEL [options]\n       rnn-train sample MODEL [options]",
+    usage: "rnn-train TEXT MODEL [options]\n       rnn-train sample MODEL [options]\n"
+      + "       rnn-train plot LOG PAGE [options]",
     discussion: """
       The network is --cell × --layers with a linear layer on top, trained by truncated \
       backpropagation through time: the batch's rows start at equal distances in the text, the \
@@ -31,9 +32,10 @@ struct TrainCommand: Tool {
         rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --epochs 20
         rnn-train shakespeare.txt model.h5 --resume --epochs 40
         rnn-train sample model.h5 --prompt "ROMEO:" --length 500 --temperature 0.8
+        rnn-train shakespeare.txt model.h5 --html training.html --sample-every 500
 
-      rnn-train sample --help lists the options of sampling. A text file that is called "sample" is \
-      given as ./sample.
+      rnn-train sample --help lists the options of sampling, rnn-train plot --help those of drawing. \
+      A text file that is called "sample" or "plot" is given as ./sample or ./plot.
       """, version: toolVersion)
 
   @Argument(help: "The text to learn.", completion: .file()) var text: String
@@ -54,6 +56,7 @@ struct TrainCommand: Tool {
     }
     for (name, value) in [
       ("checkpoint-every", run.checkpointEvery), ("print-every", run.printEvery),
+      ("sample-every", run.sampleEvery ?? 0),
     ]
     where value < 0 {
       throw RecurrentError(
@@ -165,14 +168,14 @@ struct TrainCommand: Tool {
   ) throws -> Int32 {
     var trainer = start
     let isFirst = start.processes.rank == 0
-    let log = try isFirst ? run.log.map { try LogFile(path: $0) } : nil
+    let record =
+      try isFirst
+      ? TrainingRecord(run, text: text, model: model, checkpoint: checkpointPath) : nil
     let display = TrainingDisplay(
       isQuiet: run.quiet || json || !isFirst, printEvery: run.printEvery,
       unit: trainer.plan.level == .word ? .word : .char)
     try display.begin(trainer)
-    try log?.write([
-      "event": .string(run.resume ? "resume" : "start"), "step": .number(trainer.stepCount),
-    ])
+    try record?.begin(trainer, text: text, isResumed: run.resume)
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
     var stop = 0
@@ -183,7 +186,13 @@ struct TrainCommand: Tool {
       if let processes { stop = try processes.largest(stop) }
       if stop != 0 { break }
       let began = seconds()
-      let step = try trainer.advance()
+      let step: LanguageModelTrainer<S>.Step
+      do {
+        step = try trainer.advance()
+      } catch let error as RecurrentError where error.reason == "train.diverged" {
+        try record?.end("diverged", trainer)
+        throw error
+      }
       last = step
       if !isPatienceKnown, seconds() - began > 0.3 {
         isPatienceKnown = true
@@ -191,10 +200,11 @@ struct TrainCommand: Tool {
           "note: mpirun ends everything a second or two after Ctrl-C, and a step may take longer;"
             + " kill -INT \(getpid()) saves in any case.\n")
       }
-      try log?.write(display.record(step))
+      try record?.add(display.record(step), of: trainer)
       try display.show(step, of: trainer)
       if run.checkpointEvery > 0, step.number % run.checkpointEvery == 0 {
         try trainer.writeCheckpoint(to: checkpointPath)
+        try record?.refresh()
       }
     }
     display.clear()
@@ -216,7 +226,7 @@ struct TrainCommand: Tool {
     } else if !run.quiet {
       display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
     }
-    try log?.write(["event": .string(reason), "step": .number(trainer.stepCount)])
+    try record?.end(reason, trainer)
     if let signal {
       Output.complain(
         "rnn-train: stopped at step \(trainer.stepCount); \(escapedForTerminal(checkpointPath)) is"

@@ -91,8 +91,9 @@ struct RNNVerify: Tool {
         .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",
         expected: "another name")
     }
-    let results = run(files)
-    if let html { try TextFile.write(PageReport.html(results), to: html) }
+    let options = VerificationOptions(relative: rtol, absolute: atol)
+    let results = run(files, options)
+    if let html { try TextFile.write(PageReport.html(results, options: options), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
@@ -113,9 +114,8 @@ struct RNNVerify: Tool {
     return 1
   }
 
-  private func run(_ files: [String]) -> [FixtureResult] {
-    let options = VerificationOptions(relative: rtol, absolute: atol)
-    return inParallel(files.count, jobs: jobs ?? processorCount()) {
+  private func run(_ files: [String], _ options: VerificationOptions) -> [FixtureResult] {
+    inParallel(files.count, jobs: jobs ?? processorCount()) {
       parity(of: files[$0], options: options)
     }
   }
