@@ -65,7 +65,7 @@ let package = Package(
       name: "ToolTests",
       dependencies: [
         "Recurrent", "example-stream", "example-fine-tune", "example-port", "rnn-verify",
-        "rnn-inspect", "rnn-convert",
+        "rnn-inspect", "rnn-convert", "rnn-train",
       ]),
     .testTarget(name: "TrainingTests", dependencies: ["Training"]),
   ],

@@ -26,6 +26,14 @@ enum Tools {
   static func run(
     _ name: String, _ arguments: String..., environment: [String: String] = [:]
   ) throws -> Result {
+    try run(name, arguments: arguments, environment: environment)
+  }
+
+  /// Runs a program; `meanwhile` may watch it, and stop it.
+  static func run(
+    _ name: String, arguments: [String], environment: [String: String] = [:],
+    meanwhile: (Process) -> Void = { _ in }
+  ) throws -> Result {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "\(folder)/\(name)")
     process.arguments = arguments
@@ -38,6 +46,7 @@ enum Tools {
     process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errors))
     try process.run()
+    meanwhile(process)
     process.waitUntilExit()
     return Result(
       status: process.terminationStatus,
