@@ -68,17 +68,18 @@ func number(_ value: Double) -> String {
   return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
 }
 
-/// A number for people: three significant digits, and powers of ten from `below` on.
-func label(_ value: Double, below largest: Double = 1e5) -> String {
+/// A number for people: three significant digits, and powers of ten from `below` on, with so many decimals.
+func label(_ value: Double, below largest: Double = 1e5, decimals: Int = 2) -> String {
   guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
   var (mantissa, exponent) = (value.magnitude, 0)
   if mantissa >= 1e-3, mantissa < largest {
     let scale = mantissa >= 100 ? 1.0 : mantissa >= 10 ? 10 : mantissa >= 1 ? 100 : 1e4
     return trimmed((value * scale).rounded() / scale)
   }
+  let scale = decimals == 1 ? 10.0 : 100
   while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
   while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
-  return (value < 0 ? "-" : "") + trimmed((mantissa * 100).rounded() / 100) + "e\(exponent)"
+  return (value < 0 ? "-" : "") + trimmed((mantissa * scale).rounded() / scale) + "e\(exponent)"
 }
 
 private func trimmed(_ value: Double) -> String {

@@ -125,7 +125,8 @@ public struct Page: Sendable {
       return "<span class=\"verdict \(isGood ? "good" : "bad")\">\(escaped(text))</span>"
     case .times(nil): return "–"
     case .times(let share?):
-      return "<span class=\"\(share <= 1 ? "good" : "bad")\">\(times(share))</span>"
+      return "<span class=\"\(share <= 1 ? "good" : "bad")\">"
+        + "\(times(share, decimals: 1))</span>"
     case .share(let share):
       let width = share.isFinite ? min(100, share * 100) : 100
       return "<span class=\"meter\(share <= 1 ? "" : " over")\" aria-hidden=\"true\">"
@@ -137,7 +138,9 @@ public struct Page: Sendable {
     escaped(name).map { "/._".contains($0) ? "\($0)<wbr/>" : String($0) }.joined()
   }
 
-  private func times(_ share: Double) -> String { share.isFinite ? label(share) : "no number" }
+  private func times(_ share: Double, decimals: Int = 2) -> String {
+    share.isFinite ? label(share, decimals: decimals) : "no number"
+  }
 
   /// Adds drawings side by side, where there is room.
   public mutating func figures(_ figures: [Figure]) {

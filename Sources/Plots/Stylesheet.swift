@@ -56,7 +56,7 @@ enum Stylesheet {
     main>.fold+.fold{margin-top:-.5rem}
     .fold>summary{cursor:pointer}.fold>summary h2{display:inline;margin:0}
     .fold>summary .more{color:var(--muted);font-size:.9rem}
-    .fold .fold{border-top:1px solid var(--line);padding:.5rem 0}
+    .fold .fold,section>.fold{border-top:1px solid var(--line);padding:.5rem 0}
     .fold .fold>summary{font-weight:600}
     .scroll{overflow-x:auto;margin:.5rem 0}
     table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.9rem}
@@ -77,10 +77,10 @@ enum Stylesheet {
     a{color:var(--one)}a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid var(--two);outline-offset:2px}
     @media(max-width:50rem){figure.double{grid-column:auto;max-width:344px}
     figure.double .if-wide{display:none}figure.double .if-narrow{display:block}}
-    @media(max-width:40rem){main{padding:.5rem}section,main>.fold{padding:.5rem}th,td{padding:.3rem .4rem}
+    @media(max-width:40rem){main{padding:.5rem}section,main>.fold{padding:.5rem}th,td{padding:.3rem}
     h1{font-size:1.25rem}h2{font-size:1.1rem}tbody th{overflow-wrap:anywhere;min-width:6rem}
-    .figures{grid-template-columns:minmax(0,344px)}
-    .blocks thead{display:none}.blocks tr{display:block;padding:.4rem 0;border-top:1px solid var(--line)}
+    .figures{grid-template-columns:minmax(0,344px)}}
+    @media(max-width:64rem){.blocks thead{display:none}.blocks tr{display:block;padding:.4rem 0;border-top:1px solid var(--line)}
     .blocks th,.blocks td{display:inline-block;border:0;padding:.05rem .4rem;white-space:normal;text-align:left}
     .blocks tbody th{display:block;font-weight:600}
     .blocks td::before{content:attr(data-label) " ";color:var(--muted)}.blocks td.plain::before{content:none}

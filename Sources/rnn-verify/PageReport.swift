@@ -14,6 +14,8 @@ enum PageReport {
     let failed = all.filter { !$0.element.passes }
     let passed = all.filter { $0.element.passes }
     let checks = results.reduce(0) { $0 + $1.checks.count }
+    let folder = commonFolder(results.map(\.path))
+    func name(_ result: FixtureResult) -> String { String(result.path.dropFirst(folder.count)) }
     var page = Page("rnn-verify: \(counted(results.count, "fixture"))")
     page.verdict(
       failed.isEmpty
@@ -23,17 +25,18 @@ enum PageReport {
     page.note(
       "A tensor passes where no element is further off than its tolerance allows: up to 1 times the"
         + " tolerance it passes, above 1 it differs.")
+    if !folder.isEmpty { page.note("All of them are in \(folder)") }
     if !failed.isEmpty {
       page.table(
         "What failed, and the tensor that is furthest out of tolerance",
         head: [
           "fixture", "times the tolerance", "from step", "worst tensor", "tensors that differ",
         ],
-        rows: failed.map { row($0.element, $0.offset) }, becomesBlocks: true)
+        rows: failed.map { row($0.element, name($0.element), $0.offset) }, becomesBlocks: true)
     }
     for (count, (index, result)) in failed.enumerated() {
       page.beginFold(
-        result.path, verdict: ("FAILS", false), id: "fixture-\(index)", isOpen: true,
+        name(result), verdict: ("FAILS", false), id: "fixture-\(index)", isOpen: true,
         isHeading: true)
       details(result, options, isDrawn: count < drawnFailures, &page)
       page.endFold()
@@ -51,12 +54,20 @@ enum PageReport {
         page.note("\(passed.count - listedFixtures) more that passed are not listed.")
         break
       }
-      page.beginFold(result.path, verdict: ("passes", true), more: summary(result))
+      page.beginFold(name(result), verdict: ("passes", true), more: summary(result))
       details(result, options, isDrawn: count < drawnFixtures, &page)
       page.endFold()
     }
     if !passed.isEmpty { page.endSection() }
     return page.html
+  }
+
+  /// The folder that all fixtures are in, with its slash; on a phone there is no room to repeat it.
+  private static func commonFolder(_ paths: [String]) -> String {
+    guard paths.count > 1, var prefix = paths.first else { return "" }
+    for path in paths { prefix = String(zip(prefix, path).prefix { $0 == $1 }.map(\.0)) }
+    while let last = prefix.last, last != "/" { prefix.removeLast() }
+    return prefix.count > 1 ? prefix : ""
   }
 
   private static func summary(_ result: FixtureResult) -> String {
@@ -65,8 +76,10 @@ enum PageReport {
       + " \(short(worst.toleranceUsed)) times the tolerance"
   }
 
-  private static func row(_ result: FixtureResult, _ index: Int) -> [Page.Cell] {
-    let name = Page.Cell.link(result.path, id: "fixture-\(index)")
+  private static func row(
+    _ result: FixtureResult, _ name: String, _ index: Int
+  ) -> [Page.Cell] {
+    let name = Page.Cell.link(name, id: "fixture-\(index)")
     if let error = result.error {
       return [name, .number("–"), .number("–"), .text("error: \(error.reason)"), .number("–")]
     }
@@ -124,27 +137,29 @@ enum PageReport {
   }
 
   private static func table(_ checks: [Check], _ caption: String, _ page: inout Page) {
+    // What passed needs no verdict line by line.
+    let passes = checks.allSatisfy(\.passes)
+    let head =
+      ["tensor", "times the tolerance"] + (passes ? [] : ["from step"]) + [
+        "deviation", "allowed", "at",
+      ]
+      + (passes ? [] : ["expected", "computed"])
     page.table(
-      caption,
-      head: [
-        "tensor", "result", "times the tolerance", "from step", "deviation", "allowed", "expected",
-        "computed", "at",
-      ],
+      caption, head: head,
       rows: checks.map { check in
-        let verdict = Page.Cell.verdict(check.passes ? "passes" : "FAILS", isGood: check.passes)
-        if let problem = check.problem { return [.text(check.tensor), verdict, .text(problem)] }
+        if let problem = check.problem { return [.text(check.tensor), .text(problem)] }
         // Where all is equal there is no worst element to show.
         let isEqual = check.worstDeviation == 0
         let deviation = (check.computed - check.expected).magnitude
-        return [
-          .text(check.tensor), verdict, .share(check.toleranceUsed),
-          .number(check.firstStep.map { "\($0)" } ?? "–"),
-          .number(isEqual ? "0" : short(deviation)), .number(isEqual ? "–" : short(check.allowed)),
-          .number(isEqual ? "–" : digits(check.expected)),
-          .number(isEqual ? "–" : digits(check.computed)),
-          .number(isEqual || check.index.isEmpty ? "–" : "\(check.index)"),
-        ]
-      })
+        let step = Page.Cell.number(check.firstStep.map { "\($0)" } ?? "–")
+        let values = [check.expected, check.computed].map { Page.Cell.number(digits($0)) }
+        return [.text(check.tensor), .share(check.toleranceUsed)] + (passes ? [] : [step])
+          + [
+            .number(isEqual ? "0" : short(deviation)),
+            .number(isEqual ? "–" : short(check.allowed)),
+            .number(isEqual || check.index.isEmpty ? "–" : "\(check.index)"),
+          ] + (passes ? [] : values)
+      }, becomesBlocks: true)
   }
 
   /// Nine significant digits, which tell any two numbers of single precision apart.
