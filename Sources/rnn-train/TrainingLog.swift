@@ -20,6 +20,7 @@ struct TrainingLog {
     var loss: Double
     var gradientNorm: Double?
     var learningRate: Double?
+    /// Since the training began, without the time between a stop and its resumption.
     var seconds: Double?
     /// The loss on the held-out text, if the step ended with a validation.
     var validation: Double?
@@ -47,6 +48,8 @@ struct TrainingLog {
   private(set) var ending: String?
   /// The trainings that the log tells of before the last one.
   private(set) var earlierTrainings = 0
+  /// The time that a resumed training had taken before.
+  private var secondsBefore = 0.0
   /// What a reader should know about the log itself.
   private(set) var remarks: [String] = []
 
@@ -127,7 +130,7 @@ struct TrainingLog {
     let step = Step(
       number: number, loss: loss, gradientNorm: try Self.number("gradient_norm", of: line),
       learningRate: try Self.number("learning_rate", of: line),
-      seconds: try Self.number("seconds", of: line),
+      seconds: try Self.number("seconds", of: line).map { $0 + secondsBefore },
       validation: try Self.number("validation_loss", of: line))
     if line["perplexity"] != nil { tellsPerplexity = true }
     // A training that was killed goes on from its last checkpoint and makes some steps again.
@@ -144,6 +147,7 @@ struct TrainingLog {
       earlierTrainings += 1
       (steps, samples, tellsPerplexity) = ([], [], false)
     }
+    secondsBefore = steps.last?.seconds ?? 0
     ending = nil
     // Logs of earlier versions have none of these.
     model = line["model"]?.stringValue ?? model

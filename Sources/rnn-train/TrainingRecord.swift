@@ -73,8 +73,14 @@ final class TrainingRecord {
   private func sample<S>(_ trainer: LanguageModelTrainer<S>) throws {
     lastSample = trainer.stepCount
     let length = trainer.plan.level == .word ? 40 : 200
-    let text = try trainer.current.text(
-      after: "", length: length, choice: TokenChoice(temperature: 0.8), seed: 0)
+    let text: String
+    do {
+      text = try trainer.current.text(
+        after: "", length: length, choice: TokenChoice(temperature: 0.8), seed: 0)
+    } catch let error as RecurrentError where error.reason == "engine.sampling" {
+      // A model about to diverge has nothing to say; its training says so itself.
+      return
+    }
     try write(
       .object([
         "event": .string("sample"), "step": .number(trainer.stepCount), "text": .string(text),

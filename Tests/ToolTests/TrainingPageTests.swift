@@ -79,6 +79,14 @@ import Testing
     #expect(html.contains("Finished after \(grouped(step + 5)) steps."))
     // The log has what was before.
     #expect(!html.contains("are not in the log"))
+    let first = try Tools.scratch("first.html")
+    #expect(try Tools.run("rnn-train", "plot", log, first).output.contains(": \(grouped(step + 5)) steps"))
+    // Without the log the page says what it does not know.
+    let alone = try Tools.run(
+      "rnn-train",
+      arguments: [text, model, "--resume", "--steps", "\(step + 9)", "--html", page])
+    #expect(alone.status == 0, "\(alone.errors)")
+    #expect(try contents(page).contains("Steps before \(grouped(step + 6)) are not in the log."))
   }
 
   private func grouped(_ number: Int) -> String {
@@ -91,7 +99,10 @@ import Testing
     let result = try Tools.run(
       "rnn-train",
       arguments: [text, try Tools.scratch("m.h5"), "--html", page, "--steps", "500"] + Self.plan
-        + ["--cell", "rnn_relu", "--optimizer", "sgd", "--lr", "1e5", "--clip-norm", "0"])
+        + [
+          "--sample-every", "1", "--cell", "rnn_relu", "--optimizer", "sgd", "--lr", "1e5",
+          "--clip-norm", "0",
+        ])
     #expect(result.status == 65 && result.errors.contains("train.diverged"))
     #expect(try contents(page).contains("<p class=\"verdict bad\">Diverged after "))
   }
