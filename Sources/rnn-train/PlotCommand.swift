@@ -14,8 +14,8 @@ struct PlotCommand: Tool {
       HTML with the curves of the loss, the learning rate and the gradients, and with the samples. It \
       needs no network and no script.
 
-      Example:
-        rnn-train book.txt model.h5 --log training.jsonl
+      Examples:
+        rnn-train shakespeare.txt model.h5 --log training.jsonl
         rnn-train plot training.jsonl training.html
       """, version: toolVersion)
 

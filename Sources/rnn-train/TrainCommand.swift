@@ -32,7 +32,7 @@ struct TrainCommand: Tool {
         rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --epochs 20
         rnn-train shakespeare.txt model.h5 --resume --epochs 40
         rnn-train sample model.h5 --prompt "ROMEO:" --length 500 --temperature 0.8
-        rnn-train shakespeare.txt model.h5 --html training.html --sample-every 500
+        rnn-train shakespeare.txt model.h5 --html training.html
 
       rnn-train sample --help lists the options of sampling, rnn-train plot --help those of drawing. \
       A text file that is called "sample" or "plot" is given as ./sample or ./plot.

@@ -80,7 +80,9 @@ import Testing
     // The log has what was before.
     #expect(!html.contains("are not in the log"))
     let first = try Tools.scratch("first.html")
-    #expect(try Tools.run("rnn-train", "plot", log, first).output.contains(": \(grouped(step + 5)) steps"))
+    #expect(
+      try Tools.run("rnn-train", "plot", log, first).output.contains(": \(grouped(step + 5)) steps")
+    )
     // Without the log the page says what it does not know.
     let alone = try Tools.run(
       "rnn-train",
