@@ -1,8 +1,8 @@
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// Rewrites every module of a file into a convention, each under its own name, and carries everything else along.
 struct ModuleRewriting {
@@ -23,7 +23,7 @@ struct ModuleRewriting {
     let weights: CanonicalWeights
     let target: Convention
     let naming: Naming
-    let kind: Structure.Kind
+    let kind: ModuleKind
     let tensors: [StoredTensor]
   }
 

@@ -1,8 +1,8 @@
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// What an output says beside its tensors, and what it cannot say.
 struct OutputMetadata {
@@ -183,7 +183,7 @@ private struct OutputNames {
   /// For each module its names, layer by layer.
   var names: [[String]]
   /// What names and shapes would make something else of.
-  var kinds: [(String, Structure.Kind)] = []
+  var kinds: [(String, ModuleKind)] = []
   /// The stacks that a reader would have to guess.
   var stacks: [(String, Module)] = []
 }

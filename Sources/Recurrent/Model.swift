@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// A recurrent network: opened from a file or made from Swift; run it, differentiate it, write it elsewhere.
 ///
@@ -65,7 +65,7 @@ public struct Model<S: Scalar>: Sendable {
   /// Throws `engine.configuration` for sizes that make no sense.
   public init(
     _ configuration: RecurrentConfiguration, tokenCount: Int? = nil, classCount: Int? = nil,
-    headReads: Structure.Reads = .sequence, generator: inout TorchGenerator
+    headReads: HeadReads = .sequence, generator: inout TorchGenerator
   ) throws {
     let embedding = try tokenCount.map {
       try Embedding<S>(

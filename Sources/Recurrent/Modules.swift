@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// Modules by name, for models that are more than one network: two heads, an encoder and a decoder, attention.
 extension WeightFile {
@@ -49,7 +49,7 @@ extension WeightFile {
   }
 
   private func module<Result>(
-    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions,
+    _ name: String, _ kind: ModuleKind, _ options: ReadOptions,
     _ make: (Network) throws -> Result
   ) throws -> Result {
     do {

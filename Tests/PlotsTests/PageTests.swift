@@ -1,5 +1,6 @@
 import Foundation
 import Recurrent
+import Reports
 import Testing
 
 #if canImport(FoundationXML)

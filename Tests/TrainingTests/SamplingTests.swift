@@ -2,7 +2,7 @@ import Foundation
 import RNNEngine
 import Testing
 
-@testable import Training
+@testable import LanguageModels
 
 @Suite struct SamplingTests {
   /// A model that writes while it is trained draws random numbers of its own.

@@ -6,7 +6,9 @@
 // v has the shape of the weight. The norm runs over every axis but one, where g is as long as v and
 // otherwise 1; or, with dim=None, over all axes, and g is a scalar.
 
+import Bytes
 import Containers
+import HostSystem
 import Tensors
 
 extension StateDict {
@@ -15,7 +17,7 @@ extension StateDict {
   ///
   /// The products are computed in binary64 when they are read, and rounded once. Pairs of tensors
   /// that only look like a normalised weight stay as they are.
-  public func foldingWeightNorm() throws -> StateDict {
+  package func foldingWeightNorm() throws -> StateDict {
     var pairs: [Name: (base: Name, length: Tensor)] = [:]
     var lengths: Set<Name> = []
     for name in names {

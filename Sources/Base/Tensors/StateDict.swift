@@ -1,0 +1,87 @@
+/// Ordered names with tensors, and string metadata: what every container is read into.
+public struct StateDict: Sendable {
+  /// One named tensor.
+  public struct Entry: Sendable {
+    /// The key.
+    public let name: Name
+    /// The tensor.
+    public var tensor: Tensor
+  }
+
+  /// The tensors in file order.
+  public private(set) var entries: [Entry] = []
+  /// Architecture metadata and whatever else the file says, in file order.
+  public var metadata = Metadata()
+  /// Names that share their storage with an earlier name (tied weights): later name to first name.
+  public var ties: [Name: Name] = [:]
+  /// Whether the entries stand in the order that their author gave them; containers that sort names forget it.
+  package var keepsOrder = true
+  /// What the file states beyond names and shapes; `nil` where it is a list of tensors and nothing more.
+  package var structure: Structure?
+  /// Things in the file that are not tensors, one line each ("epoch = 12"), for `rnn-inspect`.
+  public var skipped: [String] = []
+  private var positions: [Name: Int] = [:]
+
+  /// Creates an empty state dict.
+  public init() {}
+
+  /// The names in file order.
+  public var names: [Name] { entries.map(\.name) }
+  /// The number of tensors.
+  public var count: Int { entries.count }
+  /// The number of bytes of all tensors.
+  public var byteCount: Int { entries.reduce(0) { $0 + $1.tensor.byteCount } }
+
+  /// The tensor with a name.
+  public subscript(name: Name) -> Tensor? { positions[name].map { entries[$0].tensor } }
+
+  /// Adds a tensor at the end; throws `name.duplicate` when the name exists, byte for byte.
+  public mutating func append(_ name: Name, _ tensor: Tensor) throws {
+    guard positions[name] == nil else {
+      throw RecurrentError(
+        .malformed, "name.duplicate", at: "tensor \"\(name)\"", found: "the name twice",
+        expected: "every name once")
+    }
+    positions[name] = entries.count
+    entries.append(Entry(name: name, tensor: tensor))
+  }
+}
+
+/// String metadata in file order; a key occurs once.
+public struct Metadata: Sendable, Equatable {
+  /// The pairs in file order.
+  public private(set) var pairs: [Pair] = []
+
+  /// One key with its value.
+  public struct Pair: Sendable, Equatable {
+    /// The key.
+    public let key: String
+    /// The value.
+    public var value: String
+  }
+
+  /// Creates empty metadata.
+  public init() {}
+
+  /// Creates metadata from pairs whose keys are known to differ; linear where setting is quadratic.
+  package init(unique pairs: [(key: String, value: String)]) {
+    self.pairs = pairs.map { Pair(key: $0.key, value: $0.value) }
+  }
+
+  /// Whether there is none.
+  public var isEmpty: Bool { pairs.isEmpty }
+
+  /// The value of a key; setting `nil` removes it, setting a new key appends it.
+  public subscript(key: String) -> String? {
+    get { pairs.first { $0.key.utf8.elementsEqual(key.utf8) }?.value }
+    set {
+      let position = pairs.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
+      switch (position, newValue) {
+      case (let index?, let value?): pairs[index].value = value
+      case (let index?, nil): pairs.remove(at: index)
+      case (nil, let value?): pairs.append(Pair(key: key, value: value))
+      case (nil, nil): break
+      }
+    }
+  }
+}

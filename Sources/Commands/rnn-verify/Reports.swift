@@ -1,0 +1,148 @@
+import CommandSupport
+import Parity
+import Recurrent
+import Reports
+
+/// Results as text and as JSON.
+enum FixtureReport {
+  static func text(_ results: [FixtureResult], verbose: Bool) -> String {
+    var text = table(results.map(row), indent: "")
+    if verbose || results.contains(where: { !$0.passes }) {
+      for result in results where verbose || !result.passes {
+        text += details(result, all: verbose)
+      }
+    }
+    let failed = results.filter { !$0.passes }.count
+    let checks = results.reduce(0) { $0 + $1.checks.count }
+    text +=
+      failed == 0
+      ? "\(counted(results.count, "fixture")) passed, \(counted(checks, "tensor")) compared\n"
+      : "\(failed) of \(counted(results.count, "fixture")) FAILED\n"
+    return text
+  }
+
+  private static func row(_ result: FixtureResult) -> [String] {
+    let status = result.passes ? Output.good("ok  ") : Output.bad("FAIL")
+    let path = escapedForTerminal(result.path)
+    if let error = result.error {
+      return [status, path, "error[\(error.reason)]"]
+    }
+    guard let worst = result.worst else { return [status, path, "nothing compared"] }
+    if worst.problem != nil { return [status, path, escapedForTerminal(worst.tensor)] }
+    return [
+      status, path,
+      "worst \(short(worst.worstDeviation)) in \(escapedForTerminal(worst.tensor)),"
+        + " \(short(worst.toleranceUsed * 100)) % of tolerance",
+    ]
+  }
+
+  private static func details(_ result: FixtureResult, all: Bool) -> String {
+    var text = escapedForTerminal(result.path) + "\n"
+    if let error = result.error {
+      text += "  \(error.description)\n"
+      if let hint = error.hint { text += "  hint: \(hint)\n" }
+    }
+    for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
+    for check in result.checks where all || !check.passes {
+      text += "  \(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
+      if let problem = check.problem {
+        text += escapedForTerminal(problem) + "\n"
+      } else if check.passes {
+        text +=
+          "worst \(short(check.worstDeviation)), \(short(check.toleranceUsed * 100)) % of tolerance\n"
+      } else {
+        text +=
+          "at \(check.index) expected \(check.expected), computed \(check.computed),"
+          + " deviation \(short(check.worstDeviation)),"
+          + " \(short(check.toleranceUsed)) times the tolerance"
+        if let step = check.firstStep {
+          text += ", first differing \(check.countsUpdates ? "update" : "time step") \(step)"
+        }
+        text += "\n"
+      }
+    }
+    return text
+  }
+
+  static func json(_ results: [FixtureResult]) -> JSON {
+    .object([
+      .init(key: "passes", value: .bool(results.allSatisfy(\.passes))),
+      .init(key: "passed", value: .number(results.filter(\.passes).count)),
+      .init(key: "failed", value: .number(results.filter { !$0.passes }.count)),
+      .init(key: "fixtures", value: .array(results.map(json))),
+    ])
+  }
+
+  private static func json(_ result: FixtureResult) -> JSON {
+    .object([
+      .init(key: "file", value: .string(result.path)),
+      .init(key: "name", value: result.name.map { .string($0) } ?? .null),
+      .init(key: "passes", value: .bool(result.passes)),
+      .init(key: "error", value: result.error?.json ?? .null),
+      .init(key: "remarks", value: .strings(result.remarks)),
+      .init(key: "worst", value: result.worst.map(json) ?? .null),
+      .init(key: "checks", value: .array(result.checks.map(json))),
+    ])
+  }
+
+  private static func json(_ check: Check) -> JSON {
+    .object([
+      .init(key: "tensor", value: .string(check.tensor)),
+      .init(key: "passes", value: .bool(check.passes)),
+      .init(key: "problem", value: check.problem.map { .string($0) } ?? .null),
+      .init(key: "worst_deviation", value: .number(check.worstDeviation)),
+      .init(key: "tolerance_used", value: .number(check.toleranceUsed)),
+      .init(key: "index", value: .shape(check.index)),
+      .init(key: "expected", value: .number(check.expected)),
+      .init(key: "computed", value: .number(check.computed)),
+      .init(key: "first_step", value: check.firstStep.map { .number($0) } ?? .null),
+    ])
+  }
+}
+
+/// Results in the XML that CI servers read.
+enum JUnitReport {
+  static func xml(_ results: [FixtureResult]) -> String {
+    let failures = results.filter { $0.error == nil && !$0.passes }.count
+    let errors = results.filter { $0.error != nil }.count
+    var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+    text +=
+      "<testsuites>\n<testsuite name=\"rnn-verify\" tests=\"\(results.count)\""
+      + " failures=\"\(failures)\" errors=\"\(errors)\">\n"
+    for result in results {
+      text += "<testcase classname=\"rnn-verify\" name=\"\(escaped(result.path))\""
+      if let error = result.error {
+        text +=
+          ">\n<error type=\"\(escaped(error.reason))\" message=\"\(escaped(error.description))\"/>\n"
+          + "</testcase>\n"
+      } else if !result.passes {
+        text += ">\n"
+        for check in result.checks where !check.passes {
+          let message =
+            check.problem
+            ?? "at \(check.index) expected \(check.expected), computed \(check.computed)"
+          text +=
+            "<failure type=\"difference\" message=\"\(escaped("\(check.tensor): \(message)"))\"/>\n"
+        }
+        text += "</testcase>\n"
+      } else {
+        text += "/>\n"
+      }
+    }
+    return text + "</testsuite>\n</testsuites>\n"
+  }
+
+  private static func escaped(_ text: String) -> String {
+    var result = ""
+    for character in escapedForTerminal(text, limit: 1000) {
+      switch character {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      case "\"": result += "&quot;"
+      default: result.append(character)
+      }
+    }
+    return result
+  }
+}
