@@ -48,6 +48,24 @@ extension WeightFile {
     }
   }
 
+  /// The numbers of any tensor by its name: of a module of another kind, such as a convolution or a normalisation.
+  ///
+  /// Throws `weights.no-tensor` for a name that the file does not have.
+  public func array<S: Scalar>(_ name: String, as type: S.Type = S.self) throws -> NDArray<S> {
+    do {
+      guard let tensor = state[Name(name)] else {
+        let names = state.entries.map(\.name.string)
+        throw RecurrentError(
+          .malformed, "weights.no-tensor", at: "tensor \"\(name)\"", found: "no such tensor",
+          expected: "one of the file's \(names.count)",
+          hint: nearest(to: name, among: names).map { "Did you mean \"\($0)\"?" })
+      }
+      return try NDArray(tensor)
+    } catch let error as RecurrentError {
+      throw error.inFile(file.path)
+    }
+  }
+
   private func module<Result>(
     _ name: String, _ kind: Structure.Kind, _ options: ReadOptions,
     _ make: (Network) throws -> Result

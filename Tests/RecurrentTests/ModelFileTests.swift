@@ -123,7 +123,8 @@ import Testing
             NDArray(shape: batchFirst ? [1, 5, 4] : [5, 1, 4], elements: x.elements))
         }
         return try model(
-          Tokens((0..<5).map { $0 * 2 % tokens }, shape: batchFirst ? [1, 5] : [5, 1]))
+          NDArray(
+            shape: batchFirst ? [1, 5] : [5, 1], elements: (0..<5).map { $0 * 2 % tokens }))
       }
       let (before, after) = try (run(model), run(again))
       for (a, b) in zip(before.output.elements, after.output.elements) {
