@@ -170,6 +170,17 @@ import Testing
         }
         let table = try weights.embedding("encoder.embedding", as: Float.self)
         #expect(try table.weight == array(file, "encoder.embedding.weight"))
+        #expect(
+          try weights.array("value.bias", as: Float.self) == array(file, "value.bias"))
+        let missing = #expect(throws: RecurrentError.self) {
+          try weights.array("value.bais", as: Float.self)
+        }
+        #expect(missing?.reason == "weights.no-tensor" && missing?.file == path)
+        #expect(missing?.hint?.contains("value.bias") == true)
+        let float = #expect(throws: RecurrentError.self) {
+          try weights.array("value.bias", as: Int.self)
+        }
+        #expect(float?.reason == "tensor.not-integer")
         for body in [
           { _ = try weights.recurrent("decoder.cell", as: Float.self) },
           { _ = try weights.linear("encoder.embedding", as: Float.self) },
@@ -178,6 +189,21 @@ import Testing
           let error = #expect(throws: RecurrentError.self) { try body() }
           #expect(error?.reason == "weights.unrecognized" && error?.file == path)
         }
+      }
+    }
+  }
+
+  @Test func integersAreArrays() throws {
+    try withScratch { directory in
+      let ids = try NDArray([[3, -1, 4], [1, 5, 1 << 40]])
+      var state = StateDict()
+      try state.append("ids", ids.tensor)
+      for suffix in ["npz", "safetensors", "h5"] {
+        let path = directory + "/ids." + suffix
+        try write(state, path)
+        let file = try WeightFile(path: path)
+        #expect(file.state["ids"]?.dtype == .i64)
+        #expect(try file.array("ids", as: Int.self) == ids)
       }
     }
   }
