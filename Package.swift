@@ -15,37 +15,54 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
-    // Nouns, and the two system libraries, each behind one module; libhdf5 is loaded when it is needed.
-    .target(name: "CHDF5", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+    // C: the kernels, and what the system and two libraries offer to C only.
+    .target(name: "CSystem", path: "Sources/C/CSystem"),
+    .target(
+      name: "CHDF5", path: "Sources/C/CHDF5",
+      linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .systemLibrary(
-      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
-    .target(name: "CChecksum", dependencies: ["CZlib"]),
-    .target(name: "CElements"),
-    .target(name: "Tensors", dependencies: ["CElements"]),
+      name: "CZlib", path: "Sources/C/CZlib", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .target(name: "CChecksum", dependencies: ["CZlib"], path: "Sources/C/CChecksum"),
+    .target(name: "CElements", path: "Sources/C/CElements"),
+    .target(name: "CKernels", path: "Sources/C/CKernels"),
+    // The ground. Apple has a module called System, so ours is HostSystem.
+    .target(name: "HostSystem", dependencies: ["CSystem"], path: "Sources/Base/System"),
+    .target(name: "Tensors", dependencies: ["HostSystem"], path: "Sources/Base/Tensors"),
+    .target(
+      name: "Bytes", dependencies: ["Tensors", "CChecksum", "CElements", "CZlib"],
+      path: "Sources/Base/Bytes"),
     // Bytes and mathematics never meet.
-    .target(name: "Containers", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+    .target(name: "Containers", dependencies: ["Bytes", "CHDF5", "CZlib"]),
     .target(name: "Frameworks", dependencies: ["Containers"]),
-    .target(name: "CKernels"),
-    .target(name: "RNNEngine", dependencies: ["Tensors", "CKernels"]),
-    // Meaning.
+    .target(name: "RNNEngine", dependencies: ["Tensors", "CKernels"], path: "Sources/Engine"),
+    // Meaning, and what people do with it.
     .target(name: "Networks", dependencies: ["Frameworks", "RNNEngine"]),
     .target(name: "Conversion", dependencies: ["Networks"]),
     .target(name: "Parity", dependencies: ["Conversion"]),
-    .target(name: "Plots", dependencies: ["Parity"]),
-    .target(name: "Training", dependencies: ["Conversion"]),
+    .target(name: "Reports", dependencies: ["Parity"]),
+    .target(name: "LanguageModels", dependencies: ["Conversion"]),
     // The door.
-    .target(name: "Recurrent", dependencies: ["Conversion", "Parity", "Plots", "Training"]),
+    .target(
+      name: "Recurrent", dependencies: ["Conversion", "Parity", "Reports", "LanguageModels"]),
     // Words.
     .target(
       name: "CommandSupport",
       dependencies: [
         "Recurrent", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
-    .executableTarget(name: "rnn-convert", dependencies: ["CommandSupport"]),
-    .executableTarget(name: "rnn-inspect", dependencies: ["CommandSupport"]),
-    .executableTarget(name: "rnn-train", dependencies: ["CommandSupport"]),
-    .executableTarget(name: "rnn-verify", dependencies: ["CommandSupport"]),
-    .executableTarget(name: "rnn-benchmark", dependencies: ["RNNEngine", "CKernels"]),
+      ],
+      path: "Sources/Commands/Support"),
+    .executableTarget(
+      name: "rnn-convert", dependencies: ["CommandSupport"], path: "Sources/Commands/rnn-convert"),
+    .executableTarget(
+      name: "rnn-inspect", dependencies: ["CommandSupport"], path: "Sources/Commands/rnn-inspect"),
+    .executableTarget(
+      name: "rnn-train", dependencies: ["CommandSupport"], path: "Sources/Commands/rnn-train"),
+    .executableTarget(
+      name: "rnn-verify", dependencies: ["CommandSupport"], path: "Sources/Commands/rnn-verify"),
+    .executableTarget(
+      name: "rnn-benchmark", dependencies: ["RNNEngine", "CKernels"],
+      path: "Sources/Commands/rnn-benchmark"),
     // Programs to begin with; tests run them.
     .executableTarget(
       name: "example-stream", dependencies: ["Recurrent"], path: "Sources/Examples/Stream"),
@@ -54,7 +71,7 @@ let package = Package(
     .executableTarget(
       name: "example-port", dependencies: ["Recurrent"], path: "Sources/Examples/Port"),
 
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Bytes"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["Frameworks"]),
     .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
@@ -64,10 +81,11 @@ let package = Package(
     .testTarget(
       name: "ToolTests",
       dependencies: [
-        "Recurrent", "example-stream", "example-fine-tune", "example-port", "rnn-verify",
+        "CommandSupport", "Recurrent", "example-stream", "example-fine-tune", "example-port",
+        "rnn-verify",
         "rnn-inspect", "rnn-convert",
       ]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+    .testTarget(name: "TrainingTests", dependencies: ["LanguageModels"]),
   ],
   swiftLanguageModes: [.v6]
 )

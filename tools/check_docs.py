@@ -97,13 +97,16 @@ class Python:
 def compiler():
     """How to compile one file against the library as it was built."""
     package = (ROOT / "Package.swift").read_text()
-    targets = [n for n in re.findall(r'\.(?:target|systemLibrary)\(\s*name: "(\w+)"', package) if n != "CommandSupport"]
+    targets = {
+        name: ROOT / (re.search(r'path: "([^"]+)"', rest) or [None, f"Sources/{name}"])[1]
+        for name, rest in re.findall(r'\.(?:target|systemLibrary)\(\s*name: "(\w+)"(.*?)(?=\n    [./])', package, re.S)
+        if name != "CommandSupport"}
     # Those that the tools were linked of; what else lies there may be left from files that are gone.
     linked = shlex.split((BIN / "rnn-convert.product/Objects.LinkFileList").read_text())
     objects = [o for o in linked if any(f"/{name}.build/" in o for name in targets)]
     flags = ["-lz", *(["-ldl"] if sys.platform == "linux" else [])]
-    for name in targets:
-        include = ROOT / "Sources" / name / "include"
+    for name, folder in targets.items():
+        include = folder / "include"
         maps = [BIN / f"{name}.build/module.modulemap", include / "module.modulemap", include.parent / "module.modulemap"]
         flags += [f for m in [m for m in maps if m.exists()][:1] for f in ("-Xcc", f"-fmodule-map-file={m}")]
         flags += ["-I", str(include)] if include.exists() else []
@@ -129,7 +132,7 @@ def swift(blocks, folder):
 
 def tables(text):
     """Functions and files that a derivation names."""
-    sources = [p for folder in ("RNNEngine", "CKernels") for p in (ROOT / "Sources" / folder).rglob("*.*")]
+    sources = [p for folder in ("Engine", "C/CKernels") for p in (ROOT / "Sources" / folder).rglob("*.*")]
     words = {word for p in sources if p.suffix in (".swift", ".inc") for word in re.findall(r"\w+", p.read_text())}
     places = {str(p) for p in sources}
     for table in re.findall(r"^\| line \| code \|\n(?:\|.*\n)+", text, re.M):
@@ -223,7 +226,7 @@ def run(page, text, folder):
 
 def main(wanted):
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    pages = [ROOT / "README.md", *sorted(ROOT.glob("Sources/*/Documentation.docc/*.md"))]
+    pages = [ROOT / "README.md", *sorted(ROOT.glob("Sources/**/Documentation.docc/*.md"))]
     pages = [p for p in pages if p.name not in ELSEWHERE and (not wanted or any(w in str(p) for w in wanted))]
     if not wanted or "--help" in wanted:
         pages.append(ROOT / "--help")

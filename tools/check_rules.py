@@ -15,7 +15,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-READERS = ["Containers", "Frameworks", "Networks", "Tensors", "Conversion"]
+READERS = ["Containers", "Frameworks", "Networks", "Base", "Conversion"]
 PAGE = ROOT / "Sources/Recurrent/Documentation.docc/ReasonCodes.md"
 
 # Never, anywhere in the readers.
@@ -188,7 +188,7 @@ def metadata_codes(sources):
 
 def page(codes):
     status = dict(re.findall(r"case (\w+) = (\d+)",
-                             (ROOT / "Sources/Tensors/RecurrentError.swift").read_text()))
+                             (ROOT / "Sources/Base/Tensors/RecurrentError.swift").read_text()))
     lines = ["# Reason codes", "", "Every refusal has a code that stays the same from release to release.", "",
              "## Overview", "",
              "The code stands in brackets in what the tools print (`error[zip.crc]`), as `reason` in `--json` and in",

@@ -1,4 +1,4 @@
-# Writes Sources/RNNEngine/Randomness/ZigguratTables.swift from the constants of the installed NumPy
+# Writes Sources/Engine/Randomness/ZigguratTables.swift from the constants of the installed NumPy
 # (they cannot be recomputed bit for bit from their formula). Needs binutils.
 import pathlib, struct, subprocess, sys, tempfile
 import numpy
@@ -39,4 +39,4 @@ for symbol, name in names.items():
     out.append("  ]" if name == "thresholds" else "  ]).map { Double(bitPattern: $0) }")
     out.append("")
 out[-1] = "}"
-pathlib.Path("Sources/RNNEngine/Randomness/ZigguratTables.swift").write_text("\n".join(out) + "\n")
+pathlib.Path("Sources/Engine/Randomness/ZigguratTables.swift").write_text("\n".join(out) + "\n")

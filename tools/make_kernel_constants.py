@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the polynomial coefficients of Sources/CKernels/Constants.h; needs mpmath.
+"""Prints the polynomial coefficients of Sources/C/CKernels/Constants.h; needs mpmath.
 
 exp: e^r = 1 + r + r² q(r) for |r| <= ln(2)/2. tanh: tanh(x) = x + x z p(z), z = x², for |x| <= 0.625.
 Each polynomial interpolates at Chebyshev nodes, computed in 60 digits; the relative error of the

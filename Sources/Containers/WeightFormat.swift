@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// A container: how a file is laid out, independent of what its tensors mean.

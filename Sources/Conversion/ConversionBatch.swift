@@ -1,15 +1,8 @@
-import Networks
-import Tensors
 import Containers
 import Frameworks
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import HostSystem
+import Networks
+import Tensors
 
 /// Which files one call converts, and where each goes; worked out before anything is written.
 ///

@@ -1,8 +1,9 @@
+import Bytes
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// What goes where in a conversion, worked out before anything is written.
 public struct ConversionPlan: Sendable {

@@ -1,7 +1,7 @@
-import Networks
-import Tensors
 import Containers
 import Frameworks
+import Networks
+import Tensors
 
 /// What a file would lose in each container and each convention.
 public struct ConversionPreview: Sendable {

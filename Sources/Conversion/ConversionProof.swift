@@ -1,8 +1,8 @@
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// What was proven about a written file before it got its name: this and nothing else.
 public enum ConversionProof: Sendable {

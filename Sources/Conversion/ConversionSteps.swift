@@ -1,3 +1,4 @@
+import Bytes
 import Networks
 import RNNEngine
 import Tensors

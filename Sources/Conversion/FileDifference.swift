@@ -1,7 +1,7 @@
-import Networks
-import Tensors
 import Containers
 import Frameworks
+import Networks
+import Tensors
 
 /// What distinguishes the tensors of two files, name by name; found in pieces, whatever their size.
 public struct FileDifference: Sendable {

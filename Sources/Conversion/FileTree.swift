@@ -1,13 +1,6 @@
+import HostSystem
 import Networks
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// Directories, as far as a batch needs them.
 enum FileTree {

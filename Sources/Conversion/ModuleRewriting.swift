@@ -1,8 +1,8 @@
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// Rewrites every module of a file into a convention, each under its own name, and carries everything else along.
 struct ModuleRewriting {

@@ -1,8 +1,9 @@
+import Bytes
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 extension StateDict {
   /// The parameters of a network that a program made, ready to be written: under PyTorch users' names in `convention`, with

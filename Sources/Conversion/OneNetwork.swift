@@ -1,8 +1,8 @@
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// A network on its way into a container that holds one connected network: an ONNX graph, a Keras model.
 struct OneNetwork {

@@ -1,8 +1,8 @@
+import Containers
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// What an output says beside its tensors, and what it cannot say.
 struct OutputMetadata {

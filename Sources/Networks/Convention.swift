@@ -1,7 +1,8 @@
-import RNNEngine
-import Tensors
+import Bytes
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 /// What the tensors of a file mean: tables of name templates, one for each kind of module and spelling.
 ///

@@ -1,7 +1,8 @@
-import RNNEngine
-import Tensors
+import Bytes
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 /// The modules of a names file, whose tensors have fixed names.
 package struct FixedModules: Sendable {

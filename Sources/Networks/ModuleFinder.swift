@@ -1,7 +1,7 @@
-import RNNEngine
-import Tensors
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 /// Looks for the modules of a file: those that its structure states, or those that names suggest.
 package struct ModuleFinder {

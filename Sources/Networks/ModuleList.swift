@@ -1,7 +1,7 @@
-import RNNEngine
-import Tensors
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 /// One module of a file: what it is, where its tensors are, and whether it can be used.
 public struct Module: Sendable {

@@ -1,7 +1,7 @@
-import RNNEngine
-import Tensors
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 /// A draft of a names file for tensors whose shapes look like modules under names that nobody knows.
 ///

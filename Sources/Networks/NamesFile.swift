@@ -10,10 +10,11 @@
 //
 // Templates are names with {layer}, {direction} and {gate}.
 
-import RNNEngine
-import Tensors
+import Bytes
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 extension Convention {
   /// Reads a names file: the names and layout of weights under anybody's names.

@@ -1,12 +1,6 @@
+import Bytes
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// A tensor put together, when it is read, from blocks of other tensors: gates permuted, matrices
 /// transposed, biases summed. Elements that no block covers are zero.

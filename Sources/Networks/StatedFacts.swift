@@ -1,7 +1,7 @@
-import RNNEngine
-import Tensors
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 extension Candidate {
   /// Whether another module of single layers can be the next ones of this stack.

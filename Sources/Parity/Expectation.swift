@@ -1,9 +1,10 @@
+import Bytes
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 extension FixtureResult {
   /// Throws what differs, unless the fixture passes: the tensor, the index, both values, the time step.

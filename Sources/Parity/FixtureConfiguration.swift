@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// The `config` tensor of a fixture: what network it holds, which loss, and how close is equal.
 public struct FixtureConfiguration: Sendable {

@@ -1,7 +1,7 @@
-import RNNEngine
-import Tensors
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 /// The `optimizer` of a fixture: PyTorch's class in lower case, its arguments, and how many updates.
 public struct FixtureOptimizer: Sendable {

@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// Whether two weight files hold the same modules, and whether these are the same network, whatever their containers and
 /// conventions.

@@ -1,16 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
+import HostSystem
 import Networks
 import Tensors
-import Containers
-import Frameworks
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// What came of verifying one fixture file.
 public struct FixtureResult: Sendable {

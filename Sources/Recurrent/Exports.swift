@@ -1,10 +1,11 @@
 // One import for users: the nouns, the files, the mathematics, their meaning and their proofs.
+@_exported import Bytes
 @_exported import Conversion
 @_exported import Networks
 @_exported import Parity
-@_exported import Plots
+@_exported import Reports
 @_exported import RNNEngine
 @_exported import Tensors
-@_exported import Training
+@_exported import LanguageModels
 @_exported import Containers
 @_exported import Frameworks

@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials

@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// A recurrent network: opened from a file or made from Swift; run it, differentiate it, write it elsewhere.
 ///

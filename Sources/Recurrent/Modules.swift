@@ -1,9 +1,9 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
-import Containers
-import Frameworks
 
 /// Modules by name, for models that are more than one network: two heads, an encoder and a decoder, attention.
 extension WeightFile {

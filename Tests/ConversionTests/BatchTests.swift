@@ -1,10 +1,10 @@
+import Containers
 import Conversion
-import Networks
 import Foundation
+import Frameworks
+import Networks
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 @Suite struct BatchTests {
   private let files = FileManager.default

@@ -1,10 +1,10 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// What may be assumed about the connections of a list of tensors, and what not (design, section 7).
 @Suite struct ConnectionTests {

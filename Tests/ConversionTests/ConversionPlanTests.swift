@@ -1,11 +1,11 @@
+import Containers
 import Conversion
-import Networks
 import Foundation
+import Frameworks
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 @Suite struct ConversionPlanTests {
   private func withDirectory(_ body: (String) throws -> Void) throws {

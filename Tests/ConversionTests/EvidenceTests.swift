@@ -1,10 +1,10 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// What files say about their modules beside names and shapes: believed where it fits, said where it does not, and never
 /// dropped on the way through another file.

@@ -1,10 +1,10 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// Weights under anybody's names, described in a names file.
 @Suite struct NamesFileTests {

@@ -1,10 +1,10 @@
+import Containers
 import Conversion
-import Networks
 import Foundation
+import Frameworks
+import Networks
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// What rnn-inspect says that a conversion would lose is what rnn-convert's plan says.
 @Suite struct PreviewTests {

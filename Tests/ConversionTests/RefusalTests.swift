@@ -1,9 +1,9 @@
+import Containers
 import Foundation
+import Frameworks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 @testable import Conversion
 @testable import Networks

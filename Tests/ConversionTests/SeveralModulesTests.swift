@@ -1,11 +1,11 @@
+import Containers
 import Conversion
-import Networks
 import Foundation
+import Frameworks
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// Files of several modules: every module converts under its own name, everything else goes along (design, sections 2
 /// and 7).

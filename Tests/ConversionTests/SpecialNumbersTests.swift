@@ -1,10 +1,11 @@
+import Bytes
+import Containers
 import Conversion
-import Networks
 import Foundation
+import Frameworks
+import Networks
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// Runs `body` with a directory of its own.
 func withScratch(_ body: (String) throws -> Void) throws {

@@ -1,15 +1,8 @@
 import CKernels
+import HostSystem
 import Testing
 
 @testable import RNNEngine
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// The instruction sets that this processor has; one that it has not cannot be tested here.
 private let names: [String] = ["avx512", "avx2", "sse2", "neon"]

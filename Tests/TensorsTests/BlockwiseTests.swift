@@ -1,6 +1,8 @@
 import Tensors
 import Testing
 
+@testable import Bytes
+
 /// Elements numbered by position, made on demand, with a record of the longest read.
 private final class CountingSource: ByteSource, @unchecked Sendable {
   let count: Int

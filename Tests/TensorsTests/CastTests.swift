@@ -2,6 +2,7 @@
 
 import Testing
 
+@testable import Bytes
 @testable import Tensors
 
 @Suite("Casts with vector instructions")

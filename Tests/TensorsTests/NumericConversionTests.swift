@@ -1,6 +1,8 @@
 import Tensors
 import Testing
 
+@testable import Bytes
+
 @Suite struct NumericConversionTests {
   /// Patterns of one number in f64, f32, f16 and bf16: f32 and f16 from NumPy 2.4.6 (which rounds once), bf16
   /// from exact rational arithmetic (PyTorch rounds twice on the way from f64).

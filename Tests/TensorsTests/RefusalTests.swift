@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Bytes
 @testable import Tensors
 
 /// What sources, tensors and files refuse, whoever asks.

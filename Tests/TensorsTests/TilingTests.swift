@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Bytes
 @testable import Tensors
 
 /// Eight-byte elements numbered by position; reading one of them can fail.

@@ -1,11 +1,11 @@
+import Containers
 import Foundation
+import Frameworks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
-@testable import Training
+@testable import LanguageModels
 
 @Suite struct CheckpointTests {
   private func checkpoint(in folder: Folder) throws -> String {

@@ -1,12 +1,12 @@
+import Containers
 import Conversion
+import Frameworks
 import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
-@testable import Training
+@testable import LanguageModels
 
 @Suite struct GenerationTests {
   private func model(_ settings: [String: String]) throws -> LanguageModel<Float> {

@@ -3,7 +3,7 @@ import RNNEngine
 import Tensors
 import Testing
 
-@testable import Training
+@testable import LanguageModels
 
 /// Threads that stand for the processes of one training.
 final class Ring: @unchecked Sendable {

@@ -1,13 +1,13 @@
+import Containers
 import Conversion
-import Networks
 import Foundation
+import Frameworks
+import Networks
 import RNNEngine
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
-@testable import Training
+@testable import LanguageModels
 
 /// A folder that is gone after the test.
 final class Folder {

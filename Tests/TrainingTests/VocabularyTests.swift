@@ -1,7 +1,7 @@
 import Tensors
 import Testing
 
-@testable import Training
+@testable import LanguageModels
 
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 

@@ -2,7 +2,7 @@ import RNNEngine
 import Tensors
 import Testing
 
-@testable import Training
+@testable import LanguageModels
 
 /// The utilities of document D1.
 @Suite struct WordsTests {

@@ -1,9 +1,10 @@
+import Bytes
 import Foundation
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// What a file is taken for, and what is said of files that are no weights.
 @Suite struct ContainerTests {
@@ -227,16 +228,6 @@ import Testing
       let file = try WeightFile(path: index)
       #expect(file.state.names == ["z", "b", "a"] && file.files.count == 4)
     }
-  }
-
-  @Test func aSignalMayBeDeferred() {
-    Interruption.deferSignals()
-    #expect(Interruption.signal == nil)
-    #expect(Interruption.notes(15))
-    #expect(Interruption.signal == 15)
-    // The second one is obeyed.
-    #expect(!Interruption.notes(2))
-    #expect(Interruption.signal == 15)
   }
 
   @Test func placesThatTakeNoFileAreRefused() throws {

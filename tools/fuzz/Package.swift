@@ -22,8 +22,11 @@ let package = Package(
       name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CChecksum", dependencies: ["CZlib"]),
     .target(name: "CElements"),
-    .target(name: "Tensors", dependencies: ["CElements"]),
-    .target(name: "Containers", dependencies: ["Tensors", "CHDF5", "CChecksum", "CZlib"]),
+    .target(name: "CSystem"),
+    .target(name: "HostSystem", dependencies: ["CSystem"]),
+    .target(name: "Tensors", dependencies: ["HostSystem"]),
+    .target(name: "Bytes", dependencies: ["Tensors", "CChecksum", "CElements", "CZlib"]),
+    .target(name: "Containers", dependencies: ["Bytes", "CHDF5", "CZlib"]),
     .target(name: "Frameworks", dependencies: ["Containers"]),
 
     .target(name: "Attack", dependencies: ["Frameworks"]),

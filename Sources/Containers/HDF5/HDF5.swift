@@ -14,6 +14,7 @@
 // or by libhdf5 for what that does not know) and its interpretation as a state dict (`HDF5Layout`),
 // which knows nothing of either.
 
+import Bytes
 import Tensors
 
 /// HDF5 files in state-dict layout.

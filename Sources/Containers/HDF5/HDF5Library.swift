@@ -1,15 +1,8 @@
 // The only door to libhdf5: its settings, its lock and its errors.
 
 import CHDF5
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 package enum HDF5Library {
   /// Runs `body` with the library set up and nobody else inside it.
@@ -36,15 +29,15 @@ package enum HDF5Library {
   /// Where libhdf5 may be, the names for which the programs are tested first: Debian's two, then those
   /// of other systems.
   package static let names: [String] = {
-    #if canImport(Darwin)
-      ["/opt/homebrew/lib", "/usr/local/lib", "/opt/local/lib"].map { $0 + "/libhdf5.dylib" }
-        + ["libhdf5.dylib"]
-    #else
-      [
-        "libhdf5_serial.so.103", "libhdf5_serial.so.310", "libhdf5_serial.so", "libhdf5.so.103",
-        "libhdf5.so.200", "libhdf5.so.310", "libhdf5.so",
-      ]
-    #endif
+    if isApple {
+      return ["/opt/homebrew/lib", "/usr/local/lib", "/opt/local/lib"].map {
+        $0 + "/libhdf5.dylib"
+      } + ["libhdf5.dylib"]
+    }
+    return [
+      "libhdf5_serial.so.103", "libhdf5_serial.so.310", "libhdf5_serial.so", "libhdf5.so.103",
+      "libhdf5.so.200", "libhdf5.so.310", "libhdf5.so",
+    ]
   }()
 
   /// Loads the first library of these names that has every function we call; throws

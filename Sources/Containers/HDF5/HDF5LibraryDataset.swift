@@ -1,6 +1,7 @@
 // Datasets: everything that can be checked before an element is read, and reading through libhdf5
 // where the elements do not lie in the file as they are.
 
+import Bytes
 import CHDF5
 import Tensors
 

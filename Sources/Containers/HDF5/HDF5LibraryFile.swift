@@ -1,5 +1,6 @@
 // Walking an HDF5 file with libhdf5.
 
+import Bytes
 import CHDF5
 import Tensors
 

@@ -1,15 +1,9 @@
 // Writing objects: libhdf5 lays the file out, then the elements are written in their places.
 
+import Bytes
 import CHDF5
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 package struct HDF5Writer {
   private let objects: [HDF5Object]

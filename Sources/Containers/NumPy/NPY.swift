@@ -6,6 +6,7 @@
 //
 // Writers pad the header so that the data begins at a multiple of 64 (16 in the past).
 
+import Bytes
 import Tensors
 
 /// Reads and writes `.npy` files.

@@ -4,6 +4,7 @@
 // String metadata travels in the array `__metadata__`: one axis of u8, the UTF-8 text of a JSON
 // object whose values are strings. NumPy sees it as one more array.
 
+import Bytes
 import Tensors
 
 /// Reads and writes `.npz` files.

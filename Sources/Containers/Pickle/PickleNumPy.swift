@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 // NumPy's scalars and arrays in a pickle:

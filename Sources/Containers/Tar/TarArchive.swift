@@ -7,6 +7,7 @@
 //
 // Numbers are octal text. The checksum is the sum of the header's bytes with spaces in its place.
 
+import Bytes
 import Tensors
 
 /// The files of a tar archive.

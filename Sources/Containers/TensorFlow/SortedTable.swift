@@ -11,6 +11,7 @@
 //
 // The values of the index block are offset and size of a data block. Integers are little-endian.
 
+import Bytes
 import Tensors
 
 /// Reads all entries of a sorted string table.

@@ -1,14 +1,8 @@
+import Bytes
 import CChecksum
 import CZlib
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// A running CRC-32, as in zip and gzip.
 package struct ZipChecksum {

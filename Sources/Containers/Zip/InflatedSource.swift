@@ -1,4 +1,6 @@
+import Bytes
 import CZlib
+import HostSystem
 import Tensors
 
 /// The content of a deflated entry, inflated on demand and never held as a whole.

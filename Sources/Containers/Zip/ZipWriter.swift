@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// Writes a zip archive of stored entries, front to back.

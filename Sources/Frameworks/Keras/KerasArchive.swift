@@ -5,6 +5,7 @@
 //   model.weights.h5    an HDF5 file (see KerasObjects.swift)
 //   assets/…            vocabularies and the like; no weights
 
+import Bytes
 import Containers
 import Tensors
 

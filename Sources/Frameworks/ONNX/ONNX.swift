@@ -12,6 +12,7 @@
 // therefore follows the values through the graph (ONNXFollower), finds the modules and how they are
 // connected (ONNXStructure) and names their tensors by their part (rnn.W_l0, fc.weight); all other stored
 // tensors keep their names.
+import Bytes
 import Containers
 import Tensors
 

@@ -1,13 +1,7 @@
+import Bytes
 import Containers
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// Tensors in files beside the model, as torch.onnx and onnx.save write them.
 ///

@@ -2,6 +2,7 @@
 //
 //   weight_orig, weight_mask
 
+import Bytes
 import Containers
 import Tensors
 

@@ -10,6 +10,7 @@
 //   X/models/model.json                             the graph; its recurrent nodes carry their
 //                                                   hyper-parameters as arguments
 
+import Bytes
 import Containers
 import Tensors
 

@@ -6,7 +6,9 @@
 // v has the shape of the weight. The norm runs over every axis but one, where g is as long as v and
 // otherwise 1; or, with dim=None, over all axes, and g is a scalar.
 
+import Bytes
 import Containers
+import HostSystem
 import Tensors
 
 extension StateDict {

@@ -1,13 +1,7 @@
+import Bytes
 import Containers
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 extension Safetensors {
   /// What follows the stem in the name of an index.

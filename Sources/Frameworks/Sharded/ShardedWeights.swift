@@ -1,13 +1,7 @@
+import Bytes
 import Containers
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// Weights in several files with an index (see ShardIndex.swift).
 public enum ShardedWeights {

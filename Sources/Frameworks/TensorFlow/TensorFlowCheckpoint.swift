@@ -9,6 +9,7 @@
 // Slashes become dots and the suffix of the object-based form goes away. What only an optimizer holds
 // is not a weight (see ObjectGraph.swift); strings are no tensors.
 
+import Bytes
 import Containers
 import Tensors
 

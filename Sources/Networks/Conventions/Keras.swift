@@ -1,7 +1,7 @@
-import RNNEngine
-import Tensors
 import Containers
 import Frameworks
+import RNNEngine
+import Tensors
 
 // Keras (KerasNames.swift tells where the names come from); {p} is the prefix of a layer's variables:
 //   {p}0, kernel            (inputs of layer k, gates × H), gates i f c o, z r h

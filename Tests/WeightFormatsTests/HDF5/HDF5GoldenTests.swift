@@ -1,5 +1,6 @@
 // Files that h5py wrote (tools/make_goldens_hdf5.py), against what the script says they hold.
 
+import Bytes
 import Foundation
 import Tensors
 import Testing

@@ -1,5 +1,6 @@
 // Our own reader against h5py's values (tools/make_goldens_hdf5_layouts.py) and against libhdf5.
 
+import Bytes
 import Foundation
 import Tensors
 import Testing

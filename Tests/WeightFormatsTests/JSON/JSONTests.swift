@@ -1,7 +1,7 @@
-import Tensors
-import Testing
 import Containers
 import Frameworks
+import Tensors
+import Testing
 
 @Suite struct JSONTests {
   @Test(arguments: [

@@ -1,8 +1,9 @@
+import Bytes
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 struct FlaxMessagePackTests {
   @Test func filesOfFlaxAreReadAndWrittenByteForByte() throws {

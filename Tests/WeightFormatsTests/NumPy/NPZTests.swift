@@ -1,8 +1,9 @@
+import Bytes
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 struct NPZTests {
   @Test func filesOfNumPyAreRead() throws {

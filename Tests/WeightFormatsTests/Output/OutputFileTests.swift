@@ -1,8 +1,9 @@
+import Bytes
+import Containers
 import Foundation
+import Frameworks
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 @Suite struct OutputFileTests {
   /// A fresh directory that is removed afterwards.

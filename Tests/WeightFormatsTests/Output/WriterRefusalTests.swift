@@ -1,8 +1,8 @@
+import Containers
 import Foundation
+import Frameworks
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// What no writer can say, refused before anything appears.
 @Suite struct WriterRefusalTests {

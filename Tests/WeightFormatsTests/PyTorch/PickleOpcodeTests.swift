@@ -1,8 +1,9 @@
+import Bytes
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// Opcodes one by one, as PyTorch and strangers write them.
 @Suite struct PickleOpcodeTests {

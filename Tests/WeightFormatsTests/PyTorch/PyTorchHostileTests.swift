@@ -1,8 +1,9 @@
+import Bytes
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// Files that old layouts and object graphs allow and nobody writes in good faith.
 struct PyTorchHostileTests {

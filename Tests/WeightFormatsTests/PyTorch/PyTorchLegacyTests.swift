@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 struct PyTorchLegacyTests {
   private struct Expected: Decodable {

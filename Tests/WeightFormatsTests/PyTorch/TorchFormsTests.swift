@@ -1,8 +1,8 @@
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// Weights in other forms, and checkpoints with several state dicts.
 struct TorchFormsTests {

@@ -1,8 +1,9 @@
+import Bytes
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// Code that nobody's compiler wrote: it is followed within bounds, or not at all.
 struct TorchScriptHostileTests {

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// What programs and pickled modules state about their modules, against what PyTorch knows.
 struct TorchStructureTests {

@@ -1,8 +1,8 @@
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 struct WeightNormTests {
   private enum Field: Decodable {

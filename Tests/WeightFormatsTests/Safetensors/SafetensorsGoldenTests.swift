@@ -1,8 +1,9 @@
+import Bytes
+import Containers
 import Foundation
+import Frameworks
 import Tensors
 import Testing
-import Containers
-import Frameworks
 
 /// Files of the reference implementation, see tools/make_goldens_safetensors.py.
 @Suite struct SafetensorsGoldenTests {

@@ -1,7 +1,7 @@
-import Tensors
-import Testing
 import Containers
 import Frameworks
+import Tensors
+import Testing
 
 /// One file per row of the table of what the reference accepts and refuses.
 @Suite struct SafetensorsRulesTests {

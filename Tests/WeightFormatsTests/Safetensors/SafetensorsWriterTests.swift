@@ -1,7 +1,8 @@
-import Tensors
-import Testing
+import Bytes
 import Containers
 import Frameworks
+import Tensors
+import Testing
 
 @Suite struct SafetensorsWriterTests {
   static func tensor(_ count: Int, _ value: UInt8 = 1) throws -> Tensor {

@@ -1,9 +1,10 @@
+import Bytes
 import Foundation
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 struct TensorFlowTests {
   private func open(_ name: String) throws -> StateDict {

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 /// The files under `fixtures/golden` that tools/make_goldens_torch.py wrote.
 struct Golden {

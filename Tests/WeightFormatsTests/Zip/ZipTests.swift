@@ -1,8 +1,9 @@
+import Bytes
 import Testing
 
-@testable import Tensors
 @testable import Containers
 @testable import Frameworks
+@testable import Tensors
 
 struct ZipTests {
   private func archive(limit: UInt64 = 0xFFFF_FFFF) throws -> [UInt8] {

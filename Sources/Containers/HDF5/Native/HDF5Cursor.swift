@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// A bounded position in bytes that were read from the file; nothing is read past its end.

@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// The elements of a chunked dataset, decoded on demand in blocks of whole rows of chunks.

@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// The objects of a dense group or of dense attributes.

@@ -1,12 +1,6 @@
+import Bytes
+import HostSystem
 import Tensors
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
 
 /// The parent's side: a worker that has one file open for as long as somebody reads from it.
 package final class HDF5WorkerClient: @unchecked Sendable {
@@ -25,27 +19,16 @@ package final class HDF5WorkerClient: @unchecked Sendable {
         .inputChanged, "file.changed", found: "the path names another file than the one opened",
         expected: "a file that nobody replaces")
     }
-    var pair: [Int32] = [-1, -1]
-    #if canImport(Glibc)
-      let type = Int32(SOCK_STREAM.rawValue)
-    #else
-      let type = SOCK_STREAM
-    #endif
-    guard socketpair(AF_UNIX, type, 0, &pair) == 0 else { throw Self.cannotStart(errno) }
-    for descriptor in pair { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-    #if canImport(Darwin)
-      var one: Int32 = 1
-      for descriptor in pair {
-        setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<Int32>.size))
-      }
-    #endif
-    socket = pair[0]
-    defer { close(pair[1]) }
-    do {
-      process = try Self.spawn(executable, file, socket: pair[1])
-    } catch {
-      close(pair[0])
-      throw error
+    // Nothing in the environment may steer libhdf5.
+    let started = ChildProcess.start(
+      executable, arguments: [HDF5Worker.argument, file.path, String(60 + file.count >> 24)],
+      environment: ["SWIFT_BACKTRACE=enable=no"] + loaderEnvironment())
+    switch started {
+    case .success(let child): (process, socket) = (child.identifier, child.socket)
+    case .failure(let failure):
+      throw RecurrentError(
+        .resources, "h5.worker-start", found: systemMessage(failure.code),
+        expected: "a process in which libhdf5 can read the file")
     }
   }
 
@@ -61,44 +44,6 @@ package final class HDF5WorkerClient: @unchecked Sendable {
   /// Ends the worker; what is read from it afterwards is an error.
   package func stop() {
     if process > 0 { kill(process, SIGKILL) }
-  }
-
-  private static func spawn(
-    _ executable: String, _ file: InputFile, socket: Int32
-  ) throws -> pid_t {
-    #if canImport(Darwin)
-      var actions: posix_spawn_file_actions_t?
-    #else
-      var actions = posix_spawn_file_actions_t()
-    #endif
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_adddup2(&actions, socket, 0)
-    // What a crash prints is of no use to anybody.
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-    let seconds = 60 + file.count >> 24
-    // Only what the loader needs: nothing in the environment may steer libhdf5.
-    var variables = ["SWIFT_BACKTRACE=enable=no"]
-    for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-      if let value = getenv(name) { variables.append("\(name)=" + String(cString: value)) }
-    }
-    func duplicated(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
-      texts.map { strdup($0) } + [nil]
-    }
-    let arguments = duplicated([executable, HDF5Worker.argument, file.path, String(seconds)])
-    let environment = duplicated(variables)
-    defer { for text in arguments + environment { free(text) } }
-    var process: pid_t = 0
-    let status = posix_spawn(&process, executable, &actions, nil, arguments, environment)
-    guard status == 0 else { throw cannotStart(status) }
-    return process
-  }
-
-  private static func cannotStart(_ code: Int32) -> RecurrentError {
-    RecurrentError(
-      .resources, "h5.worker-start", found: String(cString: strerror(code)),
-      expected: "a process in which libhdf5 can read the file")
   }
 
   /// What the file holds; datasets that are not windows on it are read through the worker.
@@ -124,7 +69,7 @@ package final class HDF5WorkerClient: @unchecked Sendable {
       for number in [node, offset, count] {
         withUnsafeBytes(of: UInt64(number).littleEndian) { request += $0 }
       }
-      guard HDF5WorkerSocket.write(socket, request) else { throw buried() }
+      guard SocketMessages.write(socket, request) else { throw buried() }
       let bytes = try answer(limit: count)
       guard bytes.count == count else { throw Self.nonsense }
       return bytes
@@ -132,13 +77,13 @@ package final class HDF5WorkerClient: @unchecked Sendable {
   }
 
   private func answer(limit: Int) throws -> [UInt8] {
-    guard let head = HDF5WorkerSocket.read(socket, 9) else { throw buried() }
+    guard let head = SocketMessages.read(socket, 9) else { throw buried() }
     var cursor = HDF5Cursor(head, at: 0, offsetSize: 8, lengthSize: 8)
     let isError = try cursor.u8() != 0
     guard let count = try? cursor.int(8), count <= (isError ? 1 << 20 : limit) else {
       throw Self.nonsense
     }
-    guard let bytes = HDF5WorkerSocket.read(socket, count) else { throw buried() }
+    guard let bytes = SocketMessages.read(socket, count) else { throw buried() }
     guard isError else { return bytes }
     guard let error = try? HDF5WorkerWire.error(bytes) else { throw Self.nonsense }
     throw error

@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// Contents and errors as bytes: numbers of 8 bytes, texts as a length and UTF-8.

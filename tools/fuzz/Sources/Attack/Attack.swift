@@ -1,7 +1,7 @@
-import Glibc
-import Tensors
 import Containers
 import Frameworks
+import Glibc
+import Tensors
 
 /// Bytes in a file without a name that readers can open, used again for every input.
 public final class Bait {

@@ -1,4 +1,5 @@
 import Attack
+
 @testable import Containers
 @testable import Frameworks
 

@@ -1,6 +1,6 @@
-import Tensors
 import Containers
 import Frameworks
+import Tensors
 
 /// One input of libFuzzer: what parses must come back from its own text.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,7 +1,7 @@
 import Attack
-import Tensors
 import Containers
 import Frameworks
+import Tensors
 
 /// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")

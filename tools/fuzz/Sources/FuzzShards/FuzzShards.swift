@@ -1,5 +1,7 @@
 import Attack
+import Bytes
 import Tensors
+
 @testable import Containers
 @testable import Frameworks
 

@@ -1,5 +1,6 @@
 import Attack
 import Tensors
+
 @testable import Containers
 @testable import Frameworks
 

@@ -1,6 +1,6 @@
-import Tensors
 import Containers
 import Frameworks
+import Tensors
 
 /// One input of libFuzzer: every entry that the directory promises is read.
 @_cdecl("LLVMFuzzerTestOneInput")

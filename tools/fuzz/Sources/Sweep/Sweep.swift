@@ -1,8 +1,9 @@
 import Attack
-import Glibc
-import Tensors
+import Bytes
 import Containers
 import Frameworks
+import Glibc
+import Tensors
 
 /// Every prefix and every flipped bit of files, each read in this process: `Sweep (prefixes|bits) FILE...`
 ///

@@ -1,0 +1,241 @@
+import ArgumentParser
+import Bytes
+import CommandSupport
+import HostSystem
+import Recurrent
+
+/// Trains a language model on a text file.
+struct TrainCommand: Tool {
+  static let toolName = "rnn-train"
+  static let consequence: String? = "The model was not written."
+  static let configuration = CommandConfiguration(
+    commandName: toolName,
+    abstract: "Train a character, byte or word language model on a text file.",
+    usage: "rnn-train TEXT MODEL [options]\n       rnn-train sample MODEL [options]",
+    discussion: """
+      The network is --cell × --layers with a linear layer on top, trained by truncated \
+      backpropagation through time: the batch's rows start at equal distances in the text, the \
+      state is carried from block to block, and the end wraps around. The container of MODEL \
+      follows its extension.
+
+      Ctrl-C saves MODEL.checkpoint and ends; --resume goes on as if nothing had happened, to the \
+      last bit. The vocabulary is stored in the model.
+
+      Examples:
+        rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --epochs 20
+        rnn-train shakespeare.txt model.h5 --resume --epochs 40
+        rnn-train sample model.h5 --prompt "ROMEO:" --length 500 --temperature 0.8
+
+      rnn-train sample --help lists the options of sampling. A text file that is called "sample" is \
+      given as ./sample.
+      """, version: toolVersion)
+
+  @Argument(help: "The text to learn.", completion: .file()) var text: String
+  @Argument(help: "The model file to write.", completion: .file()) var model: String
+  @OptionGroup var options: PlanOptions
+  @OptionGroup var run: RunOptions
+
+  var json: Bool { run.json }
+  private var checkpointPath: String { run.checkpoint ?? model + ".checkpoint" }
+
+  mutating func perform() throws -> Int32 {
+    let given = options.given
+    if given.contains(where: { $0.name == "steps" }), given.contains(where: { $0.name == "epochs" })
+    {
+      throw RecurrentError(
+        .usage, "train.option", at: "--epochs", found: "--epochs and --steps",
+        expected: "one of them")
+    }
+    for (name, value) in [
+      ("checkpoint-every", run.checkpointEvery), ("print-every", run.printEvery),
+    ]
+    where value < 0 {
+      throw RecurrentError(
+        .usage, "train.option", at: "--\(name)", found: "\(value)", expected: "0 or more")
+    }
+    let processes = try OpenMPI.launched()
+    // Hours of work should not end at a name that cannot be written.
+    try checkContainer()
+    try checkWritable(model, hint: nil)
+    try checkWritable(
+      checkpointPath, hint: "Use --resume to go on from it, or --force to begin again.")
+    let bytes = try readText()
+    if run.resume {
+      let saved = try savedTraining()
+      try checkAgreement(of: given, with: saved.plan)
+      return saved.plan.precision == .f64
+        ? try train(resumed(saved, bytes, processes, Double.self), processes)
+        : try train(resumed(saved, bytes, processes, Float.self), processes)
+    }
+    var plan = TrainingPlan()
+    for (name, value) in given { try plan.set(name, value) }
+    do {
+      return plan.precision == .f64
+        ? try train(
+          LanguageModelTrainer<Double>(plan, text: bytes, processes: processes ?? SingleProcess()),
+          processes)
+        : try train(
+          LanguageModelTrainer<Float>(plan, text: bytes, processes: processes ?? SingleProcess()),
+          processes)
+    } catch let error as RecurrentError {
+      throw error.kind == .usage ? error : error.inFile(text)
+    }
+  }
+
+  private func checkContainer() throws {
+    do {
+      _ = try WeightFormat.forWriting(path: model)
+    } catch var error as RecurrentError {
+      error.hint = "MODEL's extension says how it is stored: \(escapedForTerminal(model)).h5, say."
+      throw error
+    }
+  }
+
+  private func readText() throws -> [UInt8] {
+    do {
+      return try InputFile(path: text).readAll()
+    } catch var error as RecurrentError {
+      switch error.reason {
+      case "file.not-regular":
+        error.hint =
+          "TEXT is one plain file: join several, or save what a pipe says, with cat … > text.txt."
+      case "file.missing" where nearest(to: text, among: ["sample"]) != nil:
+        error.hint = "Did you mean rnn-train sample?"
+      default: break
+      }
+      throw error.inFile(text)
+    }
+  }
+
+  private func savedTraining() throws -> TrainingCheckpoint {
+    do {
+      return try TrainingCheckpoint(contentsOf: checkpointPath)
+    } catch var error as RecurrentError {
+      if error.reason == "file.missing" {
+        error.hint = "There is nothing to go on from: leave --resume out to begin."
+      }
+      throw error
+    }
+  }
+
+  private func checkWritable(_ path: String, hint: String?) throws {
+    do {
+      try OutputFile(path: path, overwrite: run.force || run.resume).discard()
+    } catch var error as RecurrentError {
+      if let hint, error.reason == "output.exists" { error.hint = hint }
+      throw error.inFile(path)
+    }
+  }
+
+  /// What decides the weights cannot change on the way.
+  private func checkAgreement(
+    of given: [(name: String, value: String)], with saved: TrainingPlan
+  ) throws {
+    var plan = saved
+    for (name, value) in given { try plan.set(name, value) }
+    for field in TrainingPlan.fields where field.name != "steps" && field.name != "epochs" {
+      guard field.text(plan) == field.text(saved) else {
+        throw RecurrentError(
+          .usage, "train.resume-options", at: "--\(field.name)", found: field.text(plan),
+          expected: "\(field.text(saved)), as the training began",
+          hint: "Leave the option out, or begin again with --force.")
+      }
+    }
+  }
+
+  private func resumed<S: Scalar>(
+    _ saved: TrainingCheckpoint, _ bytes: [UInt8], _ processes: OpenMPI?, _ type: S.Type
+  ) throws -> LanguageModelTrainer<S> {
+    var plan = saved.plan
+    for (name, value) in options.given { try plan.set(name, value) }
+    return try saved.resume(
+      text: bytes, limit: options.steps == nil ? nil : plan.limit,
+      epochs: options.epochs == nil ? nil : plan.epochs,
+      processes: processes ?? SingleProcess())
+  }
+
+  private func train<S: Scalar>(
+    _ start: LanguageModelTrainer<S>, _ processes: OpenMPI?
+  ) throws -> Int32 {
+    var trainer = start
+    let isFirst = start.processes.rank == 0
+    let log = try isFirst ? run.log.map { try LogFile(path: $0) } : nil
+    let display = TrainingDisplay(
+      isQuiet: run.quiet || json || !isFirst, printEvery: run.printEvery,
+      unit: trainer.plan.level == .word ? .word : .char)
+    try display.begin(trainer)
+    try log?.write([
+      "event": .string(run.resume ? "resume" : "start"), "step": .number(trainer.stepCount),
+    ])
+    Interruption.deferSignals()
+    var last: LanguageModelTrainer<S>.Step?
+    var stop = 0
+    var isPatienceKnown = processes == nil || !isFirst || run.quiet || json
+    while !trainer.isFinished {
+      // All processes must stop after the same step.
+      stop = Int(Interruption.signal ?? 0)
+      if let processes { stop = try processes.largest(stop) }
+      if stop != 0 { break }
+      let began = seconds()
+      let step = try trainer.advance()
+      last = step
+      if !isPatienceKnown, seconds() - began > 0.3 {
+        isPatienceKnown = true
+        Output.complain(
+          "note: mpirun ends everything a second or two after Ctrl-C, and a step may take longer;"
+            + " kill -INT \(getpid()) saves in any case.\n")
+      }
+      try log?.write(display.record(step))
+      try display.show(step, of: trainer)
+      if run.checkpointEvery > 0, step.number % run.checkpointEvery == 0 {
+        try trainer.writeCheckpoint(to: checkpointPath)
+      }
+    }
+    display.clear()
+    try trainer.writeCheckpoint(to: checkpointPath)
+    let signal = stop == 0 ? nil : Int32(stop)
+    defer { processes?.finish() }
+    guard isFirst else { return 0 }
+    var finalLoss: Double?
+    if signal == nil {
+      finalLoss = try finish(&trainer)
+    }
+    let reason = signal != nil ? "signal" : trainer.hasStalled ? "patience" : "limit"
+    if json {
+      Output.line(
+        display.summary(
+          trainer, last: last, validation: finalLoss, stop: reason,
+          files: (signal == nil ? model : nil, checkpointPath)
+        ).serialized())
+    } else if !run.quiet {
+      display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
+    }
+    try log?.write(["event": .string(reason), "step": .number(trainer.stepCount)])
+    if let signal {
+      Output.complain(
+        "rnn-train: stopped at step \(trainer.stepCount); \(escapedForTerminal(checkpointPath)) is"
+          + " saved.\nhint: the same command with --resume goes on.\n")
+      processes?.finish()
+      endProcess(by: signal)
+    }
+    return 0
+  }
+
+  /// Writes the model with the better of its weights: a last validation, which the checkpoint does not
+  /// know of, may find the present ones better than those of earlier validations.
+  private func finish<S: Scalar>(_ trainer: inout LanguageModelTrainer<S>) throws -> Double? {
+    let loss = try trainer.validationLoss()
+    let earlier = trainer.validations.min()
+    let isBetter = loss.map { $0 < earlier ?? .infinity } ?? true
+    let result = try isBetter ? trainer.current : trainer.result
+    try result.write(to: model, overwrite: run.force || run.resume)
+    if let format = try? WeightFormat.forWriting(path: model), !format.carriesMetadata, !run.quiet,
+      !json
+    {
+      Output.complain(
+        "note: \(format.name) files hold no vocabulary; sample with --vocabulary"
+          + " \(escapedForTerminal(checkpointPath)).\n")
+    }
+    return isBetter ? loss : earlier
+  }
+}
