@@ -18,6 +18,7 @@ extension LineChart.Series {
   }
 
   /// A line through single-precision numbers.
+  @_disfavoredOverload
   public init(_ name: String, _ values: [Float]) {
     self.init(name, values.map { Double($0) })
   }

@@ -1,4 +1,4 @@
-import Containers
+import Bytes
 import Tensors
 
 extension Figure {
