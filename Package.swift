@@ -5,7 +5,10 @@ let package = Package(
   name: "Recurrent",
   platforms: [.macOS(.v13), .iOS(.v16)],
   products: [
+    // What a program needs at run time; what its tests need; what draws.
     .library(name: "Recurrent", targets: ["Recurrent"]),
+    .library(name: "Parity", targets: ["Parity"]),
+    .library(name: "Reports", targets: ["Reports"]),
     .executable(name: "rnn-convert", targets: ["rnn-convert"]),
     .executable(name: "rnn-inspect", targets: ["rnn-inspect"]),
     .executable(name: "rnn-train", targets: ["rnn-train"]),
@@ -43,13 +46,13 @@ let package = Package(
     .target(name: "Reports", dependencies: ["Parity"]),
     .target(name: "LanguageModels", dependencies: ["Conversion"]),
     // The door.
-    .target(
-      name: "Recurrent", dependencies: ["Conversion", "Parity", "Reports", "LanguageModels"]),
+    .target(name: "Recurrent", dependencies: ["Conversion", "LanguageModels"]),
     // Words.
     .target(
       name: "CommandSupport",
       dependencies: [
-        "Recurrent", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Recurrent", "Parity", "Reports",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Commands/Support"),
     .executableTarget(
@@ -69,19 +72,19 @@ let package = Package(
     .executableTarget(
       name: "example-fine-tune", dependencies: ["Recurrent"], path: "Sources/Examples/FineTune"),
     .executableTarget(
-      name: "example-port", dependencies: ["Recurrent"], path: "Sources/Examples/Port"),
+      name: "example-port", dependencies: ["Recurrent", "Parity"], path: "Sources/Examples/Port"),
 
     .testTarget(name: "TensorsTests", dependencies: ["Bytes"]),
     .testTarget(name: "WeightFormatsTests", dependencies: ["Frameworks"]),
     .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
     .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
-    .testTarget(name: "ParityTests", dependencies: ["Recurrent"]),
-    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent"]),
-    .testTarget(name: "PlotsTests", dependencies: ["Recurrent"]),
+    .testTarget(name: "ParityTests", dependencies: ["Recurrent", "Parity"]),
+    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent", "Parity"]),
+    .testTarget(name: "PlotsTests", dependencies: ["Recurrent", "Reports"]),
     .testTarget(
       name: "ToolTests",
       dependencies: [
-        "CommandSupport", "Recurrent", "example-stream", "example-fine-tune", "example-port",
+        "CommandSupport", "Recurrent", "Parity", "Reports", "example-stream", "example-fine-tune", "example-port",
         "rnn-verify",
         "rnn-inspect", "rnn-convert",
       ]),

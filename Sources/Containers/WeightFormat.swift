@@ -80,7 +80,7 @@ public struct WeightFormat: Sendable {
 extension WeightFormat {
   /// Throws what the container cannot hold (a type, a name) before anything is written; what depends
   /// on more than names and types is still found when writing.
-  public func check(_ state: StateDict) throws {
+  package func check(_ state: StateDict) throws {
     try checkContents(state)
   }
 
@@ -89,7 +89,7 @@ extension WeightFormat {
   ///
   /// `proof` gets the temporary file as read back; when it throws, nothing appears under `path`. The
   /// files of `inputs` must not have changed meanwhile.
-  public func write(
+  package func write(
     _ state: StateDict, to path: String, overwrite: Bool = false, inputs: [InputFile] = [],
     proof: (StateDict) throws -> Void
   ) throws {

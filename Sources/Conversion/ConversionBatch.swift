@@ -8,23 +8,23 @@ import Tensors
 ///
 /// A file goes to `DIRECTORY/NAME.EXT`; the files of a directory go to the same places below
 /// `DIRECTORY` that they have below theirs. EXT is the container's, in place of the input's own.
-public struct ConversionBatch: Sendable {
+package struct ConversionBatch: Sendable {
   /// One conversion.
-  public struct Item: Sendable {
+  package struct Item: Sendable {
     /// The file to read.
-    public let input: String
+    package let input: String
     /// The file to write.
-    public let output: String
+    package let output: String
     /// The size of the input, 0 where it is unknown.
-    public let byteCount: Int
+    package let byteCount: Int
     /// Why the input cannot even be looked at (a directory without permission).
-    public let obstacle: RecurrentError?
+    package let obstacle: RecurrentError?
   }
 
   /// The conversions in the order of the arguments, directories in the order of names.
-  public let items: [Item]
+  package let items: [Item]
   /// Files in directories that are no weights.
-  public let ignored: [String]
+  package let ignored: [String]
 
   /// Looks for inputs; touches nothing.
   ///
@@ -33,7 +33,7 @@ public struct ConversionBatch: Sendable {
   /// become one file, or one would replace another. Throws with kind `.cannotCreate`:
   /// `output.exists` unless `overwrite` is set, `output.not-directory`. Throws `batch.none` with kind
   /// `.noInput` when there is nothing to convert.
-  public init(
+  package init(
     _ inputs: [String], into directory: String, format: WeightFormat, overwrite: Bool = false
   ) throws {
     var status = stat()
@@ -89,7 +89,7 @@ public struct ConversionBatch: Sendable {
   }
 
   /// Creates the directories above an item's output.
-  public func createDirectories(for item: Item) throws {
+  package func createDirectories(for item: Item) throws {
     for slash in item.output.indices.dropFirst() where item.output[slash] == "/" {
       let part = String(item.output[..<slash])
       // Another job may be creating the same one.

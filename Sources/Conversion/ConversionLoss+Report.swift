@@ -4,7 +4,7 @@ import Tensors
 
 extension ConversionLoss {
   /// What narrowing lost, one line each: the largest relative change, and every kind of exception.
-  public static func report(_ losses: [(name: Name, loss: ConversionLoss)]) -> [String] {
+  package static func report(_ losses: [(name: Name, loss: ConversionLoss)]) -> [String] {
     guard !losses.isEmpty else { return [] }
     var lines: [String] = []
     let worst = losses.max { $0.loss.largestRelativeChange < $1.loss.largestRelativeChange }

@@ -14,13 +14,13 @@ public struct ConversionPlan: Sendable {
   /// The output's container.
   public let outputFormat: WeightFormat
   /// The only network of the input, or the one that was chosen; `nil` when there is none or several.
-  public let network: Network?
+  package let network: Network?
   /// The output's convention; `nil` where the tensors are copied without being understood.
   public let convention: Convention?
   /// The output's tensors in order.
-  public let steps: [Step]
+  package let steps: [Step]
   /// The modules of the input, and what becomes of each.
-  public let modules: [ModuleFate]
+  package let modules: [ModuleFate]
   /// How modules are connected, as far as that is known.
   public let connections: [Connection]
   /// What neither the file nor the caller said.

@@ -4,9 +4,9 @@ import Networks
 import Tensors
 
 /// What a file would lose in each container and each convention.
-public struct ConversionPreview: Sendable {
+package struct ConversionPreview: Sendable {
   /// A container, or a convention in a container that takes any.
-  public enum Target: Sendable {
+  package enum Target: Sendable {
     /// A container, with the convention that a conversion chooses there.
     case container(WeightFormat)
     /// A convention.
@@ -14,14 +14,14 @@ public struct ConversionPreview: Sendable {
   }
 
   /// Where to.
-  public let target: Target
+  package let target: Target
   /// What would be lost, one phrase each; empty when nothing would.
-  public let losses: [String]
+  package let losses: [String]
   /// Why it is impossible.
-  public let refusal: RecurrentError?
+  package let refusal: RecurrentError?
 
   /// One line for people: `nothing`, `metadata source`, `refused: …`.
-  public var summary: String {
+  package var summary: String {
     if let refusal {
       return "refused: \(refusal.found)" + (refusal.hint.map { " (\($0))" } ?? "")
     }
@@ -31,7 +31,7 @@ public struct ConversionPreview: Sendable {
   /// Plans a conversion of a file to every container and every other convention; writes nothing.
   ///
   /// Throws what reading the file throws.
-  public static func all(
+  package static func all(
     of file: WeightFile, reading: ReadOptions = .init()
   ) throws -> [ConversionPreview] {
     var options = ConversionOptions()

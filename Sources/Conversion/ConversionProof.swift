@@ -132,7 +132,7 @@ extension ConversionPlan {
     if written.structure?.statesConnections != true {
       // Weights without a model: the neighbours are where they were put.
       let modules = (try? ModuleList(written, options: reading))?.modules ?? []
-      func neighbour(_ kind: Structure.Kind, _ isThere: Bool) -> ReadOptions.Neighbour {
+      func neighbour(_ kind: ModuleKind, _ isThere: Bool) -> ReadOptions.Neighbour {
         modules.first { isThere && $0.kind == kind }.map { .named($0.name) } ?? .none
       }
       reading.head = neighbour(.linear, network.architecture.head != nil)

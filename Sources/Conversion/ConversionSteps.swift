@@ -5,17 +5,17 @@ import Tensors
 
 extension ConversionPlan {
   /// One tensor of the output.
-  public struct Step: Sendable {
+  package struct Step: Sendable {
     /// The output's tensor.
-    public let target: Name
+    package let target: Name
     /// Its shape in the output.
-    public let shape: [Int]
+    package let shape: [Int]
     /// Its element type in the output.
-    public let dtype: DType
+    package let dtype: DType
     /// The input's tensors that it is made of.
-    public let sources: [Name]
+    package let sources: [Name]
     /// What happens on the way ("transposed"); empty when the bytes are copied.
-    public let actions: [String]
+    package let actions: [String]
 
     /// A tensor whose bytes are copied.
     static func copy(
@@ -85,7 +85,7 @@ extension ConversionPlan {
   }
 
   /// What became of one module.
-  public enum Fate: String, Sendable {
+  package enum Fate: String, Sendable {
     /// Its tensors are rewritten into the output's convention.
     case converted
     /// Its tensors are copied byte for byte.
@@ -95,13 +95,13 @@ extension ConversionPlan {
   }
 
   /// One module of the input, and what becomes of it.
-  public struct ModuleFate: Sendable {
+  package struct ModuleFate: Sendable {
     /// The module.
-    public let module: Module
+    package let module: Module
     /// What becomes of it.
-    public let fate: Fate
+    package let fate: Fate
     /// Its name in the output.
-    public let outputName: String
+    package let outputName: String
   }
 
   static func narrowed(

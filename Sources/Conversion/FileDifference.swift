@@ -4,9 +4,9 @@ import Networks
 import Tensors
 
 /// What distinguishes the tensors of two files, name by name; found in pieces, whatever their size.
-public struct FileDifference: Sendable {
+package struct FileDifference: Sendable {
   /// What became of one tensor.
-  public enum Outcome: Sendable {
+  package enum Outcome: Sendable {
     /// Only the first file has it.
     case onlyInFirst
     /// Only the second file has it.
@@ -20,31 +20,31 @@ public struct FileDifference: Sendable {
   }
 
   /// How far the elements of two tensors of one shape are apart.
-  public struct Deviation: Sendable {
+  package struct Deviation: Sendable {
     /// The element types.
-    public internal(set) var types: (DType, DType)
+    package internal(set) var types: (DType, DType)
     /// The elements with other values; +0 and −0 are the same value, NaNs of any payload are too.
-    public internal(set) var count = 0
+    package internal(set) var count = 0
     /// The largest |a − b|; infinite where only one of the two is finite.
-    public internal(set) var absolute = 0.0
+    package internal(set) var absolute = 0.0
     /// The largest |a − b| / max(|a|, |b|).
-    public internal(set) var relative = 0.0
+    package internal(set) var relative = 0.0
     /// The element with the largest |a − b|; `nil` when all values agree.
-    public internal(set) var index: Int?
+    package internal(set) var index: Int?
   }
 
   /// The tensors in the order of the first file, then those that only the second has.
-  public private(set) var tensors: [(name: Name, outcome: Outcome)] = []
+  package private(set) var tensors: [(name: Name, outcome: Outcome)] = []
   /// Metadata that differ, one line each; they do not make files differ.
-  public let metadata: [String]
+  package let metadata: [String]
 
   /// Whether both files hold the same tensors, bit for bit; their order does not matter.
-  public var areEqual: Bool {
+  package var areEqual: Bool {
     tensors.allSatisfy { if case .equal = $0.outcome { true } else { false } }
   }
 
   /// Compares two state dicts.
-  public init(_ first: StateDict, _ second: StateDict) throws {
+  package init(_ first: StateDict, _ second: StateDict) throws {
     var metadata: [String] = []
     for pair in first.metadata.pairs where second.metadata[pair.key] != pair.value {
       metadata.append("\(pair.key): \(pair.value) | \(second.metadata[pair.key] ?? "none")")

@@ -23,7 +23,7 @@ struct ModuleRewriting {
     let weights: CanonicalWeights
     let target: Convention
     let naming: Naming
-    let kind: Structure.Kind
+    let kind: ModuleKind
     let tensors: [StoredTensor]
   }
 

@@ -11,7 +11,7 @@ extension StateDict {
   ///
   /// `groups` are the recurrent parameters, the head's and the embedding's, as ``SequenceModel/parameterGroups``.
   /// Throws `convention.inexpressible`.
-  public init<S: Scalar>(
+  package init<S: Scalar>(
     network groups: [Parameters<S>], _ architecture: Architecture, as convention: Convention,
     in format: WeightFormat, names: (recurrent: String, head: String, embedding: String)? = nil
   ) throws {
@@ -67,7 +67,7 @@ extension StateDict {
   /// or convention: everything else that the file holds goes along.
   ///
   /// `canonical` are the parameters under the canonical names, ``Network/parameterTensors(of:)``.
-  public init(
+  package init(
     updating source: StateDict, of format: WeightFormat, _ recognition: Recognition,
     with canonical: StateDict, options: ReadOptions, as convention: Convention?,
     in output: WeightFormat
@@ -95,7 +95,7 @@ extension StateDict {
 
 extension WeightFormat {
   /// A state with what the container adds because of the tensors; throws what the container cannot hold.
-  public func prepared(_ state: StateDict) throws -> StateDict {
+  package func prepared(_ state: StateDict) throws -> StateDict {
     let result = try completed(state)
     try check(result)
     return result
@@ -104,7 +104,7 @@ extension WeightFormat {
 
 extension ModuleList {
   /// The module with a name and a kind; throws `weights.unrecognized` naming those that are there, or its refusal.
-  public func named(_ name: String, _ kind: Structure.Kind) throws -> Module {
+  package func named(_ name: String, _ kind: ModuleKind) throws -> Module {
     guard let module = modules.first(where: { $0.name == name && $0.kind == kind }) else {
       throw RecurrentError(
         .malformed, "weights.unrecognized", at: "module \"\(name)\"",
@@ -121,14 +121,14 @@ extension ModuleList {
 
 extension Network {
   /// One module of a file, alone.
-  public init(_ state: StateDict, module: Module) throws {
+  package init(_ state: StateDict, module: Module) throws {
     try self.init(
       module: module,
       CanonicalWeights(state, architecture: module.architecture, tensors: module.tensors))
   }
 
   /// The parameters under the canonical names.
-  public var canonical: StateDict {
+  package var canonical: StateDict {
     get throws { try weights.encoded(as: Self.parameterTensors(of: architecture)) }
   }
 }

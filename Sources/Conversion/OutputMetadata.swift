@@ -183,7 +183,7 @@ private struct OutputNames {
   /// For each module its names, layer by layer.
   var names: [[String]]
   /// What names and shapes would make something else of.
-  var kinds: [(String, Structure.Kind)] = []
+  var kinds: [(String, ModuleKind)] = []
   /// The stacks that a reader would have to guess.
   var stacks: [(String, Module)] = []
 }

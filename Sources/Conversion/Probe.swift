@@ -5,14 +5,14 @@ import Tensors
 /// Runs two networks on the same inputs and compares what comes out, forward and backward.
 ///
 /// This is the proof of a conversion that changes the convention, where bytes cannot be compared.
-public struct Probe: Sendable {
+package struct Probe: Sendable {
   /// The largest difference of outputs, relative to the largest output (or to 1, if that is more).
-  public let forward: Double
+  package let forward: Double
   /// The largest difference of gradients, relative to each gradient tensor's largest magnitude.
-  public let gradients: Double
+  package let gradients: Double
 
   /// Compares two networks of the same architecture in Double.
-  public init(_ first: Network, _ second: Network) throws {
+  package init(_ first: Network, _ second: Network) throws {
     let lhs = try first.model(Double.self, batchFirst: false)
     let rhs = try second.model(Double.self, batchFirst: false)
     let architecture = first.architecture
@@ -65,7 +65,7 @@ public struct Probe: Sendable {
   }
 
   /// Whether both deviations are within what one rounding of the parameters' type explains.
-  public func passes(for dtype: DType, exact: Bool) -> Bool {
+  package func passes(for dtype: DType, exact: Bool) -> Bool {
     if exact { return forward == 0 && gradients == 0 }
     let bound: Double =
       switch dtype {
@@ -96,14 +96,14 @@ public struct Probe: Sendable {
 }
 
 /// Probe inputs: SplitMix64, uniform in (−1, 1), the same on every machine.
-public struct ProbeGenerator: Sendable {
+package struct ProbeGenerator: Sendable {
   private var state: UInt64 = 0x5EED_0F_A_9B0BE
 
   /// Starts the sequence.
-  public init() {}
+  package init() {}
 
   /// The next numbers, in an array of the shape given.
-  public mutating func array(_ shape: [Int]) throws -> NDArray<Double> {
+  package mutating func array(_ shape: [Int]) throws -> NDArray<Double> {
     let count = try elementCount(of: shape)
     return try NDArray(shape: shape, elements: (0..<count).map { _ in next() })
   }

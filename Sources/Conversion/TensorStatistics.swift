@@ -2,24 +2,24 @@ import Networks
 import Tensors
 
 /// What the numbers of a tensor look like, found in one pass that holds none of them.
-public struct TensorStatistics: Sendable {
+package struct TensorStatistics: Sendable {
   /// The number of elements.
-  public private(set) var count = 0
+  package private(set) var count = 0
   /// The smallest finite element; infinity when there is none.
-  public private(set) var minimum = Double.infinity
+  package private(set) var minimum = Double.infinity
   /// The largest finite element; −infinity when there is none.
-  public private(set) var maximum = -Double.infinity
+  package private(set) var maximum = -Double.infinity
   /// The mean of the finite elements; NaN when there is none.
-  public private(set) var mean = Double.nan
+  package private(set) var mean = Double.nan
   /// The number of NaNs.
-  public private(set) var nanCount = 0
+  package private(set) var nanCount = 0
   /// The number of infinities.
-  public private(set) var infinityCount = 0
+  package private(set) var infinityCount = 0
   /// The Euclidean norm of the finite elements.
-  public private(set) var norm = 0.0
+  package private(set) var norm = 0.0
 
   /// Reads a floating-point, integer or bool tensor; integers beyond 53 bits are rounded.
-  public init(_ tensor: Tensor) throws {
+  package init(_ tensor: Tensor) throws {
     var finite = 0
     // Scaled down, so that the sum of the largest numbers is finite; binary64 loses nothing by that but
     // subnormals, which do not count beside anything larger.
@@ -56,12 +56,12 @@ public struct TensorStatistics: Sendable {
 }
 
 /// How the finite numbers of a tensor are spread from the smallest to the largest.
-public struct Histogram: Sendable {
+package struct Histogram: Sendable {
   /// The numbers in each of the equal intervals.
-  public let counts: [Int]
+  package let counts: [Int]
 
   /// Reads a tensor again; `statistics` are its own.
-  public init(_ tensor: Tensor, _ statistics: TensorStatistics, intervals: Int = 24) throws {
+  package init(_ tensor: Tensor, _ statistics: TensorStatistics, intervals: Int = 24) throws {
     var counts = [Int](repeating: 0, count: intervals)
     // Halved, because the largest numbers of both signs are further apart than any number is large.
     let (low, high) = (statistics.minimum / 2, statistics.maximum / 2)
@@ -77,7 +77,7 @@ public struct Histogram: Sendable {
   /// One character per interval, as high as its share of the fullest one.
   ///
   /// `levels` are the characters from the lowest to the highest; an interval without numbers is blank.
-  public func drawn(with levels: [Character] = Histogram.blocks) -> String {
+  package func drawn(with levels: [Character] = Histogram.blocks) -> String {
     let fullest = Double(counts.max() ?? 0)
     return String(
       counts.map { count -> Character in
@@ -88,7 +88,7 @@ public struct Histogram: Sendable {
   }
 
   /// Bars for terminals that know Unicode.
-  public static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+  package static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
   /// Characters for all others.
-  public static let letters: [Character] = [".", ":", "-", "=", "+", "*", "#", "@"]
+  package static let letters: [Character] = [".", ":", "-", "=", "+", "*", "#", "@"]
 }

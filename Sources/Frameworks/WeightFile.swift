@@ -5,16 +5,16 @@ import Tensors
 /// A weight file that was opened and understood as a container.
 public struct WeightFile: Sendable {
   /// The open file.
-  public let file: InputFile
+  package let file: InputFile
   /// Its container.
   public let format: WeightFormat
   /// Its tensors and metadata; tensors are windows on the files until touched.
   public let state: StateDict
   /// The files beside `file` that tensors lie in: the shards of an index.
-  public let otherFiles: [InputFile]
+  package let otherFiles: [InputFile]
 
   /// Every file that was opened.
-  public var files: [InputFile] { [file] + otherFiles }
+  package var files: [InputFile] { [file] + otherFiles }
 
   /// Opens a file; the container is recognised by content unless `format` is given.
   ///

@@ -24,7 +24,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   public internal(set) var best: LanguageModel<S>?
 
   /// The processes that train together, this one among them.
-  public let processes: any TrainingProcesses
+  package let processes: any TrainingProcesses
   let fingerprint: TextFingerprint
   var stateful: StatefulModel<S>
   var optimizer: any Optimizer<S>
@@ -52,9 +52,12 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   ///
   /// Throws `train.empty-text` for a text too short for the rows, and what the plan and the vocabulary
   /// throw.
-  public init(
-    _ plan: TrainingPlan, text: [UInt8], processes: any TrainingProcesses = SingleProcess()
-  ) throws {
+  public init(_ plan: TrainingPlan, text: [UInt8]) throws {
+    try self.init(plan, text: text, processes: SingleProcess())
+  }
+
+  /// Begins a training that several processes share.
+  package init(_ plan: TrainingPlan, text: [UInt8], processes: any TrainingProcesses) throws {
     let vocabulary = try Vocabulary(
       plan.level, of: text, limit: plan.vocabularySize > 0 ? plan.vocabularySize : nil)
     try self.init(

@@ -17,11 +17,11 @@ import RNNEngine
 import Tensors
 
 /// A training that was saved, to be continued as if it had never stopped.
-public struct TrainingCheckpoint: Sendable {
+package struct TrainingCheckpoint: Sendable {
   /// The plan that it was trained by.
-  public let plan: TrainingPlan
+  package let plan: TrainingPlan
   /// The steps that were made.
-  public let stepCount: Int
+  package let stepCount: Int
   /// The metadata key that makes a file a checkpoint.
   static let metadataKey = "rnn-train"
   private static let version = 1
@@ -31,7 +31,7 @@ public struct TrainingCheckpoint: Sendable {
   private let path: String
 
   /// Opens a checkpoint; throws `train.checkpoint` if the file is none.
-  public init(contentsOf path: String) throws {
+  package init(contentsOf path: String) throws {
     self.path = path
     state = try WeightFile(path: path).state
     do {
@@ -79,7 +79,7 @@ public struct TrainingCheckpoint: Sendable {
   /// Goes on with the same text up to `limit` steps or so many epochs, or as the plan says.
   ///
   /// Throws `train.text-changed` for another text, `train.checkpoint` for tensors that do not fit.
-  public func resume<S: Scalar>(
+  package func resume<S: Scalar>(
     _ type: S.Type = S.self, text: [UInt8], limit: Int? = nil, epochs: Double? = nil,
     processes: any TrainingProcesses = SingleProcess()
   ) throws -> LanguageModelTrainer<S> {
@@ -155,7 +155,7 @@ extension LanguageModelTrainer {
   /// Replaces the checkpoint at a path, read back and compared before it appears.
   ///
   /// All processes call it, and the first one writes.
-  public func writeCheckpoint(to path: String) throws {
+  package func writeCheckpoint(to path: String) throws {
     let state = try checkpoint()
     guard processes.rank == 0 else { return }
     try WeightFormat.safetensors.write(state, to: path, overwrite: true) { written in

@@ -96,13 +96,13 @@ public struct TrainingPlan: Sendable, Equatable {
 // One table says how every field is named on the command line and in checkpoints, and what it allows.
 extension TrainingPlan {
   /// One field under its name, which is that of the flag of `rnn-train`.
-  public struct Field {
+  package struct Field {
     /// The name.
-    public let name: String
+    package let name: String
     /// The value as text.
-    public let text: (TrainingPlan) -> String
+    package let text: (TrainingPlan) -> String
     /// What is allowed.
-    public let allowed: String
+    package let allowed: String
     /// The words to choose from; empty for numbers.
     var words: [String] = []
     let set: (inout TrainingPlan, String) -> Bool
@@ -152,7 +152,7 @@ extension TrainingPlan {
   static let mostSteps = 1 << 32
 
   /// All fields, in order.
-  public static var fields: [Field] {
+  package static var fields: [Field] {
     let many = 1 << 30
     return [
       .choice("level", \.level, Vocabulary.Level.allCases),
@@ -185,7 +185,7 @@ extension TrainingPlan {
   }
 
   /// Sets the field with a name; throws `train.option` for an unknown name or a value out of range.
-  public mutating func set(_ name: String, _ text: String) throws {
+  package mutating func set(_ name: String, _ text: String) throws {
     guard let field = Self.fields.first(where: { $0.name == name }) else {
       throw RecurrentError(
         .usage, "train.option", at: name, found: "option \"\(name)\"",

@@ -51,13 +51,13 @@ public struct Architecture: Sendable, Equatable {
     /// Whether it has a bias.
     public var bias: Bool
     /// Which results of the recurrent layers it reads.
-    public var reads: Structure.Reads
+    public var reads: HeadReads
     /// The function that the logits pass through (`softmax`); `nil` for none.
     public var activation: String?
 
     /// Describes a head with C = `classCount`.
     public init(
-      classCount: Int, bias: Bool, reads: Structure.Reads = .sequence, activation: String? = nil
+      classCount: Int, bias: Bool, reads: HeadReads = .sequence, activation: String? = nil
     ) {
       self.classCount = classCount
       self.bias = bias
@@ -89,7 +89,7 @@ public struct Architecture: Sendable, Equatable {
   public var directionCount: Int { bidirectional ? 2 : 1 }
 
   /// Whether two readings of its results give the same: the last step of one direction is its final state.
-  package func reads(_ one: Structure.Reads, sameAs other: Structure.Reads) -> Bool {
+  package func reads(_ one: HeadReads, sameAs other: HeadReads) -> Bool {
     one == other || (!bidirectional && one != .sequence && other != .sequence)
   }
 

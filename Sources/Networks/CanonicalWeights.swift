@@ -7,22 +7,22 @@ import Tensors
 /// Nothing is read until bytes are asked for, and then a block at a time. No arithmetic touches the
 /// elements: they move as bytes, so NaN payloads and −0 survive. Only a convention that stores a sum
 /// of biases, or numbers that its framework adds to, makes the one rounding that the sum needs.
-public struct CanonicalWeights: Sendable {
+package struct CanonicalWeights: Sendable {
   /// The network.
-  public let architecture: Architecture
+  package let architecture: Architecture
   /// The element type of the parameters; of the recurrent ones where modules differ.
-  public let dtype: DType
+  package let dtype: DType
   /// The element types of single slots, where modules differ.
   private let dtypes: [Slot: DType]
   /// Where the elements of each slot lie; what the file has no place for is zero and has none.
   private let blocks: [Slot: RearrangedSource.Term]
   /// Slots that the file does not store apart (the second bias of a one-bias convention).
-  public let merged: Set<Slot>
+  package let merged: Set<Slot>
   /// Where matrices are transposed.
   private let room = TileRoom()
 
   /// How a tensor that holds a sum is made.
-  public enum SumRule: Sendable {
+  package enum SumRule: Sendable {
     /// Add the parameters, rounding once to the element type.
     case add
     /// Take the first: the gradient of a sum is the gradient of each of its terms.
@@ -30,13 +30,13 @@ public struct CanonicalWeights: Sendable {
   }
 
   /// Reads the parameters of a recognised network.
-  public init(_ state: StateDict, _ recognition: Recognition) throws {
+  package init(_ state: StateDict, _ recognition: Recognition) throws {
     try self.init(state, architecture: recognition.architecture, tensors: recognition.tensors)
   }
 
   /// Reads parameters by a table; throws `weights.missing` when a tensor is absent, and
   /// `tensor.outside-storage` when it is too small.
-  public init(_ state: StateDict, architecture: Architecture, tensors: [StoredTensor]) throws {
+  package init(_ state: StateDict, architecture: Architecture, tensors: [StoredTensor]) throws {
     self.architecture = architecture
     var blocks: [Slot: RearrangedSource.Term] = [:]
     var merged: Set<Slot> = []
@@ -71,7 +71,7 @@ public struct CanonicalWeights: Sendable {
   /// The parameters in another convention, in its order of tensors, worked out when they are read.
   ///
   /// Throws `convention.inexpressible` when parameters that are not zero have no place in it.
-  public func encoded(as tensors: [StoredTensor], sums: SumRule = .add) throws -> StateDict {
+  package func encoded(as tensors: [StoredTensor], sums: SumRule = .add) throws -> StateDict {
     if sums == .add { try checkOmissions(tensors) }
     var state = StateDict()
     for stored in tensors { try state.append(stored.name, tensor(stored, sums)) }
@@ -125,7 +125,7 @@ public struct CanonicalWeights: Sendable {
   }
 
   /// Whether modules of different element types were read.
-  public var mixesTypes: Bool { Set(dtypes.values).count > 1 }
+  package var mixesTypes: Bool { Set(dtypes.values).count > 1 }
 
   private func tensor(_ stored: StoredTensor, _ sums: SumRule) throws -> Tensor {
     let dtype = dtype(of: stored)

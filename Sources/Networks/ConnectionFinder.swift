@@ -25,7 +25,7 @@ package struct ConnectionFinder {
   /// One thing in the file's order that has parameters or a class of its own.
   struct Item {
     let name: String
-    let kind: Structure.Kind
+    let kind: ModuleKind
     let module: Int?
   }
 
@@ -199,7 +199,7 @@ package struct ConnectionFinder {
   }
 
   /// Whether a connection joins a module to its head, or a table to it.
-  private func isLink(_ connection: Connection, _ kind: Structure.Kind, _ target: Module) -> Bool {
+  private func isLink(_ connection: Connection, _ kind: ModuleKind, _ target: Module) -> Bool {
     let (own, other) =
       kind == .linear ? (connection.from, connection.to) : (connection.to, connection.from)
     return own == target.name && modules.contains { $0.name == other && $0.kind == kind }
@@ -207,7 +207,7 @@ package struct ConnectionFinder {
 
   /// Puts the head or the table that the caller named beside a module, in place of any other.
   private mutating func apply(
-    _ neighbour: ReadOptions.Neighbour?, _ kind: Structure.Kind, beside target: Module
+    _ neighbour: ReadOptions.Neighbour?, _ kind: ModuleKind, beside target: Module
   ) throws {
     guard let neighbour else { return }
     var link: Connection?
@@ -234,7 +234,7 @@ package struct ConnectionFinder {
   }
 
   /// Throws `network.neighbour` where the file says that another module stands there, or none.
-  private func checkStated(_ name: String, _ kind: Structure.Kind, beside target: Module) throws {
+  private func checkStated(_ name: String, _ kind: ModuleKind, beside target: Module) throws {
     let stated = connections.first { isLink($0, kind, target) && $0.evidence == .stated }
     let other = stated.map { kind == .linear ? $0.to : $0.from }
     let isNone =
@@ -248,13 +248,13 @@ package struct ConnectionFinder {
   }
 
   /// A module of a kind that takes (or gives) so many features.
-  private func fitting(_ kind: Structure.Kind, _ width: Int) -> String? {
+  private func fitting(_ kind: ModuleKind, _ width: Int) -> String? {
     modules.first {
       $0.kind == kind && $0.refusal == nil && $0.architecture.inputSize == width
     }?.name
   }
 
-  private func given(_ text: String, _ kind: Structure.Kind, _ what: String) throws -> Module {
+  private func given(_ text: String, _ kind: ModuleKind, _ what: String) throws -> Module {
     let name = text.withoutDot
     if let module = modules.first(where: { $0.name == name && $0.kind == kind }) {
       if let refusal = module.refusal { throw refusal }

@@ -15,7 +15,7 @@ public struct Convention: Sendable {
   /// One line about its origin, for help texts.
   public let summary: String
   /// The tables, the likeliest first: recurrent layers and cells, then embeddings and linear layers.
-  public let layouts: [ModuleLayout]
+  package let layouts: [ModuleLayout]
   /// What stands for `{part}` where a file does not say it.
   package var customaryPart:
     @Sendable (_ architecture: Architecture, _ naming: Naming, Int, Int) -> String
@@ -40,7 +40,7 @@ public struct Convention: Sendable {
   ///
   /// `{part}` is a layer's and direction's place where names do not number them; by default the module's name,
   /// then the layer's number if there are several, then `forward.` or `backward.` if there are two directions.
-  public init(name: String, summary: String, layouts: [ModuleLayout]) {
+  package init(name: String, summary: String, layouts: [ModuleLayout]) {
     self.name = name
     self.summary = summary
     self.layouts = layouts
@@ -71,7 +71,7 @@ public struct Convention: Sendable {
   /// where the architecture is one.
   ///
   /// Throws `convention.inexpressible` where the convention has no words for it.
-  public func storedTensors(of architecture: Architecture, naming: Naming = .init()) throws
+  package func storedTensors(of architecture: Architecture, naming: Naming = .init()) throws
     -> [StoredTensor]
   {
     try refuse(architecture)
@@ -102,7 +102,7 @@ public struct Convention: Sendable {
     part == .embedding ? naming.embedding : naming.head
   }
 
-  private func layout(_ kind: Structure.Kind, _ naming: Naming) throws -> ModuleLayout {
+  private func layout(_ kind: ModuleKind, _ naming: Naming) throws -> ModuleLayout {
     let own = layouts.filter { $0.kind == kind }
     let spelling = kind == .embedding ? naming.embeddingSpelling : naming.headSpelling
     guard let layout = own.first(where: { $0.spelling == spelling }) ?? own.first else {
@@ -144,7 +144,7 @@ public struct Convention: Sendable {
 
 extension WeightFormat {
   /// Throws `usage.convention` where a framework's own container would get names that it cannot read.
-  public func check(holds convention: Convention) throws {
+  package func check(holds convention: Convention) throws {
     guard isFrameworkArchive, let own = expectedConvention,
       convention.name != own, !otherConventions.contains(convention.name)
     else { return }

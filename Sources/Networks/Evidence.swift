@@ -20,12 +20,12 @@ public struct Connection: Sendable, Equatable {
   /// The module that reads.
   public var to: String
   /// Which of a recurrent module's results is read.
-  public var reads: Structure.Reads
+  public var reads: HeadReads
   /// How that is known.
   public var evidence: Evidence
 
   /// Connects two modules.
-  public init(from: String, to: String, reads: Structure.Reads = .sequence, evidence: Evidence) {
+  public init(from: String, to: String, reads: HeadReads = .sequence, evidence: Evidence) {
     (self.from, self.to, self.reads, self.evidence) = (from, to, reads, evidence)
   }
 

@@ -4,27 +4,27 @@ import Tensors
 /// How a convention stores one kind of module: a table of name templates.
 ///
 /// Decoding, encoding, recognition and the printed plan are all derived from it.
-public struct ModuleLayout: Sendable {
+package struct ModuleLayout: Sendable {
   /// What kind of module it describes.
-  public var kind: Structure.Kind
+  package var kind: ModuleKind
   /// The cells that have this layout; empty for embeddings and linear layers.
-  public var cells: [Cell]
+  package var cells: [Cell]
   /// The form of a GRU that has this layout; `nil` where the tensors are the same for both.
-  public var gruReset: GRUReset?
+  package var gruReset: GRUReset?
   /// The templates of its tensors. The first holds the input weights (or the matrix), by which modules
   /// are found.
-  public var tensors: [TensorTemplate]
+  package var tensors: [TensorTemplate]
   /// The words that stand for the directions, forward first; one word for layouts of a single direction.
-  public var directions: [String]
+  package var directions: [String]
   /// Whether the names number the layers; where they do not, each layer is a module of its own file-wise and
   /// layers are put together by ``Naming/layers``.
-  public var numbersLayers: Bool
+  package var numbersLayers: Bool
   /// Which spelling this is, of a convention that has several.
-  public var spelling: String
+  package var spelling: String
 
   /// Describes a layout.
-  public init(
-    kind: Structure.Kind, cells: [Cell] = [], gruReset: GRUReset? = nil,
+  package init(
+    kind: ModuleKind, cells: [Cell] = [], gruReset: GRUReset? = nil,
     directions: [String] = [""],
     numbersLayers: Bool = false, spelling: String = "", tensors: [TensorTemplate]
   ) {
@@ -39,18 +39,18 @@ public struct ModuleLayout: Sendable {
 }
 
 /// One row of a layout: the name of a tensor, and what stands in it.
-public struct TensorTemplate: Sendable {
+package struct TensorTemplate: Sendable {
   /// Blocks of one or several roles for some gates, next to each other along the gates' axis.
-  public struct Band: Sendable {
+  package struct Band: Sendable {
     /// The roles whose sum is stored.
-    public var roles: [Slot.Role]
+    package var roles: [Slot.Role]
     /// The gates in stored order, as PyTorch numbers them; `nil` for all in PyTorch's order.
-    public var gates: [Int]?
+    package var gates: [Int]?
     /// What the framework adds to a gate when it runs.
-    public var addends: [Int: Double]
+    package var addends: [Int: Double]
 
     /// Describes a band.
-    public init(_ roles: [Slot.Role], gates: [Int]? = nil, addends: [Int: Double] = [:]) {
+    package init(_ roles: [Slot.Role], gates: [Int]? = nil, addends: [Int: Double] = [:]) {
       self.roles = roles
       self.gates = gates
       self.addends = addends
@@ -58,7 +58,7 @@ public struct TensorTemplate: Sendable {
   }
 
   /// How matrices lie, and how bands follow one another.
-  public enum Arrangement: Sendable {
+  package enum Arrangement: Sendable {
     /// (gates × outputs, inputs), as PyTorch; bands of vectors end to end.
     case rows
     /// (inputs, gates × outputs), as row-vector code.
@@ -74,19 +74,19 @@ public struct TensorTemplate: Sendable {
   }
 
   /// When the tensor is there.
-  public enum Condition: Sendable { case always, bias, projection }
+  package enum Condition: Sendable { case always, bias, projection }
 
   /// The name: text with `{name}` (before the name of a module, dot included), `{part}` (of a layer and
   /// direction), `{layer}`, `{direction}` and `{gate}`.
-  public let name: String
+  package let name: String
   /// What stands in it.
-  public var bands: [Band]
+  package var bands: [Band]
   /// How.
-  public var arrangement: Arrangement
+  package var arrangement: Arrangement
   /// When.
-  public var condition: Condition
+  package var condition: Condition
   /// The words for `{gate}`, in PyTorch's order of gates; a tensor for each.
-  public var gateWords: [String]
+  package var gateWords: [String]
   /// The name in pieces, for comparing it with names of files.
   package let tokens: [Token]
 
@@ -97,7 +97,7 @@ public struct TensorTemplate: Sendable {
   }
 
   /// Describes a tensor.
-  public init(
+  package init(
     _ name: String, _ bands: [Band], _ arrangement: Arrangement = .rows,
     when condition: Condition = .always, gateWords: [String] = []
   ) {

@@ -18,7 +18,7 @@ package struct LayoutFinder {
   }
 
   /// What the file says a module is, whatever its name and its shapes suggest.
-  private func stated(_ name: String) -> Structure.Kind? {
+  private func stated(_ name: String) -> ModuleKind? {
     if let kind = ModuleMetadata.kind(state.metadata, of: name) { return kind }
     guard let structure = state.structure, !structure.statesConnections,
       structure.owner == convention.name, let kind = structure.module(name)?.kind

@@ -104,9 +104,9 @@ package struct ModuleMetadata {
     }
   }
 
-  package func headReads() throws -> Structure.Reads? {
+  package func headReads() throws -> HeadReads? {
     guard let text = try value("head_reads") else { return nil }
-    guard let reads = Structure.Reads(rawValue: text) else {
+    guard let reads = HeadReads(rawValue: text) else {
       throw malformed("head_reads", text, "sequence, last or final")
     }
     return reads
@@ -210,8 +210,8 @@ package struct ModuleMetadata {
   }
 
   /// What a module is, where names and shapes would make something else of it.
-  package static func kind(_ metadata: Metadata, of module: String) -> Structure.Kind? {
-    metadata["\(module).kind"].flatMap(Structure.Kind.init(rawValue:))
+  package static func kind(_ metadata: Metadata, of module: String) -> ModuleKind? {
+    metadata["\(module).kind"].flatMap(ModuleKind.init(rawValue:))
   }
 
   package static let leftBehindKey = "left_behind"
@@ -262,7 +262,7 @@ extension Connection.Text {
   package init?(_ text: some StringProtocol) {
     var rest = String(text)
     var evidence = Evidence.stated
-    var reads: Structure.Reads?
+    var reads: HeadReads?
     func bracketed(_ open: Character, _ close: Character) -> String? {
       while rest.last == " " { rest.removeLast() }
       guard rest.last == close, let start = rest.lastIndex(of: open) else { return nil }
@@ -275,7 +275,7 @@ extension Connection.Text {
       evidence = known
     }
     if let word = bracketed("[", "]") {
-      guard let known = Structure.Reads(rawValue: word) else { return nil }
+      guard let known = HeadReads(rawValue: word) else { return nil }
       reads = known
     }
     while rest.last == " " { rest.removeLast() }

@@ -10,13 +10,13 @@ public struct Module: Sendable {
   /// The name that its author gave it (`encoder.rnn`); empty for a bare module.
   public let name: String
   /// What it is.
-  public let kind: Structure.Kind
+  public let kind: ModuleKind
   /// The module alone; its sizes are unchecked where it cannot be used.
   public let architecture: Architecture
   /// Where its convention's table finds it.
-  public let naming: Naming
+  package let naming: Naming
   /// The table; empty where the module cannot be used.
-  public let tensors: [StoredTensor]
+  package let tensors: [StoredTensor]
   /// Why it cannot be used although it is there.
   public let refusal: RecurrentError?
   /// What had to be assumed to read it.
@@ -81,7 +81,7 @@ public struct ModuleList: Sendable {
   /// Names of tensors that belong to no module, in file order.
   public let others: [Name]
   /// What the file states beyond names and shapes.
-  public let structure: Structure?
+  package let structure: Structure?
   /// What earlier conversions left behind, as the file's metadata keep it.
   public let recorded: [String]
   /// What a reader should know about the file, one line each.

@@ -7,30 +7,30 @@ import Tensors
 ///
 /// It is a suggestion for a person to check: shapes tell neither tanh from relu nor the order of gates. What is a guess
 /// stands in `"assumed"`, and whoever reads weights through the draft is told of it until a person takes it out.
-public struct NamesDraft: Sendable {
+package struct NamesDraft: Sendable {
   /// One module that shapes suggest.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     /// A name made from what its tensors' names share.
-    public let name: String
+    package let name: String
     /// The cell; `nil` for an embedding or a linear layer.
-    public let cell: Cell?
+    package let cell: Cell?
     /// What it is.
-    public let kind: Structure.Kind
+    package let kind: ModuleKind
     /// Whether matrices are (gates × H, inputs).
-    public let isRows: Bool
+    package let isRows: Bool
     /// Tensors by the keys of a names file.
-    public let tensors: [(key: String, name: Name)]
+    package let tensors: [(key: String, name: Name)]
     /// `gru, input 4, hidden 6`.
-    public let summary: String
+    package let summary: String
     /// The keys of the entry that neither shapes nor names settle.
-    public let assumed: [String]
+    package let assumed: [String]
   }
 
   /// The modules that shapes suggest, recurrent ones first.
-  public let entries: [Entry]
+  package let entries: [Entry]
 
   /// Looks at the tensors of a file that no known module claims.
-  public init(_ state: StateDict, among names: [Name]) {
+  package init(_ state: StateDict, among names: [Name]) {
     var left = names.filter { state[$0]?.dtype.isFloatingPoint == true }
     guard left.count <= 20_000 else {
       entries = []
@@ -48,7 +48,7 @@ public struct NamesDraft: Sendable {
   }
 
   /// The JSON of the draft; `null` when nothing looks like a recurrent module.
-  public var json: JSON {
+  package var json: JSON {
     guard entries.contains(where: { $0.cell != nil }) else { return .null }
     return .object([
       .init(key: "schema", value: .number(1)),

@@ -33,7 +33,7 @@ extension Convention {
   }
 
   /// Reads the JSON of a names file.
-  public init(names json: JSON) throws {
+  package init(names json: JSON) throws {
     let fixed = try NamesReader(json).modules()
     self.init(
       name: "names", summary: "a names file", layouts: fixed.entries.map(\.layout))
@@ -161,7 +161,7 @@ private struct NamesReader {
   }
 
   private func dense(
-    _ name: String, _ kind: Structure.Kind, _ tensors: [JSON.Member],
+    _ name: String, _ kind: ModuleKind, _ tensors: [JSON.Member],
     _ arrangement: TensorTemplate.Arrangement
   ) throws -> FixedModules.Entry {
     let found = try templates(name, tensors, kind == .embedding ? ["weight"] : ["weight", "bias"])

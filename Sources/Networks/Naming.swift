@@ -2,25 +2,25 @@ import RNNEngine
 import Tensors
 
 /// Where a convention's table finds the modules of a file: the prefixes of their names.
-public struct Naming: Sendable, Equatable {
+package struct Naming: Sendable, Equatable {
   /// Before every recurrent key, dot included; empty for a bare `nn.RNN`.
-  public var recurrent: String
+  package var recurrent: String
   /// Before `weight` and `bias` of the head, dot included.
-  public var head: String
+  package var head: String
   /// Before `weight` of the embedding, dot included.
-  public var embedding: String
+  package var embedding: String
   /// Before the names of each layer and direction, for conventions whose names do not follow from a
   /// number; empty for the convention's customary names.
-  public var layers: [[String]]
+  package var layers: [[String]]
   /// Which of its spellings of recurrent layers the file uses, of a convention that has several.
-  public var spelling = ""
+  package var spelling = ""
   /// Which of its spellings of linear layers.
-  public var headSpelling = ""
+  package var headSpelling = ""
   /// Which of its spellings of embeddings.
-  public var embeddingSpelling = ""
+  package var embeddingSpelling = ""
 
   /// Creates prefixes; PyTorch users would write them like this.
-  public init(
+  package init(
     recurrent: String = "", head: String = "classifier.", embedding: String = "embedding.",
     layers: [[String]] = []
   ) {
@@ -31,7 +31,7 @@ public struct Naming: Sendable, Equatable {
   }
 
   /// The names that PyTorch users would give the modules of a converted network without names.
-  public static func customary(for architecture: Architecture) -> Naming {
+  package static func customary(for architecture: Architecture) -> Naming {
     architecture.head == nil && architecture.embedding == nil ? Naming() : Naming(recurrent: "rnn.")
   }
 }
@@ -50,7 +50,7 @@ package struct Candidate: Sendable {
   package enum Fact: Sendable { case cell, gruReset, batchFirst }
 
   /// What it is.
-  package var kind: Structure.Kind
+  package var kind: ModuleKind
   /// The name that its author gave it.
   package var name: String
   /// The module alone.

@@ -2,17 +2,17 @@ import RNNEngine
 import Tensors
 
 /// A network read from tensors: what it is, where it came from, and its parameters.
-public struct Network: Sendable {
+package struct Network: Sendable {
   /// How it was recognised.
-  public let recognition: Recognition
+  package let recognition: Recognition
   /// Its parameters.
-  public let weights: CanonicalWeights
+  package let weights: CanonicalWeights
 
   /// The states of the first step, (L·directions, 1 or N, H), where the file stores them.
-  public let initialState: (h: Tensor?, c: Tensor?)
+  package let initialState: (h: Tensor?, c: Tensor?)
 
   /// Recognises and reads a network.
-  public init(_ state: StateDict, options: ReadOptions = .init()) throws {
+  package init(_ state: StateDict, options: ReadOptions = .init()) throws {
     try self.init(state, Recognition(state, options: options))
   }
 
@@ -32,7 +32,7 @@ public struct Network: Sendable {
   }
 
   /// The number of parameters.
-  public var parameterCount: Int {
+  package var parameterCount: Int {
     Slot.all(in: architecture).reduce(0) { sum, slot in
       let size = slot.size(in: architecture)
       return sum + size.rows * size.columns
@@ -40,13 +40,13 @@ public struct Network: Sendable {
   }
 
   /// The network's architecture.
-  public var architecture: Architecture { recognition.architecture }
+  package var architecture: Architecture { recognition.architecture }
 
   /// The engine's model with these parameters, in another precision if need be.
   ///
   /// This is the one place where tensors of files become numbers of the engine.
   /// `batchFirst` overrides the architecture's, which does not touch the parameters.
-  public func model<S: Scalar>(
+  package func model<S: Scalar>(
     _ type: S.Type = S.self, batchFirst: Bool? = nil
   ) throws -> SequenceModel<S> {
     let state = try weights.encoded(as: Self.parameterTensors(of: architecture))
@@ -75,14 +75,14 @@ public struct Network: Sendable {
   /// Canonical parameters or gradients as tensors under the names of this network's file.
   ///
   /// `canonical` has bare recurrent keys, `head.weight`, `head.bias` and `embedding.weight`.
-  public func stored(_ canonical: StateDict, sums: CanonicalWeights.SumRule) throws -> StateDict {
+  package func stored(_ canonical: StateDict, sums: CanonicalWeights.SumRule) throws -> StateDict {
     try CanonicalWeights(
       canonical, architecture: architecture, tensors: Self.parameterTensors(of: architecture)
     ).encoded(as: recognition.tensors, sums: sums)
   }
 
   /// The canonical table: bare PyTorch names, and `head.weight`, `head.bias`, `embedding.weight`.
-  public static func parameterTensors(of architecture: Architecture) throws -> [StoredTensor] {
+  package static func parameterTensors(of architecture: Architecture) throws -> [StoredTensor] {
     try Convention.torch.storedTensors(
       of: architecture, naming: Naming(recurrent: "", head: "head."))
   }
@@ -90,7 +90,7 @@ public struct Network: Sendable {
 
 extension StateDict {
   /// Parameters or gradients of a model in the order of its groups, under the canonical names.
-  public init<S: Scalar>(canonical groups: [Parameters<S>]) throws {
+  package init<S: Scalar>(canonical groups: [Parameters<S>]) throws {
     self.init()
     for (prefix, group) in zip(["", "head.", "embedding."], groups) {
       for (name, array) in group.entries { try append("\(prefix)\(name)", array.tensor) }

@@ -24,7 +24,7 @@ public struct ReadOptions: Sendable {
   /// The linear layer behind it; `nil` to find out.
   public var head: Neighbour?
   /// Which of its results the head reads; `nil` for what the file says, or every step.
-  public var headReads: Structure.Reads?
+  public var headReads: HeadReads?
   /// A matrix to be read as a table, wherever it stands.
   package var table: String?
   /// The embedding before it; `nil` to find out.
@@ -39,7 +39,7 @@ public struct ReadOptions: Sendable {
   /// Creates options; everything is recognised by default.
   public init(
     convention: Convention? = nil, module: String? = nil, cell: Cell? = nil,
-    gruReset: GRUReset? = nil, head: Neighbour? = nil, headReads: Structure.Reads? = nil,
+    gruReset: GRUReset? = nil, head: Neighbour? = nil, headReads: HeadReads? = nil,
     embedding: Neighbour? = nil, batchFirst: Bool? = nil
   ) {
     self.convention = convention

@@ -16,9 +16,9 @@ public struct Recognition: Sendable {
   /// The network.
   public let architecture: Architecture
   /// Where the convention's table finds it.
-  public let naming: Naming
+  package let naming: Naming
   /// The convention's table for this network; every tensor of it is in the file.
-  public let tensors: [StoredTensor]
+  package let tensors: [StoredTensor]
   /// Tensors that are not part of the network, in file order.
   public let foreign: [Name]
 

@@ -2,9 +2,9 @@ import RNNEngine
 import Tensors
 
 /// The address of one block of canonical parameters: PyTorch's matrices, cut into gates.
-public struct Slot: Hashable, Sendable {
+package struct Slot: Hashable, Sendable {
   /// Which part of the network.
-  public enum Part: Hashable, Sendable {
+  package enum Part: Hashable, Sendable {
     /// A recurrent layer (0 = first) in one direction (0 = forward, 1 = reverse).
     case recurrent(layer: Int, direction: Int)
     /// The table of vectors that token ids choose from, before the first layer.
@@ -14,7 +14,7 @@ public struct Slot: Hashable, Sendable {
   }
 
   /// What the block does.
-  public enum Role: String, Hashable, Sendable {
+  package enum Role: String, Hashable, Sendable {
     /// Multiplies the input of the layer.
     case weightIH = "weight_ih"
     /// Multiplies the hidden state.
@@ -32,14 +32,14 @@ public struct Slot: Hashable, Sendable {
   }
 
   /// The part of the network.
-  public let part: Part
+  package let part: Part
   /// The role within the part.
-  public let role: Role
+  package let role: Role
   /// The gate, in PyTorch's order; 0 where there are none.
-  public let gate: Int
+  package let gate: Int
 
   /// The shape of the block in PyTorch's orientation: rows are outputs; a bias has one column.
-  public func size(in architecture: Architecture) -> (rows: Int, columns: Int) {
+  package func size(in architecture: Architecture) -> (rows: Int, columns: Int) {
     let hidden = architecture.hiddenSize
     switch (part, role) {
     case (.recurrent(let layer, _), .weightIH):
@@ -56,7 +56,7 @@ public struct Slot: Hashable, Sendable {
   }
 
   /// All slots of an architecture, in PyTorch's order of parameters.
-  public static func all(in architecture: Architecture) -> [Slot] {
+  package static func all(in architecture: Architecture) -> [Slot] {
     var slots: [Slot] = []
     if architecture.embedding != nil {
       slots.append(Slot(part: .embedding, role: .weight, gate: 0))
@@ -87,7 +87,7 @@ public struct Slot: Hashable, Sendable {
 
 extension Cell {
   /// The gates of a cell in PyTorch's order; their names are those of the equations.
-  public var gateNames: [String] {
+  package var gateNames: [String] {
     switch self {
     case .rnnTanh, .rnnRelu: ["h"]
     case .lstm: ["i", "f", "g", "o"]
@@ -97,27 +97,27 @@ extension Cell {
 }
 
 /// Where in a stored tensor the elements of a slot lie.
-public struct Placement: Sendable {
+package struct Placement: Sendable {
   /// The slots stored here; more than one means that the tensor holds their sum.
-  public let slots: [Slot]
+  package let slots: [Slot]
   /// The element that holds row 0, column 0.
-  public let offset: Int
+  package let offset: Int
   /// Elements from one row of the slot to the next.
-  public let rowStride: Int
+  package let rowStride: Int
   /// Elements from one column of the slot to the next.
-  public let columnStride: Int
+  package let columnStride: Int
   /// What the framework adds to the stored numbers when it runs.
-  public var addend = 0.0
+  package var addend = 0.0
 }
 
 /// One tensor of a convention, and where the canonical parameters lie in it.
-public struct StoredTensor: Sendable {
+package struct StoredTensor: Sendable {
   /// The name in the file.
-  public let name: Name
+  package let name: Name
   /// The shape in the file.
-  public let shape: [Int]
+  package let shape: [Int]
   /// The blocks that it consists of.
-  public let placements: [Placement]
+  package let placements: [Placement]
 
   /// A matrix that stacks the gates of one role in `order` (PyTorch gate numbers).
   ///
@@ -161,7 +161,7 @@ public struct StoredTensor: Sendable {
   }
 
   /// The same tensors with the two biases of each layer stored as one sum.
-  public static func summingBiases(_ tensors: [StoredTensor]) -> [StoredTensor] {
+  package static func summingBiases(_ tensors: [StoredTensor]) -> [StoredTensor] {
     tensors.compactMap { stored in
       guard let role = stored.placements.first?.slots.first?.role else { return stored }
       if role == .biasHH { return nil }

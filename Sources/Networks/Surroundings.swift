@@ -2,11 +2,11 @@ import Tensors
 
 /// Something that a file has around its modules and that is none of them: an operation, a state that something
 /// computes, a layer without weights.
-public struct Surrounding: Sendable, Equatable {
+package struct Surrounding: Sendable, Equatable {
   /// What and where, in one line (`Sub, Div before rnn`).
-  public let text: String
+  package let text: String
   /// Whether the way from module to module goes past it: a side branch.
-  public let isBranch: Bool
+  package let isBranch: Bool
 }
 
 extension ModuleList {
@@ -45,7 +45,7 @@ extension ModuleList {
   }
 
   /// All that stands around the modules of this file, one line each.
-  public var surroundings: [String] {
+  package var surroundings: [String] {
     (surroundings(of: modules) + placeless).map(\.text)
   }
 
@@ -75,17 +75,17 @@ extension ModuleList {
 
 extension Network {
   /// Whether the file says how its modules are connected.
-  public var statesConnections: Bool {
+  package var statesConnections: Bool {
     recognition.file.structure?.statesConnections == true
   }
 
   /// Whether the file or the caller says how x is laid out.
-  public var knowsLayout: Bool {
+  package var knowsLayout: Bool {
     !recognition.recurrent.assumptions.contains { $0.code == "batch_first" }
   }
 
   /// What stands around the network's modules in its file; the function of the head is part of the network.
-  public var surroundings: [String] {
+  package var surroundings: [String] {
     around.filter { !$0.isBranch }.map(\.text)
   }
 
@@ -98,7 +98,7 @@ extension Network {
   }
 
   /// Why the file does not say that this is a whole network, one line each: what is assumed, and what else is there.
-  public var reservations: [String] {
+  package var reservations: [String] {
     let file = recognition.file
     // How x is laid out is no part of the network.
     var lines = recognition.assumed.filter { $0.code != "batch_first" }.map(\.summary)

@@ -10,7 +10,7 @@ import Tensors
 /// The contract is DESIGN.md, section 7; anyone can make one from Python with `numpy.savez` alone.
 public struct Fixture: Sendable {
   /// What the fixture says about itself.
-  public let configuration: FixtureConfiguration
+  package let configuration: FixtureConfiguration
   /// The parameters, under their keys without `weights/`.
   public let weights: StateDict
   /// Inputs, under their keys without `inputs/`.
@@ -34,7 +34,7 @@ public struct Fixture: Sendable {
   static let outputNames = ["output", "h_n", "c_n", "logits", "probabilities", "loss"]
 
   /// Whether a state dict is a fixture: it has a `config`.
-  public static func isFixture(_ state: StateDict) -> Bool { state["config"] != nil }
+  package static func isFixture(_ state: StateDict) -> Bool { state["config"] != nil }
 
   /// Takes a fixture's tensors apart; throws `fixture.…` for missing and unknown ones.
   public init(_ state: StateDict) throws {
@@ -106,7 +106,7 @@ public struct Fixture: Sendable {
   }
 
   /// The network of the fixture.
-  public func network() throws -> Network { try network(of: weights) }
+  package func network() throws -> Network { try network(of: weights) }
 
   /// The network with other parameters under the same keys.
   func network(of weights: StateDict) throws -> Network {

@@ -6,58 +6,58 @@ import RNNEngine
 import Tensors
 
 /// The `config` tensor of a fixture: what network it holds, which loss, and how close is equal.
-public struct FixtureConfiguration: Sendable {
+package struct FixtureConfiguration: Sendable {
   /// The fixture's name, if it gives one.
-  public var name: String?
+  package var name: String?
   /// Where its numbers come from, for example `torch 2.13.0`.
-  public var source: String?
+  package var source: String?
   /// The names and layout of the weights.
-  public var convention: Convention?
+  package var convention: Convention?
   /// The cell; required.
-  public var cell: Cell
+  package var cell: Cell
   /// Where a GRU applies its reset gate.
-  public var gruReset = GRUReset.after
+  package var gruReset = GRUReset.after
   /// Whether x and output are (N,T,·).
-  public var batchFirst = false
+  package var batchFirst = false
   /// Whether a linear head follows; `nil` to recognise one.
-  public var head: Bool?
+  package var head: Bool?
   /// Which of the recurrent results the head reads.
-  public var headReads: Structure.Reads?
+  package var headReads: HeadReads?
   /// The names of the modules among the weights, where they are not to be found out.
-  public var modules = ModuleNames()
+  package var modules = ModuleNames()
 
   /// The names of a fixture's modules.
-  public struct ModuleNames: Sendable, Equatable {
+  package struct ModuleNames: Sendable, Equatable {
     /// The recurrent module.
-    public var recurrent: String?
+    package var recurrent: String?
     /// The embedding before it.
-    public var embedding: String?
+    package var embedding: String?
     /// The linear layer behind it.
-    public var head: String?
+    package var head: String?
   }
   /// The token id whose vector is not trained, of an embedding; negative counts from the end.
-  public var paddingIndex: Int?
+  package var paddingIndex: Int?
   /// The probability of dropout between layers.
-  public var dropout = 0.0
+  package var dropout = 0.0
   /// Whether dropout is on.
-  public var isTraining = false
+  package var isTraining = false
   /// What `torch.manual_seed` got before the forward pass, and again before the first update.
-  public var seed: Int?
+  package var seed: Int?
   /// The loss whose gradients are expected.
-  public var loss: LossKind?
+  package var loss: LossKind?
   /// Gradient clipping before each update.
-  public var clip: Clip?
+  package var clip: Clip?
   /// The optimiser of `trained/…` and `losses`.
-  public var optimizer: FixtureOptimizer?
+  package var optimizer: FixtureOptimizer?
   /// Tolerances that replace those of the element type.
-  public var forwardTolerance: Tolerance?
+  package var forwardTolerance: Tolerance?
   /// Tolerance of gradients, relative to the largest magnitude of each tensor.
-  public var gradientTolerance: Tolerance?
+  package var gradientTolerance: Tolerance?
   /// Tolerance of `losses`, where it is not that of outputs.
-  public var lossTolerance: Tolerance?
+  package var lossTolerance: Tolerance?
 
   /// The loss of a fixture.
-  public enum LossKind: Sendable {
+  package enum LossKind: Sendable {
     /// sum(output · grad_output) + sum(h_n · grad_h_n).
     case vectorJacobianProduct
     /// A loss of logits or outputs against targets.
@@ -65,7 +65,7 @@ public struct FixtureConfiguration: Sendable {
   }
 
   /// Gradient clipping.
-  public enum Clip: Sendable {
+  package enum Clip: Sendable {
     /// Every element to [−max, max].
     case value(Double)
     /// All gradients together to a norm of at most max.
@@ -73,7 +73,7 @@ public struct FixtureConfiguration: Sendable {
   }
 
   /// Reads the JSON of a `config` tensor; throws `fixture.config` naming the key.
-  public init(_ json: JSON) throws {
+  package init(_ json: JSON) throws {
     guard case .object(let members) = json else {
       throw Self.error("config", "\(json)", "a JSON object")
     }
@@ -112,7 +112,7 @@ public struct FixtureConfiguration: Sendable {
         case let other: throw Self.error("head", "\"\(other)\"", "linear or none")
         }
       case "head_reads":
-        guard let reads = Structure.Reads(rawValue: try Self.text(member)) else {
+        guard let reads = HeadReads(rawValue: try Self.text(member)) else {
           throw Self.error("head_reads", member.value.serialized(), "sequence, last or final")
         }
         headReads = reads

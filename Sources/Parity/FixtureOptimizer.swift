@@ -4,9 +4,9 @@ import RNNEngine
 import Tensors
 
 /// The `optimizer` of a fixture: PyTorch's class in lower case, its arguments, and how many updates.
-public struct FixtureOptimizer: Sendable {
+package struct FixtureOptimizer: Sendable {
   /// PyTorch's class in lower case.
-  public enum Kind: String, Sendable, CaseIterable {
+  package enum Kind: String, Sendable, CaseIterable {
     /// Gradient descent, with momentum or without.
     case sgd
     /// Adam, with weight decay in the gradient.
@@ -20,9 +20,9 @@ public struct FixtureOptimizer: Sendable {
   }
 
   /// The class.
-  public let kind: Kind
+  package let kind: Kind
   /// The number of updates.
-  public let steps: Int
+  package let steps: Int
   private var numbers: [String: Double] = [:]
   private var flags: [String: Bool] = [:]
   private var betas = (0.9, 0.999)

@@ -4,20 +4,20 @@ import RNNEngine
 import Tensors
 
 /// What a network does with a fixture's input, for people to look at: the first row of the batch.
-public struct FixturePortrait: Sendable {
+package struct FixturePortrait: Sendable {
   /// The head's probabilities at every step, (T, C); empty without a head.
-  public let probabilities: [[Double]]
+  package let probabilities: [[Double]]
   /// The top layer's states after every step, (T, D·S).
-  public let states: [[Double]]
+  package let states: [[Double]]
   /// ‖dL/dh‖/N before every step, all layers together, as document D4 plots it; empty if unknown.
-  public let gradientNorms: [Double]
+  package let gradientNorms: [Double]
   /// Why there are no gradient norms, if there are none.
-  public let gradientRemark: String?
+  package let gradientRemark: String?
 }
 
 extension Fixture {
   /// Runs the network once more and keeps what a reader may want to see.
-  public func portrait() throws -> FixturePortrait {
+  package func portrait() throws -> FixturePortrait {
     let network = try network()
     return network.weights.dtype == .f64
       ? try FixtureRun<Double>(self, network, .init()).portrait()

@@ -4,28 +4,28 @@ import RNNEngine
 import Tensors
 
 /// Finite differences against backpropagation through time on a given network, in Double.
-public struct GradientCheck: Sendable {
+package struct GradientCheck: Sendable {
   /// The outcome for one parameter tensor or input.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     /// The canonical name (`weight_hh_l0`, `x`, `h_0`).
-    public let name: String
+    package let name: String
     /// Elements compared, and elements in all; large tensors are sampled evenly.
-    public let compared: Int
+    package let compared: Int
     /// The number of elements in all.
-    public let count: Int
+    package let count: Int
     /// The largest difference relative to the largest gradient of the tensor.
-    public let deviation: Double
+    package let deviation: Double
   }
 
   /// The bound that `passes` uses.
-  public static let bound = 1e-7
+  package static let bound = 1e-7
   /// One entry per parameter tensor, then `x` (the vectors, where token ids come in), `h_0` and `c_0`.
-  public let entries: [Entry]
+  package let entries: [Entry]
   /// Whether all deviations are within ``bound``.
-  public var passes: Bool { entries.allSatisfy { $0.deviation <= Self.bound } }
+  package var passes: Bool { entries.allSatisfy { $0.deviation <= Self.bound } }
 
   /// Checks a network on probe inputs (T = 5, N = 3) with random upstream gradients.
-  public init(_ network: Network, samples: Int = 400) throws {
+  package init(_ network: Network, samples: Int = 400) throws {
     let model = try network.model(Double.self, batchFirst: false)
     let architecture = network.architecture
     var generator = ProbeGenerator()

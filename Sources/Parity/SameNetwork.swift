@@ -7,32 +7,32 @@ import Tensors
 
 /// Whether two weight files hold the same modules, and whether these are the same network, whatever their containers and
 /// conventions.
-public struct NetworkComparison: Sendable {
+package struct NetworkComparison: Sendable {
   /// One parameter tensor that differs.
-  public struct Difference: Sendable {
+  package struct Difference: Sendable {
     /// The canonical name of the parameter, or what else differs ("architecture").
-    public let place: String
+    package let place: String
     /// What the first file has.
-    public let first: String
+    package let first: String
     /// What the second file has.
-    public let second: String
+    package let second: String
   }
 
   /// What differs; empty when the networks are the same.
-  public private(set) var differences: [Difference]
+  package private(set) var differences: [Difference]
   /// What had to be allowed for ("biases compared as sums").
-  public let allowances: [String]
+  package let allowances: [String]
   /// Parameters compared.
-  public let parameterCount: Int
+  package let parameterCount: Int
   /// The modules that were compared, under the first file's names.
-  public let modules: [String]
+  package let modules: [String]
   /// What each file assumes, and what it has beside these modules, one line each; what one of them does not say may differ.
-  public let reservations: (first: [String], second: [String])
+  package let reservations: (first: [String], second: [String])
 
   /// Whether the modules are the same.
-  public var areSame: Bool { differences.isEmpty }
+  package var areSame: Bool { differences.isEmpty }
   /// Whether they are the same network: every connection is stated or given in both files, and neither has anything else.
-  public var areSameNetwork: Bool {
+  package var areSameNetwork: Bool {
     areSame && reservations.first.isEmpty && reservations.second.isEmpty
   }
 
@@ -41,7 +41,7 @@ public struct NetworkComparison: Sendable {
   /// Biases are compared as sums when one file stores a single bias. What one file does not say (a head, what it
   /// reads, the function behind it, a nonlinearity that was assumed) is no difference, but a reservation. Element types must
   /// be the same; `rounded` compares in the narrower of the two.
-  public init(_ first: Network, _ second: Network, rounded: Bool = false) throws {
+  package init(_ first: Network, _ second: Network, rounded: Bool = false) throws {
     let pair = NetworkPair(first, second)
     modules = pair.modules
     reservations = pair.reservations
@@ -132,7 +132,7 @@ public struct NetworkComparison: Sendable {
   /// Opens and compares two files; tensors beside the networks that both have under one name must be the same too.
   ///
   /// A names file among the options describes the file that has its tensors, or both.
-  public init(
+  package init(
     _ firstPath: String, _ secondPath: String, options: ReadOptions = .init(),
     rounded: Bool = false
   ) throws {

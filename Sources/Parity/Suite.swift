@@ -52,13 +52,13 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
 }
 
 /// Finds the fixtures among files and directories.
-public enum FixtureSearch {
+package enum FixtureSearch {
   /// The fixture files of paths, directories searched recursively in the order of names.
   ///
   /// In a directory, files that are no container at all and containers without a `config` (plain
   /// weights) are left out; a damaged container stays in, because hiding it would hide a failure.
   /// Throws `fixture.none` when nothing is left.
-  public static func files(in paths: [String]) throws -> [String] {
+  package static func files(in paths: [String]) throws -> [String] {
     var files: [String] = []
     for path in paths {
       guard let names = try directoryEntries(path) else {

@@ -2,8 +2,6 @@
 @_exported import Bytes
 @_exported import Conversion
 @_exported import Networks
-@_exported import Parity
-@_exported import Reports
 @_exported import RNNEngine
 @_exported import Tensors
 @_exported import LanguageModels

@@ -65,7 +65,7 @@ public struct Model<S: Scalar>: Sendable {
   /// Throws `engine.configuration` for sizes that make no sense.
   public init(
     _ configuration: RecurrentConfiguration, tokenCount: Int? = nil, classCount: Int? = nil,
-    headReads: Structure.Reads = .sequence, generator: inout TorchGenerator
+    headReads: HeadReads = .sequence, generator: inout TorchGenerator
   ) throws {
     let embedding = try tokenCount.map {
       try Embedding<S>(

@@ -78,7 +78,7 @@ extension WeightFile {
   }
 
   private func module<Result>(
-    _ name: String, _ kind: Structure.Kind, _ options: ReadOptions,
+    _ name: String, _ kind: ModuleKind, _ options: ReadOptions,
     _ make: (Network) throws -> Result
   ) throws -> Result {
     do {

@@ -21,21 +21,28 @@ public enum NetworkFigures {
     }
   }
 
+  /// The spectra of a network that was read.
+  package static func spectra(_ network: Network) throws -> [Figure] {
+    try spectra(of: network.model(Double.self).rnn)
+  }
+
   /// The eigenvalues of every recurrent matrix, gate by gate, in the complex plane.
   ///
   /// Empty for a network with projections, whose recurrent matrices are not square, and for one whose
   /// hidden size is above ``largestSpectrum``.
-  public static func spectra(_ network: Network) throws -> [Figure] {
-    let architecture = network.architecture
-    guard architecture.projSize == 0, architecture.hiddenSize <= largestSpectrum else { return [] }
+  public static func spectra<S: Scalar>(of rnn: RNN<S>) throws -> [Figure] {
+    let configuration = rnn.configuration
+    guard configuration.projSize == 0, configuration.hiddenSize <= largestSpectrum else {
+      return []
+    }
     let gates: [String] =
-      switch architecture.cell {
+      switch configuration.cell {
       case .lstm: ["input gate", "forget gate", "candidate", "output gate"]
       case .gru: ["reset gate", "update gate", "candidate"]
       default: [""]
       }
     var figures: [Figure] = []
-    for (name, weights) in try network.model(Double.self).rnn.parameters.entries
+    for (name, weights) in rnn.parameters.entries
     where name.hasPrefix("weight_hh") {
       for (spectrum, gate) in zip(try RecurrentSpectrum.gates(weights), gates) {
         figures.append(figure(gate.isEmpty ? name : "\(name), \(gate)", spectrum))

@@ -19,7 +19,7 @@ import Testing
   /// What the caller has to say about an architecture that a list of tensors leaves open.
   private func options(_ architecture: Architecture, _ state: StateDict) throws -> ReadOptions {
     let list = try ModuleList(state)
-    func neighbour(_ kind: Structure.Kind, _ isThere: Bool) -> ReadOptions.Neighbour {
+    func neighbour(_ kind: ModuleKind, _ isThere: Bool) -> ReadOptions.Neighbour {
       isThere ? list.modules.first { $0.kind == kind }.map { .named($0.name) } ?? .none : .none
     }
     return ReadOptions(

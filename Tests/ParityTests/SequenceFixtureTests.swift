@@ -1,4 +1,5 @@
 import Foundation
+import Parity
 import Recurrent
 import Testing
 

@@ -1,5 +1,7 @@
 import Foundation
+import Parity
 import Recurrent
+import Reports
 import Testing
 
 #if canImport(FoundationXML)

@@ -1,4 +1,5 @@
 import Recurrent
+import Reports
 import Testing
 
 @Suite struct ProjectionTests {

@@ -12,7 +12,7 @@ struct HeadReadsTests {
     let targets = Targets<Double>.classes([1, 4, 2], shape: [3])
     let loss = Loss.crossEntropy(labelSmoothing: 0.1)
 
-    init(_ reads: Structure.Reads, batchFirst: Bool, ragged: Bool) throws {
+    init(_ reads: HeadReads, batchFirst: Bool, ragged: Bool) throws {
       var random = SplitMix64(state: 77)
       let rnn: RNN<Double> = try random.network(
         RecurrentConfiguration(
@@ -32,8 +32,8 @@ struct HeadReadsTests {
     }
   }
 
-  @Test(arguments: [Structure.Reads.last, .final], [false, true])
-  func gradientsAgreeWithFiniteDifferences(_ reads: Structure.Reads, _ ragged: Bool) throws {
+  @Test(arguments: [HeadReads.last, .final], [false, true])
+  func gradientsAgreeWithFiniteDifferences(_ reads: HeadReads, _ ragged: Bool) throws {
     for batchFirst in [false, true] {
       let setup = try Setup(reads, batchFirst: batchFirst, ragged: ragged)
       let found = try setup.model.backward(

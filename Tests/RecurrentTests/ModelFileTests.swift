@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  static let made: [(RecurrentConfiguration, Int?, Int?, Structure.Reads)] = [
+  static let made: [(RecurrentConfiguration, Int?, Int?, HeadReads)] = [
     (RecurrentConfiguration(cell: .lstm, inputSize: 4, hiddenSize: 6), 9, 9, .sequence),
     (
       RecurrentConfiguration(

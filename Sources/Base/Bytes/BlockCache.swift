@@ -5,11 +5,11 @@ import Tensors
 ///
 /// Working out a block costs the same however few of its bytes are read at once, so it is kept until its
 /// last byte was handed out. Reading forwards computes every block once and holds one at a time.
-public final class BlockCache: @unchecked Sendable {
+package final class BlockCache: @unchecked Sendable {
   /// The size that blocks should have in bytes.
   ///
   /// Transposing reads runs of a block's rows, so larger blocks mean fewer and longer reads.
-  public static let blockSize = 12 << 20
+  package static let blockSize = 12 << 20
 
   private let lock = Lock()
   // Guarded by the lock.
@@ -17,7 +17,7 @@ public final class BlockCache: @unchecked Sendable {
   private var start = 0
 
   /// Creates an empty cache.
-  public init() {}
+  package init() {}
 
   deinit { release() }
 
@@ -25,7 +25,7 @@ public final class BlockCache: @unchecked Sendable {
   ///
   /// `blockAt` names the block that a position belongs to; `fill` works out the bytes of a block, which
   /// are zero before.
-  public func read(
+  package func read(
     at offset: Int, into buffer: UnsafeMutableRawBufferPointer, blockAt: (Int) -> Range<Int>,
     fill: (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {

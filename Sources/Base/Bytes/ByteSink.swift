@@ -1,7 +1,7 @@
 import Tensors
 
 /// Where a writer puts its bytes, in order.
-public protocol ByteSink: AnyObject {
+package protocol ByteSink: AnyObject {
   /// Appends bytes; throws with kind `.inputOutput` when the system refuses them.
   func write(_ bytes: UnsafeRawBufferPointer) throws
 
@@ -19,13 +19,13 @@ public protocol ByteSink: AnyObject {
 
 extension ByteSink {
   /// Appends bytes in memory.
-  public func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
+  package func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
 
   /// Appends a source piece by piece.
-  public func write(_ source: any ByteSource) throws { try source.forEachChunk { try write($0) } }
+  package func write(_ source: any ByteSource) throws { try source.forEachChunk { try write($0) } }
 
   /// Appends a source piece by piece.
-  public func write(
+  package func write(
     _ source: any ByteSource, noting note: (Int, UnsafeRawBufferPointer) -> Void
   ) throws { try writeInOrder(source, noting: note) }
 
@@ -42,20 +42,20 @@ extension ByteSink {
 }
 
 /// Collects bytes in memory.
-public final class MemorySink: ByteSink {
+package final class MemorySink: ByteSink {
   /// What was written so far.
-  public private(set) var bytes: [UInt8] = []
+  package private(set) var bytes: [UInt8] = []
 
   /// Creates an empty sink.
-  public init() {}
+  package init() {}
 
   /// Appends bytes.
-  public func write(_ bytes: UnsafeRawBufferPointer) throws {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws {
     self.bytes.append(contentsOf: bytes)
   }
 
   /// Overwrites bytes, which must be there.
-  public func replace(at offset: Int, with bytes: [UInt8]) throws {
+  package func replace(at offset: Int, with bytes: [UInt8]) throws {
     self.bytes.replaceSubrange(offset..<offset + bytes.count, with: bytes)
   }
 }

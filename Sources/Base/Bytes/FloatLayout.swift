@@ -83,21 +83,21 @@ struct FloatLayout {
 }
 
 /// The binary32 number that a binary16 pattern stands for.
-public func floatFromHalf(_ bits: UInt16) -> Float {
+package func floatFromHalf(_ bits: UInt16) -> Float {
   Float(bitPattern: UInt32(FloatLayout.f32.narrowed(FloatLayout.f16.widened(UInt64(bits)))))
 }
 
 /// The binary32 number that a bfloat16 pattern stands for.
-public func floatFromBFloat16(_ bits: UInt16) -> Float {
+package func floatFromBFloat16(_ bits: UInt16) -> Float {
   Float(bitPattern: UInt32(bits) << 16)
 }
 
 /// The binary16 pattern nearest to a number, ties to even.
-public func halfBits(_ value: Double) -> UInt16 {
+package func halfBits(_ value: Double) -> UInt16 {
   UInt16(FloatLayout.f16.narrowed(value.bitPattern))
 }
 
 /// The bfloat16 pattern nearest to a number, ties to even.
-public func bfloat16Bits(_ value: Double) -> UInt16 {
+package func bfloat16Bits(_ value: Double) -> UInt16 {
   UInt16(FloatLayout.bf16.narrowed(value.bitPattern))
 }

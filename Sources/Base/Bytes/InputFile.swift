@@ -5,18 +5,18 @@ import Tensors
 ///
 /// It is never reopened by path, so that what was checked is what is read; a file that shrinks or is
 /// rewritten meanwhile is an error (exit status 75), not a crash as with a memory map.
-public final class InputFile: ByteSource {
+package final class InputFile: ByteSource {
   /// The path as the user gave it.
-  public let path: String
+  package let path: String
   /// The size in bytes when the file was opened.
-  public let count: Int
+  package let count: Int
   private let descriptor: Int32
   private let identity: FileIdentity
 
   /// Opens a regular file; throws with kind `.noInput` or `.permission`.
   ///
   /// A symbolic link is an error when `followsLinks` is false: users may choose links, files may not.
-  public init(path: String, followsLinks: Bool = true) throws {
+  package init(path: String, followsLinks: Bool = true) throws {
     self.path = path
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
     let descriptor = open(
@@ -44,14 +44,14 @@ public final class InputFile: ByteSource {
   deinit { close(descriptor) }
 
   /// Whether `path` names this very file (same device and inode).
-  public func isSameFile(as path: String) -> Bool {
+  package func isSameFile(as path: String) -> Bool {
     var status = stat()
     guard stat(path, &status) == 0 else { return false }
     return FileIdentity(status).isSameFile(as: identity)
   }
 
   /// Throws with kind `.inputChanged` when size or modification time are no longer what they were.
-  public func checkUnchanged() throws {
+  package func checkUnchanged() throws {
     var status = stat()
     guard fstat(descriptor, &status) == 0, FileIdentity(status) == identity else {
       throw Self.changed(path)
@@ -59,7 +59,7 @@ public final class InputFile: ByteSource {
   }
 
   /// Reads with `pread`; a short read means that the file shrank.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     var done = 0
     while done < buffer.count {
       let got = pread(
@@ -77,7 +77,7 @@ public final class InputFile: ByteSource {
   }
 
   /// Copies inside the kernel, from page to page.
-  public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
+  package func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
     copyInKernel(range, from: self.descriptor, to: descriptor)
   }
 

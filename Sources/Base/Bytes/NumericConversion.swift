@@ -70,7 +70,7 @@ extension Tensor {
   ///
   /// The elements are rounded when they are read; here they are read once, to say what is lost. The
   /// same type gives the same bytes. Throws `tensor.not-floating` for integers and `bool`.
-  public func converted(to target: DType) throws -> (Tensor, ConversionLoss) {
+  package func converted(to target: DType) throws -> (Tensor, ConversionLoss) {
     let rounding = try Rounding(from: dtype, to: target)
     if dtype == target { return (self, ConversionLoss()) }
     // Widening changes no number, and every NaN fits.
@@ -102,7 +102,7 @@ extension Tensor {
   }
 
   /// The same as ``converted(to:)`` without the pass that finds what is lost.
-  public func rounded(to target: DType) throws -> Tensor {
+  package func rounded(to target: DType) throws -> Tensor {
     let rounding = try Rounding(from: dtype, to: target)
     if dtype == target { return self }
     return try Tensor(
@@ -113,7 +113,7 @@ extension Tensor {
   /// Calls `body` with every element as binary64 and its index, reading in pieces.
   ///
   /// Integers of more than 53 bits are rounded.
-  public func forEachNumber(_ body: (Int, Double) throws -> Void) throws {
+  package func forEachNumber(_ body: (Int, Double) throws -> Void) throws {
     let layout = FloatLayout(dtype)
     let isSigned = [DType.i64, .i32, .i16, .i8].contains(dtype)
     var index = 0
@@ -129,7 +129,7 @@ extension Tensor {
   /// The elements as binary64, which is exact for every floating-point type.
   ///
   /// Throws `tensor.not-exact` for an integer that binary64 cannot hold.
-  public func doubles() throws -> [Double] {
+  package func doubles() throws -> [Double] {
     try elements { layout, pattern in
       if let layout { return Double(bitPattern: layout.widened(pattern)) }
       return try exact(integer(pattern), Double.init(exactly:), "binary64")
@@ -139,7 +139,7 @@ extension Tensor {
   /// The elements as binary32; binary64 is rounded once, every other floating-point type is exact.
   ///
   /// Throws `tensor.not-exact` for an integer that binary32 cannot hold.
-  public func floats() throws -> [Float] {
+  package func floats() throws -> [Float] {
     try elements { layout, pattern in
       if let layout {
         return Float(bitPattern: UInt32(FloatLayout.f32.narrowed(layout.widened(pattern))))
@@ -151,7 +151,7 @@ extension Tensor {
   /// The elements of an integer or `bool` tensor.
   ///
   /// Throws `tensor.not-integer` for floating-point types, `tensor.not-exact` for a `u64` above 2^63 - 1.
-  public func integers() throws -> [Int] {
+  package func integers() throws -> [Int] {
     guard !dtype.isFloatingPoint else {
       throw RecurrentError(
         .malformed, "tensor.not-integer", found: dtype.rawValue, expected: "an integer type")
@@ -160,12 +160,12 @@ extension Tensor {
   }
 
   /// A binary32 tensor in memory.
-  public static func make(_ values: [Float], shape: [Int]) throws -> Tensor {
+  package static func make(_ values: [Float], shape: [Int]) throws -> Tensor {
     try make(patterns: values.map { UInt64($0.bitPattern) }, .f32, shape)
   }
 
   /// A binary64 tensor in memory.
-  public static func make(_ values: [Double], shape: [Int]) throws -> Tensor {
+  package static func make(_ values: [Double], shape: [Int]) throws -> Tensor {
     try make(patterns: values.map(\.bitPattern), .f64, shape)
   }
 

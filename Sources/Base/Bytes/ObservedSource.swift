@@ -34,7 +34,7 @@ struct ObservedSource: ByteSource {
 
 extension Tensor {
   /// The same tensor, calling `onRead` after every read with the bytes read.
-  public func observed(_ onRead: @escaping @Sendable (Range<Int>) -> Void) throws -> Tensor {
+  package func observed(_ onRead: @escaping @Sendable (Range<Int>) -> Void) throws -> Tensor {
     try Tensor(dtype: dtype, shape: shape, source: ObservedSource(base: source, onRead: onRead))
   }
 }
@@ -42,7 +42,7 @@ extension Tensor {
 extension StateDict {
   /// The same tensors, calling `onRead` after every read with the tensor's position and the bytes read;
   /// where a tensor is cheaper in another order, with as many from its beginning as were read.
-  public func observed(
+  package func observed(
     _ onRead: @escaping @Sendable (_ position: Int, _ bytes: Range<Int>) -> Void
   ) throws -> StateDict {
     var result = StateDict()

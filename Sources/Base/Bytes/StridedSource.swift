@@ -4,25 +4,25 @@ import Tensors
 ///
 /// PyTorch views (transposed, sliced, expanded) and Fortran-ordered arrays are read through this. It
 /// holds one block of the result at a time, however large the tensor is.
-public struct StridedSource: ByteSource {
+package struct StridedSource: ByteSource {
   /// The number of bytes of the contiguous result.
-  public let count: Int
+  package let count: Int
   private let view: StridedView
   private let cache = BlockCache()
 
   /// The storage that the view looks at.
-  public var base: any ByteSource { view.base }
+  package var base: any ByteSource { view.base }
   /// Bytes per element.
-  public var elementSize: Int { view.elementSize }
+  package var elementSize: Int { view.elementSize }
   /// The shape of the view.
-  public var shape: [Int] { view.shape }
+  package var shape: [Int] { view.shape }
   /// Elements to skip per step of each axis; zero or more.
-  public var strides: [Int] { view.strides }
+  package var strides: [Int] { view.strides }
   /// The element of `base` at index zero.
-  public var offset: Int { view.offset }
+  package var offset: Int { view.offset }
 
   /// Creates a view; every element must lie inside `base`.
-  public init(
+  package init(
     _ base: any ByteSource, elementSize: Int, shape: [Int], strides: [Int], offset: Int
   ) throws {
     view = try StridedView(
@@ -31,7 +31,7 @@ public struct StridedSource: ByteSource {
   }
 
   /// Gathers the blocks that hold the bytes asked for.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     try cache.read(at: offset, into: buffer, blockAt: block) { range, target in
       guard let start = target.baseAddress else { return }
       try part(range).copy(to: start, strides: Self.rowMajor(view.shape))
@@ -39,12 +39,12 @@ public struct StridedSource: ByteSource {
   }
 
   /// A matrix that is stored by columns is.
-  public var isTiled: Bool {
+  package var isTiled: Bool {
     shape.count == 2 && shape.allSatisfy { $0 > 1 } && strides[0] < strides[1]
   }
 
   /// Gathers tile by tile, or in order what is not tiled.
-  public func forEachRun(
+  package func forEachRun(
     _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     guard isTiled else { return try forEachPiece(body) }

@@ -1,17 +1,17 @@
 import Tensors
 
 /// Elements of a source at regular distances: a matrix, its transpose, a part of either.
-public struct StridedView: Sendable {
+package struct StridedView: Sendable {
   /// The storage that the view looks at.
-  public let base: any ByteSource
+  package let base: any ByteSource
   /// Bytes per element.
-  public let elementSize: Int
+  package let elementSize: Int
   /// The shape of the view.
-  public internal(set) var shape: [Int]
+  package internal(set) var shape: [Int]
   /// Elements to skip per step of each axis; zero or more.
-  public let strides: [Int]
+  package let strides: [Int]
   /// The element of `base` at index zero.
-  public internal(set) var offset: Int
+  package internal(set) var offset: Int
 
   /// Runs as near as this are read together: a call of the system takes as long as to copy the gap. Runs
   /// as long as this are not copied on their way.
@@ -19,7 +19,7 @@ public struct StridedView: Sendable {
 
   /// Creates a view; throws `tensor.strides` or `tensor.outside-storage` unless every element lies inside
   /// `base`.
-  public init(
+  package init(
     _ base: any ByteSource, elementSize: Int, shape: [Int], strides: [Int], offset: Int
   ) throws {
     self.base = base
@@ -50,7 +50,7 @@ public struct StridedView: Sendable {
   }
 
   /// The part of the view with these ranges of indices, which must lie inside its shape.
-  public func part(_ ranges: [Range<Int>]) -> StridedView {
+  package func part(_ ranges: [Range<Int>]) -> StridedView {
     var part = self
     part.shape = ranges.map(\.count)
     part.offset += zip(ranges, strides).reduce(0) { $0 + $1.0.lowerBound * $1.1 }
@@ -61,7 +61,7 @@ public struct StridedView: Sendable {
   ///
   /// `target` must be aligned to the element size and is where index zero goes. The base is read in
   /// pieces of at most 256 KiB, or of the size of `staging`, which holds one element at least.
-  public func copy(
+  package func copy(
     to target: UnsafeMutableRawPointer, strides targetStrides: [Int],
     staging: UnsafeMutableRawBufferPointer? = nil
   ) throws {

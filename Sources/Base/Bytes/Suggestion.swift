@@ -4,7 +4,7 @@ import Tensors
 ///
 /// Nearness counts letters that are missing, extra, wrong or exchanged with their neighbour; a third of
 /// the word's length is near enough.
-public func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+package func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
   // Names come from files: comparing very long ones would take time for a hint.
   guard word.utf8.count <= 200 else { return nil }
   let wanted = Array(word.lowercased().unicodeScalars)

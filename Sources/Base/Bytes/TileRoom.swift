@@ -5,7 +5,7 @@ import Tensors
 ///
 /// Fresh pages cost as much as what is done in them, so the tensors of one state dict share theirs. They
 /// are taken when the first tensor needs them, and given back with the last.
-public final class TileRoom: @unchecked Sendable {
+package final class TileRoom: @unchecked Sendable {
   /// The bytes for a tile.
   static let tileBytes = 14 << 20
   /// The bytes for what two threads read from a file at once; it is still in the processor's cache when it
@@ -17,7 +17,7 @@ public final class TileRoom: @unchecked Sendable {
   private var pages: UnsafeMutableRawBufferPointer?
 
   /// Creates a room that has no memory yet.
-  public init() {}
+  package init() {}
 
   deinit {
     if let pages { unmapPages(pages) }

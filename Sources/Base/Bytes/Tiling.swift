@@ -5,29 +5,29 @@ import Tensors
 ///
 /// A line of a tile is one run of bytes of the result, and a column one run of the file; both must be long,
 /// because each costs a call of the system, whatever its length. Two threads fill a tile, each a half.
-public struct Tiling: Sendable {
+package struct Tiling: Sendable {
   /// A rectangle of the matrix.
-  public struct Tile: Sendable {
+  package struct Tile: Sendable {
     /// The lines.
-    public let lines: Range<Int>
+    package let lines: Range<Int>
     /// The elements of each line.
-    public let elements: Range<Int>
+    package let elements: Range<Int>
 
     /// Describes a rectangle.
-    public init(lines: Range<Int>, elements: Range<Int>) {
+    package init(lines: Range<Int>, elements: Range<Int>) {
       self.lines = lines
       self.elements = elements
     }
   }
 
   /// Memory for a tile, or for a part of one.
-  public struct Room: @unchecked Sendable {
+  package struct Room: @unchecked Sendable {
     /// Where the first element of the first line goes; there may be anything.
-    public let start: UnsafeMutableRawPointer
+    package let start: UnsafeMutableRawPointer
     /// Elements from one line to the next.
-    public let pitch: Int
+    package let pitch: Int
     /// Memory to read into.
-    public let staging: UnsafeMutableRawBufferPointer
+    package let staging: UnsafeMutableRawBufferPointer
   }
 
   private let lines: Int
@@ -46,7 +46,7 @@ public struct Tiling: Sendable {
 
   /// Describes a matrix of `lines` rows in the result, of `width` elements each, that is used in the given
   /// order, or in any.
-  public init(lines: Int, width: Int, elementSize: Int, order: RunOrder) {
+  package init(lines: Int, width: Int, elementSize: Int, order: RunOrder) {
     self.lines = lines
     self.width = width
     self.elementSize = elementSize
@@ -71,7 +71,7 @@ public struct Tiling: Sendable {
 
   /// Calls `fill` for parts of every tile, for two at a time, and `use` with every run of bytes and its
   /// position in the result.
-  public func forEachRun(
+  package func forEachRun(
     in room: TileRoom, fill: @Sendable (Tile, Room) throws -> Void,
     use: (Int, UnsafeRawBufferPointer) throws -> Void
   ) throws {

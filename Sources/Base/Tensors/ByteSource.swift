@@ -1,7 +1,7 @@
 /// Bytes that can be read by position: memory, a window on an open file, or a view computed on demand.
 ///
 /// A source knows its length without reading anything, so shapes can be checked before memory is taken.
-public protocol ByteSource: Sendable {
+package protocol ByteSource: Sendable {
   /// The number of bytes.
   var count: Int { get }
 
@@ -27,17 +27,17 @@ public protocol ByteSource: Sendable {
 
 extension ByteSource {
   /// Most bytes are cheapest in their order.
-  public var isTiled: Bool { false }
+  package var isTiled: Bool { false }
 
   /// Calls `body` with consecutive pieces.
-  public func forEachRun(
+  package func forEachRun(
     _ order: RunOrder, _ body: (Int, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     try forEachPiece(body)
   }
 
   /// Calls `body` with consecutive pieces and their positions.
-  public func forEachPiece(_ body: (Int, UnsafeRawBufferPointer) throws -> Void) throws {
+  package func forEachPiece(_ body: (Int, UnsafeRawBufferPointer) throws -> Void) throws {
     var offset = 0
     try forEachChunk {
       try body(offset, $0)
@@ -46,10 +46,10 @@ extension ByteSource {
   }
 
   /// The system knows nothing about these bytes.
-  public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int { 0 }
+  package func copy(_ range: Range<Int>, to descriptor: Int32) -> Int { 0 }
 
   /// Reads a range into memory.
-  public func read(_ range: Range<Int>) throws -> [UInt8] {
+  package func read(_ range: Range<Int>) throws -> [UInt8] {
     guard range.lowerBound >= 0, range.upperBound <= count else {
       throw RecurrentError(
         .malformed, "file.truncated", at: "byte \(range.lowerBound)",
@@ -62,11 +62,11 @@ extension ByteSource {
   }
 
   /// Reads everything into memory.
-  public func readAll() throws -> [UInt8] { try read(0..<count) }
+  package func readAll() throws -> [UInt8] { try read(0..<count) }
 
   /// Calls `body` with consecutive pieces of at most `size` bytes, so that memory stays bounded; such
   /// a piece is still in the processor's cache when it is used.
-  public func forEachChunk(
+  package func forEachChunk(
     of size: Int = 1 << 18, _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     try withScratch(max(1, min(size, count))) { buffer in
@@ -83,7 +83,7 @@ extension ByteSource {
 }
 
 /// The order in which somebody wants to have the bytes of a source.
-public enum RunOrder: Sendable {
+package enum RunOrder: Sendable {
   /// Forwards, as long as that does not cost much.
   case forwards
   /// Whatever is the fastest.
@@ -91,18 +91,18 @@ public enum RunOrder: Sendable {
 }
 
 /// Bytes in memory.
-public struct MemorySource: ByteSource {
+package struct MemorySource: ByteSource {
   /// The bytes.
-  public let bytes: [UInt8]
+  package let bytes: [UInt8]
 
   /// Wraps bytes.
-  public init(_ bytes: [UInt8]) { self.bytes = bytes }
+  package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   /// The number of bytes.
-  public var count: Int { bytes.count }
+  package var count: Int { bytes.count }
 
   /// Copies the bytes that begin at `offset`.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     bytes.withUnsafeBytes {
       buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + buffer.count]))
     }
@@ -110,16 +110,16 @@ public struct MemorySource: ByteSource {
 }
 
 /// A range of another source.
-public struct WindowSource: ByteSource {
+package struct WindowSource: ByteSource {
   /// The source that the window looks at.
-  public let base: any ByteSource
+  package let base: any ByteSource
   /// Where the window begins.
-  public let offset: Int
+  package let offset: Int
   /// The number of bytes.
-  public let count: Int
+  package let count: Int
 
   /// Creates a window; the range must lie inside `base`.
-  public init(_ base: any ByteSource, offset: Int, count: Int) throws {
+  package init(_ base: any ByteSource, offset: Int, count: Int) throws {
     let (end, overflow) = offset.addingReportingOverflow(count)
     guard offset >= 0, count >= 0, !overflow, end <= base.count else {
       throw RecurrentError(
@@ -132,34 +132,34 @@ public struct WindowSource: ByteSource {
   }
 
   /// Reads through to the base.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     try base.read(at: self.offset + offset, into: buffer)
   }
 
   /// Passes the range on to the base.
-  public func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
+  package func copy(_ range: Range<Int>, to descriptor: Int32) -> Int {
     base.copy(offset + range.lowerBound..<offset + range.upperBound, to: descriptor)
   }
 }
 
 /// The elements of another source with the byte order of each reversed.
-public struct ByteSwappedSource: ByteSource {
+package struct ByteSwappedSource: ByteSource {
   /// The source with big-endian elements.
-  public let base: any ByteSource
+  package let base: any ByteSource
   /// Bytes per element.
-  public let elementSize: Int
+  package let elementSize: Int
 
   /// Wraps a source whose elements have `elementSize` bytes.
-  public init(_ base: any ByteSource, elementSize: Int) {
+  package init(_ base: any ByteSource, elementSize: Int) {
     self.base = base
     self.elementSize = elementSize
   }
 
   /// The number of bytes.
-  public var count: Int { base.count }
+  package var count: Int { base.count }
 
   /// Reads whole elements, swaps, and copies the part asked for.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     let first = offset / elementSize * elementSize
     let end = (offset + buffer.count + elementSize - 1) / elementSize * elementSize
     var bytes = try base.read(first..<end)
@@ -174,7 +174,7 @@ public struct ByteSwappedSource: ByteSource {
 }
 
 /// The number of elements of a shape, with every product checked.
-public func elementCount(of shape: [Int]) throws -> Int {
+package func elementCount(of shape: [Int]) throws -> Int {
   // Zeros make the count zero, but a size beside them that no file could have is a lie in any order.
   var product = 1
   var isEmpty = false
@@ -196,7 +196,7 @@ public func elementCount(of shape: [Int]) throws -> Int {
 }
 
 /// The number of bytes of a shape, with every product checked.
-public func byteCount(of shape: [Int], elementSize: Int) throws -> Int {
+package func byteCount(of shape: [Int], elementSize: Int) throws -> Int {
   let (bytes, overflow) = try elementCount(of: shape).multipliedReportingOverflow(by: elementSize)
   guard !overflow else {
     throw RecurrentError(

@@ -57,14 +57,14 @@ public struct RecurrentError: Error, Sendable, Equatable {
   }
 
   /// The same error with `file` filled in where it was unknown.
-  public func inFile(_ name: String) -> RecurrentError {
+  package func inFile(_ name: String) -> RecurrentError {
     var copy = self
     if copy.file == nil { copy.file = name }
     return copy
   }
 
   /// The same error with the place prefixed, so that inner readers need not know where they stand.
-  public func within(_ outer: String) -> RecurrentError {
+  package func within(_ outer: String) -> RecurrentError {
     var copy = self
     copy.place = place.map { "\(outer), \($0)" } ?? outer
     return copy
@@ -84,7 +84,7 @@ extension RecurrentError: CustomStringConvertible {
 /// Replaces control, escape and bidirectional characters by `\u{…}`, and cuts very long text.
 ///
 /// Names come from files and files come from strangers: printed raw they could rewrite the terminal.
-public func escapedForTerminal(_ text: String, limit: Int = 240) -> String {
+package func escapedForTerminal(_ text: String, limit: Int = 240) -> String {
   var result = ""
   var length = 0
   for scalar in text.unicodeScalars {

@@ -15,9 +15,9 @@ public struct StateDict: Sendable {
   /// Names that share their storage with an earlier name (tied weights): later name to first name.
   public var ties: [Name: Name] = [:]
   /// Whether the entries stand in the order that their author gave them; containers that sort names forget it.
-  public var keepsOrder = true
+  package var keepsOrder = true
   /// What the file states beyond names and shapes; `nil` where it is a list of tensors and nothing more.
-  public var structure: Structure?
+  package var structure: Structure?
   /// Things in the file that are not tensors, one line each ("epoch = 12"), for `rnn-inspect`.
   public var skipped: [String] = []
   private var positions: [Name: Int] = [:]
@@ -64,7 +64,7 @@ public struct Metadata: Sendable, Equatable {
   public init() {}
 
   /// Creates metadata from pairs whose keys are known to differ; linear where setting is quadratic.
-  public init(unique pairs: [(key: String, value: String)]) {
+  package init(unique pairs: [(key: String, value: String)]) {
     self.pairs = pairs.map { Pair(key: $0.key, value: $0.value) }
   }
 

@@ -10,10 +10,10 @@ public struct Tensor: Sendable {
   /// The size of each axis; empty for a scalar.
   public let shape: [Int]
   /// Where the bytes come from.
-  public let source: any ByteSource
+  package let source: any ByteSource
 
   /// Creates a tensor over a source; throws `tensor.size` when the source's length does not fit.
-  public init(dtype: DType, shape: [Int], source: any ByteSource) throws {
+  package init(dtype: DType, shape: [Int], source: any ByteSource) throws {
     let bytes = try Tensors.byteCount(of: shape, elementSize: dtype.byteCount)
     guard bytes == source.count else {
       throw RecurrentError(
@@ -40,7 +40,7 @@ public struct Tensor: Sendable {
   public func bytes() throws -> [UInt8] { try source.readAll() }
 
   /// The same bytes held in memory.
-  public func loaded() throws -> Tensor {
+  package func loaded() throws -> Tensor {
     try Tensor(dtype: dtype, shape: shape, bytes: bytes())
   }
 

@@ -29,7 +29,7 @@ public struct ReadingOptions: ParsableArguments {
   @Option(
     help:
       "What the head reads: sequence (every step), last (the last step) or final (the final states).",
-    completion: .list(Structure.Reads.allCases.map(\.rawValue)))
+    completion: .list(HeadReads.allCases.map(\.rawValue)))
   public var headReads: String?
   /// The table before it.
   @Option(help: "The name of the embedding before the recurrent module, or none.")
@@ -75,7 +75,7 @@ public struct ReadingOptions: ParsableArguments {
     options.head = head.map(neighbour)
     options.embedding = embedding.map(neighbour)
     options.headReads = try headReads.map { text in
-      guard let reads = Structure.Reads(rawValue: text) else {
+      guard let reads = HeadReads(rawValue: text) else {
         throw RecurrentError(
           .usage, "usage.head-reads", found: "--head-reads \(text)",
           expected: "sequence, last or final")

@@ -54,13 +54,13 @@ public func table(_ rows: [[String]], indent: String = "  ") -> String {
 
 extension JSON {
   /// An array of strings.
-  public static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
+  package static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
 
   /// A shape as an array of numbers.
-  public static func shape(_ shape: [Int]) -> JSON { .array(shape.map { .number($0) }) }
+  package static func shape(_ shape: [Int]) -> JSON { .array(shape.map { .number($0) }) }
 
   /// Two modules and how their connection is known.
-  public static func connection(_ connection: Connection) -> JSON {
+  package static func connection(_ connection: Connection) -> JSON {
     .object([
       .init(key: "from", value: .string(connection.from)),
       .init(key: "to", value: .string(connection.to)),
@@ -70,7 +70,7 @@ extension JSON {
   }
 
   /// What was assumed, as a word for programs and a line for people.
-  public static func assumption(_ assumption: Assumption) -> JSON {
+  package static func assumption(_ assumption: Assumption) -> JSON {
     .object([
       .init(key: "code", value: .string(assumption.code)),
       .init(key: "text", value: .string(assumption.summary)),
@@ -78,7 +78,7 @@ extension JSON {
   }
 
   /// An object of the architecture's fields.
-  public static func architecture(_ architecture: Architecture) -> JSON {
+  package static func architecture(_ architecture: Architecture) -> JSON {
     .object([
       .init(key: "cell", value: .string(architecture.cell.rawValue)),
       .init(key: "input_size", value: .number(architecture.inputSize)),

@@ -94,7 +94,7 @@ extension Tool {
 
 extension RecurrentError {
   /// The error for `--json`.
-  public var json: JSON {
+  package var json: JSON {
     func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
     return .object([
       .init(key: "reason", value: .string(reason)),

@@ -1,5 +1,6 @@
 import CommandSupport
 import Recurrent
+import Reports
 
 /// What is in a weight file as one page of HTML.
 enum PageReport {

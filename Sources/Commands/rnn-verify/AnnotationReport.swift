@@ -1,6 +1,8 @@
 import CommandSupport
 import HostSystem
+import Parity
 import Recurrent
+import Reports
 
 /// Failures in the form that GitHub shows beside a pull request's files:
 /// `::error file=FILE,title=TITLE::MESSAGE`.

@@ -1,6 +1,8 @@
 import Bytes
 import CommandSupport
+import Parity
 import Recurrent
+import Reports
 
 /// Results as one page of HTML.
 enum PageReport {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Bytes
 import CommandSupport
+import Parity
 import Recurrent
 
 /// `rnn-verify`: do the numbers agree?

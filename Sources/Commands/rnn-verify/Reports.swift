@@ -1,5 +1,7 @@
 import CommandSupport
+import Parity
 import Recurrent
+import Reports
 
 /// Results as text and as JSON.
 enum FixtureReport {

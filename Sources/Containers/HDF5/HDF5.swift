@@ -18,9 +18,9 @@ import Bytes
 import Tensors
 
 /// HDF5 files in state-dict layout.
-public enum HDF5 {
+package enum HDF5 {
   /// Whether an HDF5 signature stands at byte 0, 512, 1024, 2048 and so on.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     signatureOffset(in: source) != nil
   }
 
@@ -33,7 +33,7 @@ public enum HDF5 {
   /// Throws `.malformed` for damage and for anything that would reach outside the file (external
   /// links, external storage, virtual datasets), `.unsupported` for filters and features that are not
   /// known, each with a reason that begins with `h5.`.
-  public static func read(_ file: InputFile, trustingFile: Bool = false) throws -> StateDict {
+  package static func read(_ file: InputFile, trustingFile: Bool = false) throws -> StateDict {
     try interpret(file, as: .stateDict, trustingFile: trustingFile)
   }
 
@@ -70,7 +70,7 @@ public enum HDF5 {
   ///
   /// The path is a file that may be overwritten. Throws `h5.name` for a name that HDF5 cannot hold
   /// (empty, `.`, or with a slash or a NUL), `.inputOutput` when the system fails.
-  public static func write(_ state: StateDict, toFileAt path: String) throws {
+  package static func write(_ state: StateDict, toFileAt path: String) throws {
     do {
       try HDF5Writer(state).write(toFileAt: path)
     } catch let error as RecurrentError {

@@ -3,7 +3,7 @@ extension JSON {
   ///
   /// Escapes are those of Rust's serde_json, so that safetensors headers come out as the reference
   /// writes them: only `"`, `\` and control characters, everything else raw.
-  public func serialized(pretty: Bool = false) -> String {
+  package func serialized(pretty: Bool = false) -> String {
     var text = ""
     write(to: &text, indent: pretty ? 0 : nil)
     return text

@@ -10,11 +10,11 @@ import Bytes
 import Tensors
 
 /// Reads and writes `.npy` files.
-public enum NPY {
+package enum NPY {
   private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 
   /// Whether the bytes begin like a `.npy` file.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     source.count >= 10 && (try? source.read(0..<6)) == magic
   }
 
@@ -22,7 +22,7 @@ public enum NPY {
   ///
   /// Big-endian and Fortran-ordered data are put right on the way. Throws `npy.…`: `.malformed` for
   /// a broken header or a wrong size, `.unsupported` for anything that is not a number or boolean.
-  public static func read(_ source: any ByteSource) throws -> Tensor {
+  package static func read(_ source: any ByteSource) throws -> Tensor {
     let (header, start) = try header(of: source)
     let count = try byteCount(of: header.shape, elementSize: header.dtype.byteCount)
     guard count == source.count - start else {
@@ -51,7 +51,7 @@ public enum NPY {
   /// Writes an array as version 1.0, row-major and little-endian, with its data at byte 64·n.
   ///
   /// Throws `npy.bf16`: NumPy has no such type.
-  public static func write(_ tensor: Tensor, to sink: any ByteSink) throws {
+  package static func write(_ tensor: Tensor, to sink: any ByteSink) throws {
     try sink.write(prefix(of: tensor))
     try sink.write(tensor.source)
   }

@@ -8,19 +8,19 @@ import Bytes
 import Tensors
 
 /// Reads and writes `.npz` files.
-public enum NPZ {
+package enum NPZ {
   private static let suffix = Array(".npy".utf8)
   private static let metadataName: Name = "__metadata__"
 
   /// Whether the bytes are a zip archive that holds `.npy` files and nothing else.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     guard ZipArchive.recognizes(source), let archive = try? ZipArchive(source) else { return false }
     return !archive.entries.isEmpty
       && archive.entries.allSatisfy { $0.isDirectory || hasSuffix($0.name) }
   }
 
   /// Reads all arrays in file order; stored and deflated entries are both read lazily.
-  public static func read(_ source: any ByteSource) throws -> StateDict {
+  package static func read(_ source: any ByteSource) throws -> StateDict {
     let archive = try ZipArchive(source)
     var state = StateDict()
     for entry in archive.entries where !entry.isDirectory {
@@ -48,7 +48,7 @@ public enum NPZ {
   ///
   /// Throws `npy.bf16` for a type that NumPy lacks and `npz.name` for names that NumPy would
   /// confuse.
-  public static func write(_ state: StateDict, to sink: any ByteSink) throws {
+  package static func write(_ state: StateDict, to sink: any ByteSink) throws {
     try check(state)
     var zip = ZipWriter(sink)
     for entry in state.entries {

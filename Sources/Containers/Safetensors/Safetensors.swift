@@ -10,12 +10,12 @@
 import Tensors
 
 /// The safetensors container.
-public enum Safetensors {
+package enum Safetensors {
   package static let maximumHeaderLength = 100_000_000
   package static let metadataKey = "__metadata__"
 
   /// Whether the first bytes can be those of a safetensors file.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     guard let length = try? headerLength(source),
       let start = try? source.read(8..<min(8 + length, 8 + 64))
     else { return false }
@@ -27,7 +27,7 @@ public enum Safetensors {
   /// The container forgets the order of a state dict, so the entries come in `canonicalOrder`.
   /// Throws `safetensors.…` or `json.…` with kind `.malformed`, and only for a file without fault
   /// `safetensors.dtype` with kind `.unsupported`.
-  public static func read(_ source: any ByteSource) throws -> StateDict {
+  package static func read(_ source: any ByteSource) throws -> StateDict {
     let length = try headerLength(source)
     let header: JSON
     do {

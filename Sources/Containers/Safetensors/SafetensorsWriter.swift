@@ -6,7 +6,7 @@ extension Safetensors {
   /// reference puts several metadata pairs in random order, they are sorted.
   ///
   /// Throws `safetensors.…` with kind `.malformed` for what the container cannot express.
-  public static func write(_ state: StateDict, to sink: ByteSink) throws {
+  package static func write(_ state: StateDict, to sink: ByteSink) throws {
     let ties = try droppedNames(state)
     let tensors = try state.entries.filter { ties[$0.name] == nil }.map(WrittenTensor.init).sorted {
       $0.rank != $1.rank ? $0.rank > $1.rank : $0.name < $1.name

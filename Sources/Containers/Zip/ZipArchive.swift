@@ -17,41 +17,41 @@
 import Tensors
 
 /// A zip archive whose entries were all accounted for; nothing but headers has been read.
-public struct ZipArchive: Sendable {
+package struct ZipArchive: Sendable {
   /// One member.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     /// The name, with `/` between folders.
-    public let name: Name
+    package let name: Name
     /// Bytes of the content.
-    public let size: Int
+    package let size: Int
     /// Bytes in the archive; the same as `size` when stored.
-    public let storedSize: Int
+    package let storedSize: Int
     /// The CRC-32 of the content that the directory states.
-    public let crc: UInt32
+    package let crc: UInt32
     /// Whether the content is deflated rather than stored.
-    public let isDeflated: Bool
+    package let isDeflated: Bool
     /// The byte of the archive where the (stored or deflated) content begins.
-    public let dataOffset: Int
+    package let dataOffset: Int
     /// Whether the entry is a folder.
-    public var isDirectory: Bool { name.utf8.last == UInt8(ascii: "/") }
+    package var isDirectory: Bool { name.utf8.last == UInt8(ascii: "/") }
   }
 
   /// The members in directory order.
-  public let entries: [Entry]
+  package let entries: [Entry]
   /// Whether the writer left out every checksum (`torch.serialization.set_crc32_options(False)`).
-  public let lacksChecksums: Bool
+  package let lacksChecksums: Bool
   private let archive: any ByteSource
   private let positions: [Name: Int]
 
   /// Whether the bytes begin like a zip archive.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     guard source.count >= 22, let start = try? source.read(0..<4) else { return false }
     return start == [0x50, 0x4B, 3, 4] || start == [0x50, 0x4B, 5, 6]
   }
 
   /// Reads the directory and checks it against every entry's own header; throws `zip.…` for gaps,
   /// overlaps, duplicates, contradictions, unsafe names and implausible expansion.
-  public init(_ source: any ByteSource) throws {
+  package init(_ source: any ByteSource) throws {
     let directory = try ZipDirectory(source)
     let headers = try ZipCentralHeader.read(directory, in: source)
     var entries: [Entry] = []
@@ -96,12 +96,12 @@ public struct ZipArchive: Sendable {
   }
 
   /// The member with a name.
-  public subscript(name: Name) -> Entry? { positions[name].map { entries[$0] } }
+  package subscript(name: Name) -> Entry? { positions[name].map { entries[$0] } }
 
   /// The content of a member; its CRC-32 is checked the first time that any of it is read.
   ///
   /// An archive without any checksum is read unchecked when `acceptsMissingChecksums` says so.
-  public func source(of entry: Entry, acceptsMissingChecksums: Bool = false) throws
+  package func source(of entry: Entry, acceptsMissingChecksums: Bool = false) throws
     -> any ByteSource
   {
     let window = try WindowSource(archive, offset: entry.dataOffset, count: entry.storedSize)

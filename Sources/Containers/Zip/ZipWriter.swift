@@ -5,7 +5,7 @@ import Tensors
 ///
 /// Headers carry real sizes and checksums: a checksum is put into its header when the bytes behind it are
 /// written. The date is always 1980-01-01, so equal input gives equal bytes.
-public struct ZipWriter {
+package struct ZipWriter {
   private let sink: any ByteSink
   /// From here on a field needs ZIP64; lowered only by tests.
   private let limit: UInt64
@@ -14,7 +14,7 @@ public struct ZipWriter {
   private var names: Set<Name> = []
 
   /// Creates a writer of an archive that begins where `sink` does.
-  public init(_ sink: any ByteSink) { self.init(sink, limit: 0xFFFF_FFFF) }
+  package init(_ sink: any ByteSink) { self.init(sink, limit: 0xFFFF_FFFF) }
 
   package init(_ sink: any ByteSink, limit: UInt64) {
     self.sink = sink
@@ -23,7 +23,7 @@ public struct ZipWriter {
 
   /// Appends an entry whose content is the parts one after another, beginning at a multiple of
   /// `alignment`; throws `zip.name` or `zip.duplicate`, and whatever source and sink throw.
-  public mutating func add(
+  package mutating func add(
     _ name: Name, _ parts: [any ByteSource], alignment: Int = 1
   ) throws {
     guard zipNameIsSafe(name.utf8) else {
@@ -52,7 +52,7 @@ public struct ZipWriter {
   }
 
   /// Writes the directory; nothing may be added afterwards.
-  public mutating func finish() throws {
+  package mutating func finish() throws {
     let start = offset
     let size = directory.count
     try emit(directory)

@@ -5,7 +5,7 @@ enum HeadInput {
   /// What the head reads of a result: the output itself, or (N, F), (F) unbatched.
   static func forward<S: Scalar>(
     _ output: NDArray<S>, _ hN: NDArray<S>, _ configuration: RecurrentConfiguration,
-    _ reads: Structure.Reads, lengths: [Int]?
+    _ reads: HeadReads, lengths: [Int]?
   ) -> NDArray<S> {
     let width = configuration.outputSize
     let isBatched = output.shape.count == 3
@@ -25,7 +25,7 @@ enum HeadInput {
   /// The gradients of the output and of the final states that the gradient of the head's input is.
   static func backward<S: Scalar>(
     _ gradient: NDArray<S>, output: [Int], hN: [Int], _ configuration: RecurrentConfiguration,
-    _ reads: Structure.Reads, lengths: [Int]?
+    _ reads: HeadReads, lengths: [Int]?
   ) -> (output: NDArray<S>?, hN: NDArray<S>?) {
     let width = configuration.outputSize
     switch reads {

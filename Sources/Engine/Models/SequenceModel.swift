@@ -10,7 +10,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
   /// The linear layer, mapping what it reads to logits.
   public var head: Linear<S>?
   /// Which of the recurrent network's results the head reads; every step's output by default.
-  public var headReads = Structure.Reads.sequence
+  public var headReads = HeadReads.sequence
 
   /// What the model returns.
   public struct Output: Sendable, Equatable {
@@ -58,7 +58,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
   /// the network writes.
   public init(
     rnn: RNN<S>, head: Linear<S>? = nil, embedding: Embedding<S>? = nil,
-    headReads: Structure.Reads = .sequence
+    headReads: HeadReads = .sequence
   ) throws {
     let width = rnn.configuration.outputSize
     if let head, head.inputSize != width {
@@ -161,7 +161,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
       recomputing
       ? try rnn.recordWithCheckpoints(x, h0: h0, c0: c0, lengths: lengths)
       : try rnn.record(x, h0: h0, c0: c0, lengths: lengths, dropout: dropout)
-    let reads = head == nil ? Structure.Reads.sequence : headReads
+    let reads = head == nil ? HeadReads.sequence : headReads
     let logits = try logits(result.output, result.hN, lengths: lengths)
     let (value, gradLogits) = try evaluate(
       loss, logits ?? result.output, targets, lengths: lengths)

@@ -7,6 +7,7 @@
 //   @Test func myPortAgrees() throws {
 //     try expectParity(with: "Fixtures/model.npz", tensors: Port.tensors, run: Port.run)
 //   }
+import Parity
 import Recurrent
 
 @main

@@ -14,7 +14,7 @@ import Containers
 import Tensors
 
 /// Reads and writes the MessagePack files of Flax.
-public enum FlaxMessagePack {
+package enum FlaxMessagePack {
   static let arrayType: Int8 = 1
   static let complexType: Int8 = 2
   static let scalarType: Int8 = 3
@@ -28,7 +28,7 @@ public enum FlaxMessagePack {
   static let maximumNotes = 100
 
   /// Whether the bytes begin with a MessagePack map whose first key is a string.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     var reader = MessagePackReader(source)
     guard case .map(let count)? = try? reader.next(), count > 0,
       case .string(let range)? = try? reader.next(), (1...maximumNameLength).contains(range.count),
@@ -46,7 +46,7 @@ public enum FlaxMessagePack {
   /// Throws `msgpack.truncated`, `msgpack.header`, `msgpack.trailing`, `msgpack.key`, `msgpack.depth`
   /// and `msgpack.limit` for the container, `flax.array`, `flax.chunks` and `flax.dtype` for arrays,
   /// `msgpack.burn` for a record of Burn.
-  public static func read(_ source: any ByteSource) throws -> StateDict {
+  package static func read(_ source: any ByteSource) throws -> StateDict {
     var walk = FlaxWalk(source)
     return try walk.run()
   }

@@ -9,7 +9,7 @@ extension FlaxMessagePack {
   /// Writes nested maps, one per component of a name between dots, in order of first appearance.
   ///
   /// Throws `flax.name` when a tensor's name is also the beginning of another's.
-  public static func write(_ state: StateDict, to sink: any ByteSink) throws {
+  package static func write(_ state: StateDict, to sink: any ByteSink) throws {
     try write(state, to: sink, maximumChunk: maximumChunk)
   }
 

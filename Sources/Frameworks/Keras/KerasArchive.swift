@@ -10,13 +10,13 @@ import Containers
 import Tensors
 
 /// Keras 3's own files.
-public enum KerasArchive {
+package enum KerasArchive {
   private static let weights: Name = "model.weights.h5"
   private static let config: Name = "config.json"
   private static let metadata: Name = "metadata.json"
 
   /// Whether the bytes are a zip archive with a configuration and weights.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     guard ZipArchive.recognizes(source), let archive = try? ZipArchive(source) else { return false }
     let names = Set(archive.entries.map(\.name))
     return names.contains(config)
@@ -25,7 +25,7 @@ public enum KerasArchive {
 
   /// Reads weights and configuration; throws `keras.sharded` for weights in several members, and
   /// whatever the zip, JSON and HDF5 readers throw.
-  public static func read(_ file: any ByteSource) throws -> StateDict {
+  package static func read(_ file: any ByteSource) throws -> StateDict {
     let archive = try ZipArchive(file)
     func text(_ name: Name) throws -> String? {
       guard let entry = archive.entries.first(where: { $0.name == name }) else { return nil }
@@ -75,7 +75,7 @@ public enum KerasArchive {
   /// Writes a model that `keras.models.load_model` opens; equal input gives equal bytes.
   ///
   /// Throws `keras.config` without the configuration of a model in Keras 3's style.
-  public static func write(_ state: StateDict, to output: OutputFile) throws {
+  package static func write(_ state: StateDict, to output: OutputFile) throws {
     let state = try KerasConfiguration.complete(state)
     guard let config = state.metadata[KerasMetadata.config],
       KerasConfiguration.isComplete(state.metadata)

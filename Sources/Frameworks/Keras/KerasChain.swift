@@ -6,7 +6,7 @@ extension KerasSequential {
   /// One module, and what the next one reads of it.
   struct Link {
     let module: Structure.Module
-    let reads: Structure.Reads
+    let reads: HeadReads
   }
 
   /// The modules in the order of computation; none where there is no module at all.

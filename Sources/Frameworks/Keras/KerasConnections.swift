@@ -151,7 +151,7 @@ struct KerasConnections {
 
   /// The recurrent module of which a layer only picks the last step or the final states, for a linear layer.
   private func selection(_ layer: Int, by reader: KerasRole) -> (
-    module: Int, reads: Structure.Reads
+    module: Int, reads: HeadReads
   )? {
     guard case .linear = reader, let selection = flow.selection(of: layer),
       let module = builder.owners[selection.layer], flow.roles[selection.layer].isModule,
@@ -168,7 +168,7 @@ struct KerasConnections {
   /// Which result of a module's last layer is read.
   private func reads(
     _ below: Int, _ index: Int, by reader: KerasRole
-  ) -> Result<Structure.Reads, Reason> {
+  ) -> Result<HeadReads, Reason> {
     let words = builder.describe(below)
     if case .embedding = reader { return .failure(Reason(text: words)) }
     if let function = flow.functions[below], !function.isKnown {

@@ -4,7 +4,7 @@ import Containers
 import Tensors
 
 /// HDF5 files as Keras writes them.
-public enum KerasHDF5 {
+package enum KerasHDF5 {
   /// `.weights.h5`: Keras 3's tree of objects.
   static let objects = HDF5Interpretation(
     recognizes: { !KerasLegacy.recognizes($0) && KerasObjects.recognizes($0) },
@@ -15,13 +15,13 @@ public enum KerasHDF5 {
     recognizes: KerasLegacy.recognizes, read: KerasLegacy.read)
 
   /// Writes `.weights.h5`; throws `keras.name` for names that are no paths.
-  public static func writeObjects(_ state: StateDict, toFileAt path: String) throws {
+  package static func writeObjects(_ state: StateDict, toFileAt path: String) throws {
     let state = try KerasConfiguration.completeWeights(state, needsNewStyle: true)
     try HDF5Writer(KerasObjects.objects(state)).write(toFileAt: path)
   }
 
   /// Writes an `.h5` in the layout that all versions of Keras load.
-  public static func writeLegacy(_ state: StateDict, toFileAt path: String) throws {
+  package static func writeLegacy(_ state: StateDict, toFileAt path: String) throws {
     let state = try KerasLegacyWriter.complete(state)
     try HDF5Writer(KerasLegacyWriter(state).objects()).write(toFileAt: path)
   }

@@ -130,7 +130,7 @@ struct KerasNamedModules {
   }
 
   private mutating func module(
-    of prefix: String, _ kind: Structure.Kind, _ className: String
+    of prefix: String, _ kind: ModuleKind, _ className: String
   ) -> Structure.Module {
     Structure.Module(
       name: name(of: Self.object(of: prefix)), kind: kind, className: className, parts: [[prefix]])

@@ -10,7 +10,7 @@ extension KerasFlow {
   struct Selection {
     /// The recurrent layer.
     let layer: Int
-    let reads: Structure.Reads
+    let reads: HeadReads
   }
 
   /// The selection that a layer is; `nil` for every other layer.

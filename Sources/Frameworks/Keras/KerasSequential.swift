@@ -137,7 +137,7 @@ struct KerasSequential {
   }
 
   private mutating func addRecurrent(
-    _ module: Structure.Module, reads: Structure.Reads
+    _ module: Structure.Module, reads: HeadReads
   ) throws {
     try refuse(module, reads)
     let says = module.recurrent
@@ -235,7 +235,7 @@ struct KerasSequential {
   }
 
   /// Throws what a Sequential cannot hold.
-  private func refuse(_ module: Structure.Module, _ reads: Structure.Reads) throws {
+  private func refuse(_ module: Structure.Module, _ reads: HeadReads) throws {
     let says = module.recurrent
     func refuse(_ found: String, _ expected: String, _ hint: String) -> RecurrentError {
       Self.inexpressible(module.name, found, expected, hint)

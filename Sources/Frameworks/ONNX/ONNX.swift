@@ -17,9 +17,9 @@ import Containers
 import Tensors
 
 /// The ONNX container.
-public enum ONNX {
+package enum ONNX {
   /// Whether the bytes begin with fields of a model and come to a graph; ONNX has no magic number.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     let lengthDelimited: Set<Int> = [2, 3, 4, 6, 7, 8, 14, 20, 25, 26]
     guard source.count > 2, let head = try? source.read(0..<1), head[0] == 0x08 || head[0] == 0x3A
     else { return false }
@@ -48,7 +48,7 @@ public enum ONNX {
   /// or on the external files in its directory.
   ///
   /// Throws `protobuf.…` and `onnx.…`, of kind `.malformed` for a file with faults.
-  public static func read(_ file: InputFile) throws -> StateDict {
+  package static func read(_ file: InputFile) throws -> StateDict {
     try readWithData(file).0
   }
 

@@ -21,12 +21,12 @@ import Tensors
 /// A recurrent module of an ONNX graph: the chain of its nodes, with head and embedding.
 ///
 /// A reader finds it in the graph, a writer makes the graph from it, and conventions see it as metadata.
-public struct ONNXModule: Sendable, Equatable {
+package struct ONNXModule: Sendable, Equatable {
   /// The metadata key of a file's modules.
-  public static let metadataKey = "onnx.modules"
+  package static let metadataKey = "onnx.modules"
 
   /// The operations that are recurrent layers.
-  public enum Operation: String, Sendable {
+  package enum Operation: String, Sendable {
     /// A plain layer with tanh or relu.
     case rnn = "RNN"
     /// Long short-term memory.
@@ -35,7 +35,7 @@ public struct ONNXModule: Sendable, Equatable {
     case gru = "GRU"
 
     /// The number of gates, which W, R and B stack.
-    public var gateCount: Int {
+    package var gateCount: Int {
       switch self {
       case .rnn: 1
       case .lstm: 4
@@ -45,46 +45,46 @@ public struct ONNXModule: Sendable, Equatable {
   }
 
   /// Before the names of the tensors, dot included.
-  public var prefix: String
+  package var prefix: String
   /// The operation of its nodes.
-  public var operation: Operation
+  package var operation: Operation
   /// The number of nodes, each of which feeds the next.
-  public var layerCount = 1
+  package var layerCount = 1
   /// Whether the nodes run in both directions.
-  public var bidirectional = false
+  package var bidirectional = false
   /// Whether the nodes have biases.
-  public var bias = true
+  package var bias = true
   /// Whether an RNN uses relu instead of tanh.
-  public var relu = false
+  package var relu = false
   /// Whether a GRU resets after the recurrent product, as PyTorch does.
-  public var linearBeforeReset = false
+  package var linearBeforeReset = false
   /// Whether x and output are (N, T, ·).
-  public var batchFirst = false
+  package var batchFirst = false
   /// Whether the nodes take the lengths of the sequences.
-  public var sequenceLengths = false
+  package var sequenceLengths = false
   /// Before `weight` and `bias` of the linear layer on top; `nil` without one.
-  public var head: String?
+  package var head: String?
   /// Before `weight` of the embedding; `nil` without one.
-  public var embedding: String?
+  package var embedding: String?
   /// Why PyTorch has no such module.
-  public var refusal: RecurrentError?
+  package var refusal: RecurrentError?
 
   /// Describes a module of one layer with ONNX's defaults.
-  public init(prefix: String, operation: Operation) {
+  package init(prefix: String, operation: Operation) {
     self.prefix = prefix
     self.operation = operation
   }
 
   /// The name of a tensor of a node: `rnn.W_l0`.
-  public func tensorName(_ role: String, layer: Int) -> Name { Name("\(prefix)\(role)_l\(layer)") }
+  package func tensorName(_ role: String, layer: Int) -> Name { Name("\(prefix)\(role)_l\(layer)") }
 
   /// The modules as the text of ``metadataKey``.
-  public static func text(_ modules: [ONNXModule]) -> String {
+  package static func text(_ modules: [ONNXModule]) -> String {
     JSON.array(modules.map(\.json)).serialized()
   }
 
   /// Reads the text of ``metadataKey``; throws `onnx.modules` for anything that ``text(_:)`` does not write.
-  public static func parse(_ text: String) throws -> [ONNXModule] {
+  package static func parse(_ text: String) throws -> [ONNXModule] {
     guard let items = try JSON.parse(Array(text.utf8)).arrayValue else { throw malformed }
     return try items.map { try ONNXModule($0) }
   }
@@ -190,7 +190,7 @@ extension Structure {
       result.sequenceLengths = module.recurrent.takesLengths ?? false
       result.refusal = module.refusal
       if module.refusal?.reason == "onnx.unrolled" { result.bias = true }
-      func first(_ kind: Kind, _ names: [String]) -> String? {
+      func first(_ kind: ModuleKind, _ names: [String]) -> String? {
         names.first { self.module($0)?.kind == kind }.map { $0.isEmpty ? "" : $0 + "." }
       }
       let name = Name(module.name)

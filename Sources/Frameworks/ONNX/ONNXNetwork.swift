@@ -15,7 +15,7 @@ struct ONNXNetwork {
   /// Before the names of the linear layer's and the embedding's tensors; `nil` without one.
   var head: String?
   var embedding: String?
-  var headReads = Structure.Reads.sequence
+  var headReads = HeadReads.sequence
   /// The function behind the linear layer, by its word.
   var activation: String?
   var initialState = Structure.InitialState.zeros
@@ -90,7 +90,7 @@ struct ONNXNetwork {
     batchFirst = facts.batchFirst ?? false
     initialState = facts.initialState ?? .zeros
     let name = Name(module.name)
-    func linked(_ kind: Structure.Kind, _ links: [(Structure.Connection, String)]) throws
+    func linked(_ kind: ModuleKind, _ links: [(Structure.Connection, String)]) throws
       -> (Structure.Connection, Structure.Module)?
     {
       let found = links.compactMap { link, other in

@@ -28,7 +28,7 @@ struct ONNXStructure {
   /// Modules whose output something understood takes.
   private var leadsOn: Set<Int> = []
   /// What linear layers read of recurrent modules.
-  private var readsOf: [Int: Structure.Reads] = [:]
+  private var readsOf: [Int: HeadReads] = [:]
   private var seen: Set<String> = []
   private var linearOfTensors: [[Name]: Int] = [:]
   /// The recurrent module of every time axis, the first one that has it.
@@ -314,7 +314,7 @@ struct ONNXStructure {
   /// What a reader takes of which module, or why that is no connection.
   private func reads(
     _ trace: ONNXTrace, _ layout: ONNXLayout, _ reader: ONNXTrace.Source
-  ) -> Result<(Int, Structure.Reads), Mismatch> {
+  ) -> Result<(Int, HeadReads), Mismatch> {
     let moves = trace.moves.reversed().joined(separator: ", ")
     let elsewhere = Mismatch(text: moves.isEmpty ? "another layout" : moves)
     if case .embedding = reader { return .failure(elsewhere) }

@@ -12,7 +12,7 @@ extension ONNX {
   /// Operator set 14 (22 for bf16) and IR version 8 (10). Throws with kind `.malformed`:
   /// `onnx.no-network` without one, `onnx.several-modules`, `onnx.not-writable`, `onnx.name`,
   /// `onnx.prefix`, `onnx.weights` or `onnx.size`.
-  public static func write(_ state: StateDict, to sink: ByteSink) throws {
+  package static func write(_ state: StateDict, to sink: ByteSink) throws {
     let graph = try ONNXNetworkGraph(ONNXNetwork(state), state)
     try checkNames(state, graph)
     // Protocol buffers store lengths before contents: all but the tensors' data is made first.

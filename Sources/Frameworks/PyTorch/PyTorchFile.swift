@@ -21,9 +21,9 @@ import Containers
 import Tensors
 
 /// Reads `.pt`, `.pth`, `.bin` and `.pt2` files of every generation, and writes `.pt` and `.pth`.
-public enum PyTorchFile {
+package enum PyTorchFile {
   /// Whether the bytes are a PyTorch file of any generation.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     if PyTorchLegacy.recognizes(source) || PyTorchTar.recognizes(source) { return true }
     guard ZipArchive.recognizes(source), let archive = try? ZipArchive(source) else { return false }
     return (try? folder(of: archive)) != nil || TorchExport.folder(of: archive) != nil
@@ -36,7 +36,7 @@ public enum PyTorchFile {
   /// else is listed in `skipped`. Whole models give their `state_dict()`, and the hyper-parameters of
   /// their recurrent modules as metadata. Throws `pt.…`, `pickle.…`, `tar.…` or `zip.…`;
   /// `.unsupported` names what is not read.
-  public static func read(_ source: any ByteSource, key: String? = nil) throws -> StateDict {
+  package static func read(_ source: any ByteSource, key: String? = nil) throws -> StateDict {
     let expansionLimit = max(16 << 20, source.count * 16)
     func state(
       _ graph: PickleGraph, _ storages: PyTorchStorages, _ code: TorchScriptCode? = nil

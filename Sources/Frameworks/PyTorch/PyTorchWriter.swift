@@ -7,7 +7,7 @@ extension PyTorchFile {
   ///
   /// Tied tensors share one storage. Metadata is left out, because a state dict must stay loadable
   /// with `strict=True`. Equal input gives equal bytes.
-  public static func write(_ state: StateDict, to sink: any ByteSink) throws {
+  package static func write(_ state: StateDict, to sink: any ByteSink) throws {
     var storages: [Tensor] = []
     var keys: [Name: Int] = [:]
     for entry in state.entries {

@@ -10,7 +10,7 @@ extension StateDict {
   ///
   /// Pruned weights, the raw weights of weight dropping and normalised weights are worked out; modules
   /// with spectral normalisation or another parametrisation are refused in `structure`.
-  public func foldingReparametrisations() throws -> StateDict {
+  package func foldingReparametrisations() throws -> StateDict {
     try foldingPruning().foldingRawWeights().foldingWeightNorm().refusingParametrisations()
   }
 

@@ -17,7 +17,7 @@ extension StateDict {
   ///
   /// The products are computed in binary64 when they are read, and rounded once. Pairs of tensors
   /// that only look like a normalised weight stay as they are.
-  public func foldingWeightNorm() throws -> StateDict {
+  package func foldingWeightNorm() throws -> StateDict {
     var pairs: [Name: (base: Name, length: Tensor)] = [:]
     var lengths: Set<Name> = []
     for name in names {

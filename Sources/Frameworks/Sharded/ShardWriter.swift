@@ -13,7 +13,7 @@ extension Safetensors {
   /// file alone. All files are complete under temporary names and proven before the first appears,
   /// and the index appears last. Existing shards are never replaced, because a set could not change at
   /// one instant: `overwrite` concerns the index. Throws `output.…` or `safetensors.…`.
-  public static func writeShards(
+  package static func writeShards(
     _ state: StateDict, to indexPath: String, shardSize: Int = 5_000_000_000,
     overwrite: Bool = false, inputs: [InputFile] = [], proof: (StateDict) throws -> Void = { _ in }
   ) throws {

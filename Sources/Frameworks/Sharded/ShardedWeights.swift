@@ -4,15 +4,15 @@ import HostSystem
 import Tensors
 
 /// Weights in several files with an index (see ShardIndex.swift).
-public enum ShardedWeights {
+package enum ShardedWeights {
   /// Whether the bytes are an index of shards.
-  public static func recognizes(_ source: any ByteSource) -> Bool { ShardIndex.recognizes(source) }
+  package static func recognizes(_ source: any ByteSource) -> Bool { ShardIndex.recognizes(source) }
 
   /// Reads an index and the headers of its files, safetensors or PyTorch; also gives the files.
   ///
   /// Every tensor must be in the file that the index names, and no other may be there. Throws
   /// `shard.…`, or what the readers of the files throw.
-  public static func read(_ index: InputFile) throws -> (StateDict, [InputFile]) {
+  package static func read(_ index: InputFile) throws -> (StateDict, [InputFile]) {
     try read(index) { try open($0, beside: index) }
   }
 

@@ -14,7 +14,7 @@ import Containers
 import Tensors
 
 /// Reads TensorFlow checkpoints; they are never written.
-public enum TensorFlowCheckpoint {
+package enum TensorFlowCheckpoint {
   private static let suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
   private static let maximumGraph = 64 << 20
   private static let slots = [
@@ -23,7 +23,7 @@ public enum TensorFlowCheckpoint {
   ]
 
   /// Whether the bytes end like the index of a checkpoint.
-  public static func recognizes(_ source: any ByteSource) -> Bool {
+  package static func recognizes(_ source: any ByteSource) -> Bool {
     SortedTable.recognizes(source)
   }
 
@@ -31,7 +31,7 @@ public enum TensorFlowCheckpoint {
   ///
   /// Throws `tf.name` when the path does not end in `.index`, `file.missing` for an absent shard,
   /// `tf.index`, `tf.entry`, `tf.crc`, `tf.snappy` and `tf.partitioned` for contents.
-  public static func read(_ file: InputFile) throws -> StateDict { try readWithShards(file).0 }
+  package static func read(_ file: InputFile) throws -> StateDict { try readWithShards(file).0 }
 
   /// The same, with the data files that were opened.
   static func readWithShards(_ file: InputFile) throws -> (StateDict, [InputFile]) {

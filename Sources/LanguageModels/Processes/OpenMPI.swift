@@ -6,11 +6,11 @@ import RNNEngine
 import Tensors
 
 /// The processes that `mpirun -n K` of Open MPI started.
-public final class OpenMPI: TrainingProcesses {
+package final class OpenMPI: TrainingProcesses {
   /// Which of them this is, from 0.
-  public let rank: Int
+  package let rank: Int
   /// How many there are.
-  public let count: Int
+  package let count: Int
   private let functions: Functions
 
   private typealias Handle = UnsafeMutableRawPointer
@@ -41,7 +41,7 @@ public final class OpenMPI: TrainingProcesses {
   /// The processes of `mpirun`, or `nil` for a program that it did not start or started alone.
   ///
   /// Throws `train.mpi` if `mpirun` started several processes and its library cannot be used.
-  public static func launched() throws -> OpenMPI? {
+  package static func launched() throws -> OpenMPI? {
     guard let text = getenv("OMPI_COMM_WORLD_SIZE"), let size = Int(String(cString: text)), size > 1
     else { return nil }
     // Without it, MPI_Init would not find mpirun, and would start a daemon of its own or abort.
@@ -90,12 +90,12 @@ public final class OpenMPI: TrainingProcesses {
   }
 
   /// Ends the work together; every process calls it once, last.
-  public func finish() { _ = functions.finalize() }
+  package func finish() { _ = functions.finalize() }
 
   /// Replaces numbers by their mean.
   ///
   /// One process adds and sends the sum to all, so that they cannot drift apart.
-  public func average<S: Scalar>(_ values: inout [S]) throws {
+  package func average<S: Scalar>(_ values: inout [S]) throws {
     var sums = values
     let type = S.self == Float.self ? functions.float : functions.double
     // Counts are 32-bit integers.
@@ -120,7 +120,7 @@ public final class OpenMPI: TrainingProcesses {
   }
 
   /// The numbers of all processes, those of process 0 first.
-  public func gather<S: Scalar>(_ values: [S]) throws -> [S] {
+  package func gather<S: Scalar>(_ values: [S]) throws -> [S] {
     guard let size = Int32(exactly: values.count) else { throw Self.refusal("too many numbers") }
     let type = S.self == Float.self ? functions.float : functions.double
     var all = [S](repeating: 0, count: count * values.count)

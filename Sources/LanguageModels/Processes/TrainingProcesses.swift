@@ -3,7 +3,7 @@ import RNNEngine
 /// Processes that train one model together, each on its share of the batch's rows.
 ///
 /// Every call is collective: all processes make the same calls in the same order.
-public protocol TrainingProcesses: Sendable {
+package protocol TrainingProcesses: Sendable {
   /// Which of them this is, from 0.
   var rank: Int { get }
   /// How many there are.
@@ -15,23 +15,23 @@ public protocol TrainingProcesses: Sendable {
 }
 
 /// A process on its own.
-public struct SingleProcess: TrainingProcesses {
+package struct SingleProcess: TrainingProcesses {
   /// Creates it.
-  public init() {}
+  package init() {}
 
   /// 0.
-  public var rank: Int { 0 }
+  package var rank: Int { 0 }
   /// 1.
-  public var count: Int { 1 }
+  package var count: Int { 1 }
   /// Changes nothing.
-  public func average<S: Scalar>(_ values: inout [S]) {}
+  package func average<S: Scalar>(_ values: inout [S]) {}
   /// Gives back what it gets.
-  public func gather<S: Scalar>(_ values: [S]) -> [S] { values }
+  package func gather<S: Scalar>(_ values: [S]) -> [S] { values }
 }
 
 extension TrainingProcesses {
   /// The largest of the processes' numbers.
-  public func largest(_ value: Int) throws -> Int {
+  package func largest(_ value: Int) throws -> Int {
     Int(try gather([Double(value)]).max() ?? 0)
   }
 

@@ -10,15 +10,15 @@ import Tensors
 //     Wx (D, H), Wh (H, H), b (H)
 extension Convention {
   /// The names and shapes of document D0: column form, one bias.
-  public static let textbookD0 = textbook(
+  package static let textbookD0 = textbook(
     "textbook-d0", "document D0 (Wxh, Wah, bh, Wao, bo)", input: "Wxh", recurrent: "Wah",
     bias: "bh", head: ("Wao", "bo"), .rows, bias: .rows)
   /// The names and shapes of document D1: row vectors, one bias.
-  public static let textbookD1 = textbook(
+  package static let textbookD1 = textbook(
     "textbook-d1", "document D1 (Wxh, Whh, Why, bh, by; row vectors)", input: "Wxh",
     recurrent: "Whh", bias: "bh", head: ("Why", "by"), .columns, bias: .singleRow)
   /// The names and shapes of documents D3 and D4: row vectors, one bias, no output layer.
-  public static let textbookD3 = textbook(
+  package static let textbookD3 = textbook(
     "textbook-d3", "documents D3 and D4 (Wx, Wh, b; row vectors)", input: "Wx", recurrent: "Wh",
     bias: "b", head: nil, .columns, bias: .rows)
 

@@ -6,9 +6,9 @@ import Tensors
 /// Bytes go to a temporary file in the destination's directory; `publish` moves it into place after they
 /// have reached the disk. Until then the destination is what it was, whatever fails or is killed. Where
 /// the system can, the temporary file has no name, so that not even SIGKILL leaves it behind.
-public final class OutputFile: ByteSink {
+package final class OutputFile: ByteSink {
   /// The path as the user gave it.
-  public let path: String
+  package let path: String
   private let destination: OutputDestination
   private let overwrite: Bool
   private var descriptor: Int32
@@ -28,7 +28,7 @@ public final class OutputFile: ByteSink {
   ///
   /// A symbolic link is followed and kept. Throws with kind `.cannotCreate`: `output.exists`,
   /// `output.not-regular`, `output.dangling-link`, `output.directory`, `output.create`.
-  public convenience init(path: String, overwrite: Bool) throws {
+  package convenience init(path: String, overwrite: Bool) throws {
     try self.init(
       path: path, overwrite: overwrite,
       destination: OutputDestination(path: path, overwrite: overwrite))
@@ -51,14 +51,14 @@ public final class OutputFile: ByteSink {
   }
 
   /// A file of the same kind beside this one, for what has to lie in a file on the way; discard it.
-  public func scratch() throws -> OutputFile {
+  package func scratch() throws -> OutputFile {
     try OutputFile(path: path, overwrite: overwrite, destination: destination)
   }
 
   /// Where the bytes are until they are published: `.NAME.rnn-XXXXXX.tmp` beside the destination.
   ///
   /// For libraries that insist on a name; from then on SIGKILL leaves the file behind.
-  public var temporaryPath: String {
+  package var temporaryPath: String {
     get throws {
       if let temporaryName { return temporaryName }
       let descriptor = descriptor
@@ -68,7 +68,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// A path under which this process can open the bytes, whether they have a name or not.
-  public var readingPath: String { temporaryName ?? "/proc/self/fd/\(descriptor)" }
+  package var readingPath: String { temporaryName ?? "/proc/self/fd/\(descriptor)" }
 
   /// Tries fresh names until `create` returns no error.
   private func withTemporaryName(_ create: (String) -> Int32) throws -> Int32 {
@@ -94,7 +94,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// What replacing the file at `path` does beyond giving it new bytes, one sentence each.
-  public static func remarks(onReplacing path: String) -> [String] {
+  package static func remarks(onReplacing path: String) -> [String] {
     OutputDestination.remarks(onReplacing: path)
   }
 
@@ -102,7 +102,7 @@ public final class OutputFile: ByteSink {
 
   /// Takes the blocks for `count` bytes; throws `file.full` when they are not there, before minutes of
   /// work, and `file.write` when the file may not become so large.
-  public func reserve(_ count: Int) throws {
+  package func reserve(_ count: Int) throws {
     guard count > 0 else { return }
     var status = statvfs()
     if fstatvfs(descriptor, &status) == 0 {
@@ -123,7 +123,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// Appends bytes; throws `file.full` or `file.write`.
-  public func write(_ bytes: UnsafeRawBufferPointer) throws {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws {
     if buffer.count + bytes.count > Self.bufferSize { try flush() }
     if bytes.count >= Self.bufferSize {
       try writeFully(bytes)
@@ -133,7 +133,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// Appends a source, large ones inside the kernel where it can.
-  public func write(_ source: any ByteSource) throws {
+  package func write(_ source: any ByteSource) throws {
     guard source.count >= Self.bufferSize else {
       return try source.forEachChunk { try write($0) }
     }
@@ -143,7 +143,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// Appends a source and shows what it consists of; tiled ones are not written in their order.
-  public func write(
+  package func write(
     _ source: any ByteSource, noting note: (Int, UnsafeRawBufferPointer) -> Void
   ) throws {
     guard source.isTiled, source.count >= Self.bufferSize else {
@@ -155,7 +155,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// Overwrites bytes, in the buffer or in the file.
-  public func replace(at offset: Int, with bytes: [UInt8]) throws {
+  package func replace(at offset: Int, with bytes: [UInt8]) throws {
     if offset >= flushed {
       let start = offset - flushed
       return buffer.replaceSubrange(start..<start + bytes.count, with: bytes)
@@ -167,7 +167,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// Brings every byte to the disk; an error is final.
-  public func finishWriting() throws {
+  package func finishWriting() throws {
     try flush()
     try releaseReserve()
     while fsync(descriptor) != 0 {
@@ -189,7 +189,7 @@ public final class OutputFile: ByteSink {
   /// Gives the file its name, provided that none of the inputs changed meanwhile.
   ///
   /// Without `overwrite` exactly one of several writers succeeds, the others throw `output.exists`.
-  public func publish(checking inputs: [InputFile] = []) throws {
+  package func publish(checking inputs: [InputFile] = []) throws {
     if !isFinished || !buffer.isEmpty { try finishWriting() }
     for input in inputs { try input.checkUnchanged() }
     try destination.applyOwnerAndMode(to: descriptor, usual: usualMode)
@@ -230,7 +230,7 @@ public final class OutputFile: ByteSink {
   }
 
   /// Removes the temporary file; nothing happens after `publish`.
-  public func discard() {
+  package func discard() {
     if descriptor >= 0 { close(takeDescriptor()) }
     if let name = temporaryName, LiveTemporaries.remove(name) { unlink(name) }
     temporaryName = nil

@@ -3,7 +3,7 @@ import Tensors
 // The initialisers of torch.nn.init, drawing from PyTorch's generator in PyTorch's order.
 
 /// The factor that keeps the variance through a non-linearity, `torch.nn.init.calculate_gain`.
-public enum Gain: Sendable, Equatable {
+package enum Gain: Sendable, Equatable {
   /// Linear layers and the sigmoid: 1.
   case linear
   /// 5 / 3.
@@ -14,7 +14,7 @@ public enum Gain: Sendable, Equatable {
   case leakyReLU(slope: Double)
 
   /// The factor.
-  public var value: Double {
+  package var value: Double {
     switch self {
     case .linear: 1
     case .tanh: 5.0 / 3
@@ -25,7 +25,7 @@ public enum Gain: Sendable, Equatable {
 }
 
 /// Which side of a matrix Kaiming's initialiser keeps the variance of.
-public enum Fan: Sendable, Equatable {
+package enum Fan: Sendable, Equatable {
   /// The inputs, for the forward pass.
   case input
   /// The outputs, for the backward pass.
@@ -36,7 +36,7 @@ extension NDArray where Element: Scalar {
   /// Uniform between ±gain·√(6 / (inputs + outputs)), `xavier_uniform_`; bit-equal.
   ///
   /// Throws `engine.shape` for fewer than two axes, as every initialiser of this file.
-  public static func xavierUniform(
+  package static func xavierUniform(
     shape: [Int], gain: Double = 1, generator: inout TorchGenerator
   ) throws -> NDArray {
     let fans = try fans(shape)
@@ -46,7 +46,7 @@ extension NDArray where Element: Scalar {
   }
 
   /// Normal with deviation gain·√(2 / (inputs + outputs)), `xavier_normal_`.
-  public static func xavierNormal(
+  package static func xavierNormal(
     shape: [Int], gain: Double = 1, generator: inout TorchGenerator
   ) throws -> NDArray {
     let fans = try fans(shape)
@@ -56,7 +56,7 @@ extension NDArray where Element: Scalar {
   }
 
   /// Uniform between ±gain·√(3 / fan), `kaiming_uniform_`; bit-equal.
-  public static func kaimingUniform(
+  package static func kaimingUniform(
     shape: [Int], gain: Gain = .leakyReLU(slope: 0), fan: Fan = .input,
     generator: inout TorchGenerator
   ) throws -> NDArray {
@@ -65,7 +65,7 @@ extension NDArray where Element: Scalar {
   }
 
   /// Normal with deviation gain / √fan, `kaiming_normal_`.
-  public static func kaimingNormal(
+  package static func kaimingNormal(
     shape: [Int], gain: Gain = .leakyReLU(slope: 0), fan: Fan = .input,
     generator: inout TorchGenerator
   ) throws -> NDArray {
@@ -76,7 +76,7 @@ extension NDArray where Element: Scalar {
   /// A matrix of orthonormal rows or columns, whichever are fewer, times `gain`, `orthogonal_`.
   ///
   /// Equal to PyTorch's up to rounding: the factorisation is unique, its order of operations is not.
-  public static func orthogonal(
+  package static func orthogonal(
     shape: [Int], gain: Double = 1, generator: inout TorchGenerator
   ) throws -> NDArray {
     _ = try fans(shape)

@@ -194,7 +194,7 @@ struct TorchFlow {
   // MARK: Modules
 
   /// The place of a module, added where it is new.
-  mutating func module(_ name: String, _ kind: Structure.Kind, className: String) -> Int {
+  mutating func module(_ name: String, _ kind: ModuleKind, className: String) -> Int {
     if let place = places[name] {
       if modules[place].kind == .other, kind != .other {
         modules[place].kind = kind
@@ -243,7 +243,7 @@ struct TorchFlow {
   }
 
   /// Connects two modules, or notes why two ways between them cannot both be said.
-  mutating func connect(_ from: Int, _ to: Int, _ reads: Structure.Reads) {
+  mutating func connect(_ from: Int, _ to: Int, _ reads: HeadReads) {
     let connection = Structure.Connection(
       from: modules[from].name, to: modules[to].name, reads: reads)
     use(from, as: "connection")

@@ -69,7 +69,7 @@ struct TorchLayout: Equatable {
   // MARK: What is read
 
   /// Which result of the recurrent module these are, if all of them in order and nothing else.
-  func reads(layers: Int) -> (reads: Structure.Reads, canonical: [TorchAxis])? {
+  func reads(layers: Int) -> (reads: HeadReads, canonical: [TorchAxis])? {
     let layout = withoutSingleStates()
     let lead = layout.axes.filter { $0 != .feature && $0 != .one }
     guard layout.parts.count == directions,

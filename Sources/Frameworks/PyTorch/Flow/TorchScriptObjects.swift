@@ -51,7 +51,7 @@ final class TorchScriptObjects {
   }
 
   /// What an object is by its class.
-  func kind(of object: Int) -> Structure.Kind {
+  func kind(of object: Int) -> ModuleKind {
     TorchClasses.kind(TorchScriptCode.plainClass(className(object)))
   }
 
@@ -90,7 +90,7 @@ enum TorchClasses {
     name.hasPrefix("torch.nn.modules.container.")
   }
 
-  static func kind(_ name: String) -> Structure.Kind {
+  static func kind(_ name: String) -> ModuleKind {
     switch name {
     case "torch.nn.modules.rnn.LSTM", "torch.nn.modules.rnn.GRU", "torch.nn.modules.rnn.RNN":
       .recurrent
