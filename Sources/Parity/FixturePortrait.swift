@@ -13,6 +13,16 @@ package struct FixturePortrait: Sendable {
   package let gradientNorms: [Double]
   /// Why there are no gradient norms, if there are none.
   package let gradientRemark: String?
+
+  package init(
+    probabilities: [[Double]], states: [[Double]], gradientNorms: [Double],
+    gradientRemark: String?
+  ) {
+    self.probabilities = probabilities
+    self.states = states
+    self.gradientNorms = gradientNorms
+    self.gradientRemark = gradientRemark
+  }
 }
 
 extension Fixture {
