@@ -74,21 +74,30 @@ let package = Package(
     .executableTarget(
       name: "example-port", dependencies: ["Recurrent", "Parity"], path: "Sources/Examples/Port"),
 
-    .testTarget(name: "TensorsTests", dependencies: ["Bytes"]),
-    .testTarget(name: "WeightFormatsTests", dependencies: ["Frameworks"]),
-    .testTarget(name: "RNNEngineTests", dependencies: ["RNNEngine", "CKernels"]),
-    .testTarget(name: "ConversionTests", dependencies: ["Conversion"]),
-    .testTarget(name: "ParityTests", dependencies: ["Recurrent", "Parity"]),
-    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent", "Parity"]),
-    .testTarget(name: "PlotsTests", dependencies: ["Recurrent", "Reports"]),
+    // What several test targets need, and the files that must be refused.
+    .target(
+      name: "TestSupport", dependencies: ["Bytes"], path: "Tests/Support",
+      exclude: ["LibraryOnly", "Networks", "Refused"]),
+    .target(
+      name: "NetworksTestSupport", dependencies: ["Networks"], path: "Tests/Support/Networks"),
+    .testTarget(name: "TensorsTests", dependencies: ["Bytes", "TestSupport"]),
+    .testTarget(name: "ContainersTests", dependencies: ["Containers", "TestSupport"]),
+    .testTarget(name: "FrameworksTests", dependencies: ["Frameworks", "TestSupport"]),
+    .testTarget(name: "EngineTests", dependencies: ["RNNEngine", "CKernels", "TestSupport"]),
     .testTarget(
-      name: "ToolTests",
+      name: "NetworksTests", dependencies: ["Networks", "NetworksTestSupport", "TestSupport"]),
+    .testTarget(
+      name: "ConversionTests", dependencies: ["Conversion", "NetworksTestSupport", "TestSupport"]),
+    .testTarget(name: "ParityTests", dependencies: ["Recurrent", "Parity", "TestSupport"]),
+    .testTarget(name: "ReportsTests", dependencies: ["Recurrent", "Reports", "TestSupport"]),
+    .testTarget(name: "LanguageModelsTests", dependencies: ["LanguageModels", "TestSupport"]),
+    .testTarget(name: "RecurrentTests", dependencies: ["Recurrent", "Parity", "TestSupport"]),
+    .testTarget(
+      name: "CommandsTests",
       dependencies: [
-        "CommandSupport", "Recurrent", "Parity", "Reports", "example-stream", "example-fine-tune", "example-port",
-        "rnn-verify",
-        "rnn-inspect", "rnn-convert",
+        "CommandSupport", "Recurrent", "Parity", "Reports", "TestSupport", "example-stream",
+        "example-fine-tune", "example-port", "rnn-verify", "rnn-inspect", "rnn-convert",
       ]),
-    .testTarget(name: "TrainingTests", dependencies: ["LanguageModels"]),
   ],
   swiftLanguageModes: [.v6]
 )

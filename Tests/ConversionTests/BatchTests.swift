@@ -4,14 +4,16 @@ import Foundation
 import Frameworks
 import Networks
 import Tensors
+import TestSupport
 import Testing
 
-@Suite struct BatchTests {
+@Suite("A batch mirrors its tree and refuses before it writes")
+struct BatchTests {
   private let files = FileManager.default
 
   /// A tree of weights and other things.
   private func withTree(_ body: (String) throws -> Void) throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       try state.append("t", Tensor.make([1.0, 2, 3], shape: [3]))
       for folder in ["tree/a/b", "tree/.hidden"] {
@@ -108,7 +110,7 @@ import Testing
   }
 
   @Test func shardsAreOneInput() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       for name: Name in ["a", "b", "c"] {
         try state.append(name, Tensor.make([1.0, 2, 3], shape: [3]))

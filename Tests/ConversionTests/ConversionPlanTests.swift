@@ -3,18 +3,14 @@ import Conversion
 import Foundation
 import Frameworks
 import Networks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
-@Suite struct ConversionPlanTests {
-  private func withDirectory(_ body: (String) throws -> Void) throws {
-    let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try body(path)
-  }
-
+@Suite("A conversion does what its plan says, and proves it")
+struct ConversionPlanTests {
   private let architecture = Architecture(
     inputSize: 3, hiddenSize: 5, head: .init(classCount: 7, bias: true))
 
@@ -34,7 +30,7 @@ import Testing
 
   @Test(arguments: ["h5", "safetensors", "npz", "pt"])
   func containersAreExchangedByteForByte(_ suffix: String) throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let input = directory + "/in.npz"
       try write(.torch, input, cell: "rnn_relu")
       let output = directory + "/out.\(suffix)"
@@ -59,7 +55,7 @@ import Testing
 
   @Test(arguments: ["textbook-d0", "textbook-d1"])
   func conventionsAreExchangedAsFunctions(_ name: String) throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let input = directory + "/in.pt"
       try write(.torch, input)
       var options = ConversionOptions()
@@ -85,7 +81,7 @@ import Testing
   }
 
   @Test func narrowingIsReportedAndProven() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let input = directory + "/in.h5"
       try write(.torch, input, dtype: .f32)
       var options = ConversionOptions()
@@ -103,7 +99,7 @@ import Testing
   }
 
   @Test func existingFilesAreKept() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let (input, output) = (directory + "/in.npz", directory + "/out.h5")
       try write(.torch, input)
       try "precious".write(toFile: output, atomically: true, encoding: .utf8)
@@ -116,7 +112,7 @@ import Testing
   }
 
   @Test func planningWritesNothing() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       try write(.torch, directory + "/in.npz")
       _ = try ConversionPlan(
         from: directory + "/in.npz", to: directory + "/out.pt", options: .init())
@@ -125,7 +121,7 @@ import Testing
   }
 
   @Test func strangersAreCopied() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       try state.append("conv.weight", Tensor.make([1.0, 2, 3], shape: [3]))
       try WeightFormat.safetensors.write(state, to: directory + "/in.safetensors") { _ in }

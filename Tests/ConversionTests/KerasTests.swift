@@ -3,14 +3,15 @@ import Conversion
 import Foundation
 import Frameworks
 import Networks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
-@Suite struct KerasTests {
-  static let directory = URL(fileURLWithPath: #filePath)
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    .appendingPathComponent("fixtures/golden/keras").path
+@Suite("Keras's files mean what Keras computes, in every container")
+struct KerasTests {
+  static let directory = Checkout.golden("keras")
 
   static func files(_ folder: String) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -18,16 +19,9 @@ import Testing
       .sorted()
   }
 
-  private func withDirectory(_ body: (String) throws -> Void) throws {
-    let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try body(path)
-  }
-
   @Test func theGoldensAreThere() {
     #expect(Self.files(Self.directory).count == 31)
-    #expect(Self.files(Self.directory + "/.refused").count == 10)
+    #expect(Self.files(Checkout.refused("keras")).count == 10)
   }
 
   /// The names that the models' authors gave their layers: recurrent ones, heads, embeddings. Weights of Keras 3 before
@@ -76,7 +70,7 @@ import Testing
 
   /// What Keras says its arrays are, under its authors' names, is what conversion makes of the file.
   @Test(arguments: readable) func goldensMeanWhatKerasSays(_ name: String) throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let path = Self.directory + "/" + name
       let expected = try WeightFile(path: path + ".npz").state
       let isBefore = name.hasPrefix("keras1-gru")
@@ -107,7 +101,7 @@ import Testing
   /// Keras 1's gates were hard sigmoids unless the configuration says otherwise.
   @Test(arguments: ["keras1-gru-weights.h5", "keras1-lstm-weights.h5"])
   func gatesThatNobodyStatesAreNotGuessed(_ name: String) throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let path = Self.directory + "/" + name
       let list = try ModuleList(WeightFile(path: path).state)
       #expect(list.recurrent.count == 1)
@@ -122,13 +116,13 @@ import Testing
     }
   }
 
-  @Test(arguments: files(directory + "/.refused"))
+  @Test(arguments: files(Checkout.refused("keras")))
   func whatPyTorchCannotExpressIsRefused(_ name: String) throws {
-    let folder = Self.directory + "/.refused"
+    let folder = Checkout.refused("keras")
     let json = try JSON.parse(
       Array(#require(FileManager.default.contents(atPath: folder + "/refusals.json"))))
     let reason = try #require(json[name]?.stringValue)
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let output = directory + "/out.pt"
       guard name != "cells.keras" else {
         // Cells of different sizes are no stack, and two modules.
@@ -173,7 +167,7 @@ import Testing
     arguments: [Cell.rnnTanh, .rnnRelu, .lstm, .gru], [".keras", ".weights.h5", ".h5"])
   func whatIsWrittenComesBack(_ cell: Cell, _ suffix: String) throws {
     for (dtype, reset) in [(DType.f32, GRUReset.after), (.f64, .before), (.bf16, .after)] {
-      try withDirectory { directory in
+      try withTemporaryFolder { directory in
         let architecture = Architecture(
           cell: cell, inputSize: 3, hiddenSize: 5, layerCount: 2, bidirectional: true,
           gruReset: cell == .gru ? reset : .after, embedding: .init(tokenCount: 11),
@@ -206,7 +200,7 @@ import Testing
   }
 
   @Test func hdf5ForKerasIsKerasOwnHoweverItIsAskedFor() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let architecture = Architecture(cell: .gru, inputSize: 3, hiddenSize: 5, layerCount: 2)
       let source = directory + "/in.safetensors"
       try write(architecture, to: source, dtype: .f32)
@@ -225,7 +219,7 @@ import Testing
 
   /// Without its own backward layer, one load in 25 of four such layers fails in Keras 3.15.
   @Test func bidirectionalLayersAreSpelledOutInFull() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let architecture = Architecture(
         cell: .gru, inputSize: 3, hiddenSize: 5, layerCount: 2, bidirectional: true)
       let source = directory + "/in.safetensors"
@@ -251,7 +245,7 @@ import Testing
   }
 
   @Test func aPlanSaysWhatHappensToEveryTensor() throws {
-    try withDirectory { directory in
+    try withTemporaryFolder { directory in
       let path = Self.directory + "/tf_keras-2.21.h5"
       let lstm = try ConversionPlan(from: path, to: directory + "/a.pt", options: .init())
       #expect(lstm.steps.first { $0.target == "below.weight_ih_l0" }?.actions == ["transposed"])

@@ -2,12 +2,15 @@ import Containers
 import Conversion
 import Frameworks
 import Networks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 /// Weights under anybody's names, described in a names file.
-@Suite struct NamesFileTests {
+@Suite("Weights under anybody's names, described in a names file")
+struct NamesFileTests {
   private func json(_ text: String) throws -> JSON { try JSON.parse(Array(text.utf8)) }
 
   private func reason(_ body: () throws -> Void) -> (reason: String, text: String)? {

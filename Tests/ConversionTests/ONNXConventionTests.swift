@@ -1,29 +1,19 @@
 import Containers
 import Foundation
 import Frameworks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Conversion
 @testable import Networks
 
 /// What ONNX models mean, and what becomes of them in other containers.
-@Suite struct ONNXConventionTests {
-  static func path(_ name: String) -> String {
-    var folder = URL(fileURLWithPath: #filePath)
-    for _ in 0..<3 { folder.deleteLastPathComponent() }
-    return folder.appendingPathComponent("fixtures/golden/onnx/" + name).path
-  }
-
-  /// A folder of its own for every conversion.
-  private func scratch(_ body: (String) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("onnx-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder.path + "/")
-  }
+@Suite("ONNX models mean the same in other containers, or are refused")
+struct ONNXConventionTests {
+  static func path(_ name: String) -> String { Checkout.golden("onnx/" + name) }
 
   private func convert(
     _ from: String, _ to: String, _ change: (inout ConversionOptions) -> Void = { _ in }
@@ -31,11 +21,6 @@ import Testing
     var options = ConversionOptions()
     change(&options)
     return try ConversionPlan(from: from, to: to, options: options).execute()
-  }
-
-  private func reason(_ body: () throws -> Void) -> String? {
-    do { try body() } catch { return (error as? RecurrentError)?.reason }
-    return nil
   }
 
   static let tagger = Architecture(
@@ -60,7 +45,7 @@ import Testing
 
   /// A linear layer that the graph does not apply to the module is a module of its own, and no head.
   @Test func aMatrixBesideTheNetworkIsNotTakenForItsHead() throws {
-    try scratch { folder in
+    try withTemporaryFolder { folder in
       var file = try WeightFile(path: Self.path("gemm-dynamo.onnx")).state
       #expect(try Recognition(file).head?.name == "out")
       file.structure?.connections = []
@@ -72,16 +57,16 @@ import Testing
       options.convention = .torch
       var plain = file
       plain.metadata["connections"] = ""
-      try WeightFormat.safetensors.write(plain, to: folder + "in.safetensors") { _ in }
+      try WeightFormat.safetensors.write(plain, to: folder + "/in.safetensors") { _ in }
       options.reading.head = ReadOptions.Neighbour.none
       let plan = try ConversionPlan(
-        from: folder + "in.safetensors", to: folder + "out.h5", options: options)
+        from: folder + "/in.safetensors", to: folder + "/out.h5", options: options)
       #expect(plan.modules.map(\.fate) == [.converted, .converted])
       guard case .sameModules(["encoder.rnn", "out"], 0, 0) = try plan.execute() else {
         Issue.record("not run")
         return
       }
-      let written = try WeightFile(path: folder + "out.h5").state
+      let written = try WeightFile(path: folder + "/out.h5").state
       #expect(written["out.weight"] != nil && written["out.bias"] != nil)
     }
   }
@@ -100,15 +85,15 @@ import Testing
     throws
   {
     let (name, architecture) = Self.expected[index]
-    try scratch { folder in
+    try withTemporaryFolder { folder in
       let source = Self.path(name + ".onnx")
-      guard case .sameModules(let modules, 0, 0) = try convert(source, folder + "a.safetensors")
+      guard case .sameModules(let modules, 0, 0) = try convert(source, folder + "/a.safetensors")
       else {
         Issue.record("not the same modules")
         return
       }
       // The reader's metadata goes with it: neither nonlinearity nor axes have to be assumed again.
-      let read = try Network(WeightFile(path: folder + "a.safetensors").state)
+      let read = try Network(WeightFile(path: folder + "/a.safetensors").state)
       #expect(read.recognition.convention.name == "torch")
       #expect(read.architecture == architecture && read.recognition.assumptions.isEmpty)
       #expect(read.recognition.modules.map(\.name) == modules)
@@ -116,11 +101,11 @@ import Testing
       let isAlone = read.recognition.foreign.isEmpty
       if !isAlone {
         #expect(
-          reason { _ = try convert(folder + "a.safetensors", folder + "b.onnx") }
+          reason { _ = try convert(folder + "/a.safetensors", folder + "/b.onnx") }
             == "conversion.not-one-network")
       }
       for (from, to) in [("a.safetensors", "b.onnx"), ("b.onnx", "c.onnx")] {
-        let proof = try convert(folder + from, folder + to) {
+        let proof = try convert("\(folder)/\(from)", "\(folder)/\(to)") {
           if !isAlone { $0.reading.module = modules[0] }
         }
         switch proof {
@@ -130,10 +115,10 @@ import Testing
         default: Issue.record("\(from) to \(to): \(proof)")
         }
       }
-      let again = try WeightFile(path: folder + "b.onnx").state
+      let again = try WeightFile(path: folder + "/b.onnx").state
       #expect(try Recognition(again).architecture == architecture)
       let exported = try Network(WeightFile(path: source).state)
-      let ours = try Network(WeightFile(path: folder + "c.onnx").state)
+      let ours = try Network(WeightFile(path: folder + "/c.onnx").state)
       let canonical = try Network.parameterTensors(of: architecture)
       let (one, other) = try (
         exported.weights.encoded(as: canonical), ours.weights.encoded(as: canonical)
@@ -151,13 +136,13 @@ import Testing
     #expect(modules[1].architecture.bidirectional)
     let obstacles = try #require(state.structure).obstacles
     #expect(Set(obstacles.map(\.module)) == ["rnn", "rnn_1"])
-    try scratch { folder in
-      #expect(reason { _ = try convert(path, folder + "a.pt") } == "onnx.gru-reset-before")
-      _ = try convert(path, folder + "a.safetensors") { $0.reading.module = "rnn" }
+    try withTemporaryFolder { folder in
+      #expect(reason { _ = try convert(path, folder + "/a.pt") } == "onnx.gru-reset-before")
+      _ = try convert(path, folder + "/a.safetensors") { $0.reading.module = "rnn" }
       let chosen = try Recognition(
-        WeightFile(path: folder + "a.safetensors").state, options: ReadOptions(module: "rnn"))
+        WeightFile(path: folder + "/a.safetensors").state, options: ReadOptions(module: "rnn"))
       #expect(chosen.convention.name == "torch" && chosen.architecture.gruReset == .before)
-      #expect(reason { _ = try convert(path, folder + "b.onnx") } == "weights.ambiguous")
+      #expect(reason { _ = try convert(path, folder + "/b.onnx") } == "weights.ambiguous")
     }
   }
 
@@ -167,13 +152,14 @@ import Testing
       ("input-forget", "onnx.input-forget"), ("hard-sigmoid", "onnx.activation"),
       ("unrolled", "onnx.unrolled"), ("computed", "onnx.not-stored"),
     ] {
-      let path = Self.path(".refused/\(name).onnx")
+      let path = Checkout.refused("onnx/\(name).onnx")
       let modules = try ModuleList(WeightFile(path: path).state).recurrent
       #expect(modules.map(\.refusal?.reason) == [expected])
-      try scratch { folder in
+      try withTemporaryFolder { folder in
         for target in ["a.pt", "a.npz", "a.safetensors", "a.h5", "a.onnx", "a.keras"] {
           #expect(
-            reason { _ = try convert(path, folder + target) } == expected, "\(name) \(target)")
+            reason { _ = try convert(path, "\(folder)/\(target)") } == expected, "\(name) \(target)"
+          )
         }
         let written = try FileManager.default.contentsOfDirectory(atPath: folder)
         #expect(written.isEmpty)

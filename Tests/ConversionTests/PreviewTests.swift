@@ -4,12 +4,13 @@ import Foundation
 import Frameworks
 import Networks
 import Tensors
+import TestSupport
 import Testing
 
 /// What rnn-inspect says that a conversion would lose is what rnn-convert's plan says.
-@Suite struct PreviewTests {
-  private static let golden = URL(fileURLWithPath: #filePath)
-    .appendingPathComponent("../../../fixtures/golden").standardized.path
+@Suite("What a preview says is lost is what the plan says")
+struct PreviewTests {
+  private static let golden = "\(Checkout.root)/fixtures/golden"
 
   static let folders = ((try? FileManager.default.contentsOfDirectory(atPath: golden)) ?? [])
     .sorted()
@@ -38,7 +39,7 @@ import Testing
         let plan: ConversionPlan
         do {
           plan = try ConversionPlan(
-            from: path, to: NSTemporaryDirectory() + "/never-written", options: options)
+            from: path, to: newPath("/never-written"), options: options)
         } catch let error as RecurrentError {
           #expect(preview.refusal?.reason == error.reason, "\(target)")
           #expect(preview.summary.hasPrefix("refused: \(error.found)"), "\(target)")

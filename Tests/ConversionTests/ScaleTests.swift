@@ -1,14 +1,17 @@
 import Containers
 import Foundation
 import Frameworks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Conversion
 @testable import Networks
 
-@Suite struct ScaleTests {
+@Suite("Memory does not grow with the file")
+struct ScaleTests {
   private func network(
     _ convention: Convention, _ architecture: Architecture, dtype: DType = .f32,
     change: Int? = nil
@@ -78,7 +81,7 @@ import Testing
   }
 
   @Test func aNetworkTooLargeToRunIsProvenByItsBytes() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let architecture = Architecture(inputSize: 14, hiddenSize: 15, bias: true)
       var state = StateDict()
       for stored in try Network.parameterTensors(of: architecture) {
@@ -108,7 +111,7 @@ import Testing
 
   @Test func progressGoesFromNothingToAll() throws {
     final class Log: @unchecked Sendable { var steps: [ConversionProgress] = [] }
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let log = Log()
       var state = StateDict()
       try state.append("a", Tensor.make((0..<300_000).map { Double($0) }, shape: [300_000]))
@@ -133,7 +136,7 @@ import Testing
   }
 
   @Test func previewsSayWhatEveryTargetWouldLose() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = try canonicalState(Architecture(inputSize: 3, hiddenSize: 5), dtype: .bf16)
       state.metadata["author"] = "me"
       let path = directory + "/in.safetensors"

@@ -5,11 +5,13 @@ import Frameworks
 import Networks
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 /// Files of several modules: every module converts under its own name, everything else goes along (design, sections 2
 /// and 7).
-@Suite struct SeveralModulesTests {
+@Suite("Every module converts under its own name, and everything else goes along")
+struct SeveralModulesTests {
   /// Numbers that differ from place to place; second biases are zero, so that sums of biases are exact.
   private func append(
     _ state: inout StateDict, _ name: String, _ shape: [Int], _ dtype: DType = .f32
@@ -112,7 +114,7 @@ import Testing
   func everyModuleGoesThereAndBackUnderItsName(_ name: String) throws {
     let convention = try Convention.named(name)
     for (cell, gates) in [(Cell.lstm, 4), (.gru, 3)] {
-      try withScratch { directory in
+      try withTemporaryFolder { directory in
         let original = try file(cell: cell, gates: gates)
         let input = try write(original, directory + "/in.safetensors")
         let there = try plan(input, directory + "/there.safetensors") { $0.convention = convention }
@@ -147,7 +149,7 @@ import Testing
   }
 
   @Test func cellsStayCells() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try file()
       let input = try write(original, directory + "/in.safetensors")
       for suffix in ["pt", "h5", "npz"] {
@@ -165,7 +167,7 @@ import Testing
   }
 
   @Test func everyModuleKeepsItsElementType() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try file(decoder: .f16)
       let input = try write(original, directory + "/in.safetensors")
       let there = try plan(input, directory + "/there.safetensors") { $0.convention = .flax }
@@ -220,7 +222,7 @@ import Testing
       ),
     ]
     for (what, state, suffix, isRefused, change) in cases {
-      try withScratch { directory in
+      try withTemporaryFolder { directory in
         let input = try write(state, directory + "/in.safetensors")
         let output = directory + "/out." + suffix
         let error = failure {
@@ -240,7 +242,7 @@ import Testing
   }
 
   @Test func anOutputWithoutATensorIsRefused() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let input = try write(StateDict(), directory + "/in.safetensors")
       for suffix in ["h5", "npz", "safetensors", "pt"] {
         let error = failure { _ = try plan(input, directory + "/out." + suffix) }
@@ -265,7 +267,7 @@ import Testing
     ["h5"], ["npz", "h5"], ["onnx"], ["onnx", "safetensors"], ["h5", "onnx", "npz"],
   ])
   func storedStatesReadsAndActivationsGoAlong(_ suffixes: [String]) throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try stateful()
       var path = try write(original, directory + "/in.safetensors")
       let first = try Network(WeightFile(path: path).state)
@@ -288,7 +290,7 @@ import Testing
   }
 
   @Test func kerasStatesReadsAndActivationsButNoStates() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let refused = try write(stateful(), directory + "/stored.safetensors")
       for suffix in ["keras", "weights.h5"] {
         let error = failure { try plan(refused, directory + "/no." + suffix).execute() }
@@ -334,7 +336,7 @@ import Testing
       ("encoder, decoder", try file(), "weights.ambiguous"),
     ]
     for (what, state, reason) in cases {
-      try withScratch { directory in
+      try withTemporaryFolder { directory in
         let input = try write(state, directory + "/in.safetensors")
         for suffix in ["onnx", "keras"] {
           let output = directory + "/out." + suffix
@@ -363,7 +365,7 @@ import Testing
   }
 
   @Test func theHeadMayBeChosenToo() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let state = try network(gru("a.rnn") + linear("policy", 6, 3) + linear("value", 6, 1))
       let input = try write(state, directory + "/in.safetensors")
       for (head, count) in [("policy", 3), ("value", 1)] {

@@ -5,17 +5,11 @@ import Foundation
 import Frameworks
 import Networks
 import Tensors
+import TestSupport
 import Testing
 
-/// Runs `body` with a directory of its own.
-func withScratch(_ body: (String) throws -> Void) throws {
-  let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-  try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(atPath: path) }
-  try body(path)
-}
-
-@Suite struct SpecialNumbersTests {
+@Suite("Every bit pattern survives every pair of containers")
+struct SpecialNumbersTests {
   /// Containers that take tensors of any meaning.
   static let containers: [WeightFormat] = [.hdf5, .safetensors, .pytorch, .npz]
   static let pairs = containers.flatMap { one in containers.map { (one, $0) } }
@@ -48,7 +42,7 @@ func withScratch(_ body: (String) throws -> Void) throws {
 
   @Test(arguments: pairs.indices) func everyPatternOfEveryTypeSurvives(_ index: Int) throws {
     let (first, second) = Self.pairs[index]
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       for dtype in DType.allCases {
         var state = StateDict()
         try state.append("t", patterns(dtype))
@@ -71,7 +65,7 @@ func withScratch(_ body: (String) throws -> Void) throws {
   }
 
   @Test func narrowingNamesEveryOverflow() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       var state = StateDict()
       try state.append("fine", Tensor.make([1.0, 2], shape: [2]))
       try state.append("large", Tensor.make([1.0, 70000, 3, -1e9, .infinity], shape: [5]))

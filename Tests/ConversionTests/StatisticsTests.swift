@@ -4,7 +4,8 @@ import RNNEngine
 import Tensors
 import Testing
 
-@Suite struct StatisticsTests {
+@Suite("Statistics of tensors are exact")
+struct StatisticsTests {
   @Test func statisticsAreThoseOfTheFiniteNumbers() throws {
     let tensor = try Tensor.make([3.0, -4, .nan, .infinity, 0, -.infinity, .nan], shape: [7])
     let statistics = try TensorStatistics(tensor)
@@ -40,7 +41,8 @@ import Testing
   }
 }
 
-@Suite struct FileDifferenceTests {
+@Suite("Two files are equal bit for bit, or the difference is named")
+struct FileDifferenceTests {
   private func state(_ tensors: [(Name, Tensor)]) throws -> StateDict {
     var state = StateDict()
     for (name, tensor) in tensors { try state.append(name, tensor) }

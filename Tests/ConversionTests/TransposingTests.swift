@@ -2,15 +2,18 @@ import Bytes
 import Containers
 import Foundation
 import Frameworks
+import NetworksTestSupport
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Conversion
 @testable import Networks
 
 /// Matrices that are larger than a tile, or made of several blocks of which not all are there.
-@Suite struct TransposingTests {
+@Suite("Matrices larger than a tile are transposed and proven bit for bit")
+struct TransposingTests {
   private func weights(_ hidden: Int = 90) throws -> CanonicalWeights {
     let architecture = Architecture(cell: .lstm, inputSize: hidden + 1, hiddenSize: hidden)
     return try CanonicalWeights(
@@ -99,18 +102,16 @@ import Testing
 
   /// A large network: what was written is read back, transposed, and one changed bit is found.
   @Test(arguments: ["safetensors", "pt", "h5"]) func theProofFindsOneBit(_ kind: String) throws {
-    let directory = FileManager.default.temporaryDirectory
-      .appendingPathComponent("rnn-transposing-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
+    let directory = try newFolder()
+    defer { remove(directory) }
     let weights = try weights()
     let torch = try Convention.named("torch").storedTensors(of: weights.architecture)
-    let input = directory.appendingPathComponent("in.safetensors").path
+    let input = directory + "/in.safetensors"
     try WeightFormat.safetensors.write(weights.encoded(as: torch), to: input) { _ in }
     var options = ConversionOptions()
     options.convention = try Convention.named("keras")
     options.largestRun = 0
-    let output = directory.appendingPathComponent("out.\(kind)").path
+    let output = "\(directory)/out.\(kind)"
     let proof = try ConversionPlan(from: input, to: output, options: options).execute()
     guard case .sameParameters = proof else { return #expect(Bool(false), "\(proof)") }
 

@@ -1,10 +1,10 @@
 import Foundation
 import Parity
 import Recurrent
+import TestSupport
 import Testing
 
-private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures").path
+private let root = "\(Checkout.root)/fixtures"
 
 /// The golden files of every container that can be read, by path.
 private let goldens: [String] = {
@@ -21,8 +21,9 @@ private let goldens: [String] = {
 }()
 
 /// Models and files are values that any number of tasks may use at once; run under the thread
-/// sanitizer (tools/sanitize thread), this finds what only happens to work.
-@Suite struct ConcurrencyTests {
+/// sanitizer (tools/ci/sanitize thread), this finds what only happens to work.
+@Suite("Models and files may be used from any number of tasks")
+struct ConcurrencyTests {
   private static let taskCount = 12
 
   private let model: Model<Float>
@@ -128,9 +129,8 @@ private let goldens: [String] = {
 
   /// Every container is opened, converted and written by several tasks; each name has one winner.
   @Test func manyWritersOfOneName() async throws {
-    let folder = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try newFolder()
+    defer { remove(folder) }
     let source = root + "/checkpoints/char-rnn.pt"
     let state = try WeightFile(path: source).state
     let suffixes = ["npz", "pt", "safetensors", "h5", "onnx", "keras"]

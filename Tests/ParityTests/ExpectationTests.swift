@@ -1,12 +1,12 @@
 import Foundation
 import Parity
 import Recurrent
+import TestSupport
 import Testing
 
-@Suite struct ExpectationTests {
-  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().deletingLastPathComponent().path
-  static let path = "\(root)/fixtures/torch/ce-lstm.npz"
+@Suite("An expectation passes inside its tolerance and says where it fails")
+struct ExpectationTests {
+  static let path = Checkout.fixture("torch/ce-lstm.npz")
 
   /// The library's own computation, as a user's port would hand it over.
   static func compute(_ fixture: Fixture) throws -> [String: NDArray<Double>] {

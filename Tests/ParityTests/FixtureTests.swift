@@ -1,15 +1,16 @@
 import Foundation
 import Parity
 import Recurrent
+import TestSupport
 import Testing
 
 /// The repository's fixtures.
-private let fixtureRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures").path
+private let fixtureRoot = "\(Checkout.root)/fixtures"
 
 private let fixtures = (try? FixtureSearch.files(in: [fixtureRoot])) ?? []
 
-@Suite struct FixtureTests {
+@Suite("Every fixture passes, and no changed one does")
+struct FixtureTests {
   @Test func fixturesAreFound() {
     #expect(fixtures.filter { $0.contains("/documents/") }.count >= 20)
     #expect(fixtures.filter { $0.contains("/torch/") }.count >= 200)
@@ -116,7 +117,8 @@ private let fixtures = (try? FixtureSearch.files(in: [fixtureRoot])) ?? []
   }
 }
 
-@Suite struct NetworkComparisonTests {
+@Suite("Two networks are the same, or the difference is named")
+struct NetworkComparisonTests {
   private func network(_ change: Double, dtype: DType = .f64, convention: Convention = .textbookD1)
     throws -> Network
   {

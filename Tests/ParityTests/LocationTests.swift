@@ -1,17 +1,16 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 /// Files by URL, as Swift programs have them.
-@Suite struct LocationTests {
+@Suite("Files by URL, as Swift programs have them")
+struct LocationTests {
   @Test func modelsOpenAndWriteByURL() throws {
-    let checkpoint = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
-      .appendingPathComponent("fixtures/checkpoints/char-rnn.pt")
+    let checkpoint = URL(fileURLWithPath: Checkout.fixture("checkpoints/char-rnn.pt"))
     let model = try Model<Float>(contentsOf: checkpoint)
-    let output = URL(fileURLWithPath: NSTemporaryDirectory())
-      .appendingPathComponent("recurrent \(UUID().uuidString).h5")
-    defer { try? FileManager.default.removeItem(at: output) }
+    let output = URL(fileURLWithPath: newPath(" with space.h5"))
+    defer { remove(output.path) }
     try model.write(to: output)
     let again = try Model<Float>(WeightFile(output))
     let arrays = model.network.rnn.parameters.entries.map(\.array)

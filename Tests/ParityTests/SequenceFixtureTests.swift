@@ -1,15 +1,12 @@
 import Foundation
 import Parity
 import Recurrent
+import TestSupport
 import Testing
 
-/// The repository's fixtures from PyTorch.
-private let torchFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures/torch")
-  .path
-
+/// One of the repository's fixtures from PyTorch.
 private func stateDict(_ name: String) throws -> StateDict {
-  try WeightFile(path: "\(torchFolder)/\(name).npz").state
+  try WeightFile(path: Checkout.fixture("torch/\(name).npz")).state
 }
 
 extension StateDict {
@@ -53,7 +50,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   try Fixture(state).verify().filter { !$0.passes }.map(\.tensor)
 }
 
-@Suite struct TokenFixtureTests {
+@Suite("Fixtures with token ids notice another token")
+struct TokenFixtureTests {
   @Test func anotherTokenIsNoticed() throws {
     let state = try stateDict("embedding-rnn-tanh")
     let x = try state.tensor("inputs/x")
@@ -125,7 +123,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   }
 }
 
-@Suite struct MaskedLossFixtureTests {
+@Suite("Fixtures with lengths leave the padding out of the loss")
+struct MaskedLossFixtureTests {
   /// Targets after a row's end may be anything; targets before it may not.
   @Test(arguments: [
     "masked-ce-mean", "masked-bce-sum", "masked-mse-mean", "masked-ce-probabilities",
@@ -169,7 +168,8 @@ private func failures(_ state: StateDict) throws -> [String] {
   }
 }
 
-@Suite struct DropoutFixtureTests {
+@Suite("Fixtures with dropout say whether it was active")
+struct DropoutFixtureTests {
   private let training = "dropout-gru-ragged-bidirectional-f32"
 
   @Test func theSeedMakesTheMasks() throws {
@@ -183,7 +183,7 @@ private func failures(_ state: StateDict) throws -> [String] {
 
   @Test func evaluationIgnoresDropoutAndSaysSo() throws {
     #expect(
-      parity(of: "\(torchFolder)/dropout-off-lstm.npz").remarks
+      parity(of: Checkout.fixture("torch/dropout-off-lstm.npz")).remarks
         == ["dropout 0.4 is off, in evaluation mode"])
     let state = try stateDict("dropout-off-lstm")
     #expect(try failures(state.configured([("dropout", nil)])).isEmpty)
@@ -191,7 +191,7 @@ private func failures(_ state: StateDict) throws -> [String] {
       try failures(state.configured([("training", .bool(true)), ("seed", .number(3))]))
         .contains("outputs/output"))
     #expect(
-      parity(of: "\(torchFolder)/\(training).npz").remarks
+      parity(of: Checkout.fixture("torch/\(training).npz")).remarks
         == ["dropout 0.4 with PyTorch's masks from seed 5"])
   }
 
@@ -203,11 +203,12 @@ private func failures(_ state: StateDict) throws -> [String] {
   }
 }
 
-@Suite struct StepwiseFixtureTests {
+@Suite("Fixtures of a chaotic network are compared step by step")
+struct StepwiseFixtureTests {
   @Test func stepsAgreeWhereFreeRunsCannot() throws {
     let name = "stepwise-gru-unbatched-f32"
     let state = try stateDict(name)
-    let result = parity(of: "\(torchFolder)/\(name).npz")
+    let result = parity(of: Checkout.fixture("torch/\(name).npz"))
     #expect(result.passes && result.checks.map(\.tensor) == ["states/h"])
     #expect(result.remarks.contains { $0.contains("running freely, the outputs differ by up to") })
     // The top layer's states are the output of a free run.
@@ -272,7 +273,7 @@ private func failures(_ state: StateDict) throws -> [String] {
   @Test func everyUpdateStartsFromTheReference() throws {
     let name = "stepwise-training-adam-lstm-f32"
     let state = try stateDict(name)
-    let result = parity(of: "\(torchFolder)/\(name).npz")
+    let result = parity(of: Checkout.fixture("torch/\(name).npz"))
     #expect(
       result.passes
         && result.remarks.contains { $0.contains("each from the reference's parameters") })

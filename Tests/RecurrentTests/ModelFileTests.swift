@@ -1,16 +1,11 @@
 import Foundation
 import Recurrent
+import TestSupport
 import Testing
 
 /// Models and modules by name: from files, from Swift, and back into files.
-@Suite struct ModelFileTests {
-  private func withScratch(_ body: (String) throws -> Void) throws {
-    let path = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try body(path)
-  }
-
+@Suite("Models and modules by name: from files, from Swift, and back into files")
+struct ModelFileTests {
   private func state(_ tensors: [(String, [Int])], _ metadata: [String: String] = [:]) throws
     -> StateDict
   {
@@ -47,7 +42,7 @@ import Testing
 
   @Test(arguments: ["h5", "npz", "safetensors", "pt"])
   func everyOtherTensorAndAllMetadataAreKept(_ suffix: String) throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let original = try state(
         gru + [("norm.weight", [6]), ("norm.bias", [6])] + head + [("log_var", [])],
         ["author": "me", "cell": "gru"])
@@ -106,7 +101,7 @@ import Testing
       configuration, tokenCount: tokens, classCount: classes, headReads: reads,
       generator: &generator)
     #expect(model.recognition == nil && model.assumptions.isEmpty)
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let path = directory + "/model." + suffix
       try model.write(to: path)
       let again = try Model<Float>(contentsOf: path)
@@ -138,7 +133,7 @@ import Testing
   }
 
   @Test func modulesAreOpenedByName() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let file = try state(
         [("encoder.embedding.weight", [11, 4])] + gru.map { ("encoder." + $0.0, $0.1) } + [
           ("decoder.cell.weight_ih", [20, 3]), ("decoder.cell.weight_hh", [20, 5]),
@@ -210,7 +205,7 @@ import Testing
 
   /// Asking for a matrix as a table says nothing of what stands behind it.
   @Test func aTableOfAnotherWidthIsGivenByName() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let file = try state(gru + [("vocabulary.weight", [9, 5])], ["batch_first": "true"])
       try write(file, directory + "/in.safetensors")
       let weights = try WeightFile(path: directory + "/in.safetensors")
@@ -221,7 +216,7 @@ import Testing
 
   @Test(arguments: ["safetensors", "h5", "npz", "onnx"])
   func streamsStartFromTheStoredState(_ suffix: String) throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let file = try state(
         gru + [("net.rnn.h_0", [1, 1, 6])] + head,
         [

@@ -34,7 +34,8 @@ private final class CountingSource: ByteSource, @unchecked Sendable {
   }
 }
 
-@Suite struct BlockwiseTests {
+@Suite("Blocks give the bytes of the whole")
+struct BlockwiseTests {
   /// The naive gather that the block-wise one must equal.
   private func gathered(
     _ source: CountingSource, _ shape: [Int], _ strides: [Int], _ offset: Int

@@ -3,7 +3,8 @@ import Testing
 
 @testable import Bytes
 
-@Suite struct NumericConversionTests {
+@Suite("Numbers convert exactly, or are counted as rounded")
+struct NumericConversionTests {
   /// Patterns of one number in f64, f32, f16 and bf16: f32 and f16 from NumPy 2.4.6 (which rounds once), bf16
   /// from exact rational arithmetic (PyTorch rounds twice on the way from f64).
   static let goldens: [(UInt64, UInt32, UInt16, UInt16)] = [

@@ -23,7 +23,8 @@ private struct NumberedSource: ByteSource {
   }
 }
 
-@Suite struct TilingTests {
+@Suite("Tiles give the bytes of the whole, with little memory")
+struct TilingTests {
   /// A matrix and whether its runs come as whole lines.
   struct Matrix: Sendable {
     let lines: Int

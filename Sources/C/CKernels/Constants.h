@@ -1,4 +1,4 @@
-// Polynomials of exp and tanh; printed by tools/make_kernel_constants.py.
+// Polynomials of exp and tanh; printed by tools/goldens/make_kernel_constants.py.
 #pragma once
 
 // f32: relative error 2.2e-10

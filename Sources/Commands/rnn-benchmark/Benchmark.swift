@@ -4,7 +4,7 @@
 //   time MILLISECONDS POINT   microseconds per time step, the best of so much time
 //   check POINT               some numbers of the result
 //   threads COUNT             ok
-//   allocations RUNS POINT    heap allocations of so many runs, under tools/streaming_allocations
+//   allocations RUNS POINT    heap allocations of so many runs, under tools/ci/streaming_allocations
 //   peaks                     operations a second (f32, f64), then bytes and bytes a second, in pairs
 
 import HostSystem

@@ -1,4 +1,4 @@
-// Made by tools/extract_ziggurat.py: data of NumPy's ziggurat normal distribution, under this
+// Made by tools/goldens/extract_ziggurat.py: data of NumPy's ziggurat normal distribution, under this
 // notice:
 //
 // # 3-Clause BSD License

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Checks the reason codes, and that nothing which traps stands in the modules that read strangers' files.
+
+usage: check_reasons.py [--write]
+
+1. Every reason code of RecurrentError is in the table of Documentation.docc/ReasonCodes.md (--write makes it) and is
+   reached by a test, by name. Those that no test can reach stand in unreached_reasons.txt with why.
+2. In the readers nothing traps on a number from a file, and nothing prints: force unwraps and `try!` are for `swift format lint`
+   (NeverForceUnwrap, NeverUseForceTry); the few constructs that it has no rule for are looked for here.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+READERS = ["Tensors", "Containers", "Frameworks", "Networks", "Conversion"]
+PAGE = ROOT / "Sources/Recurrent/Documentation.docc/ReasonCodes.md"
+WAITING = ROOT / "tools/ci/unreached_reasons.txt"
+NEVER = re.compile(r"\b(?:fatalError|precondition|preconditionFailure|assert|assertionFailure|print)\(|\bas!|\bunowned\b|"
+                   r"\bunsafelyUnwrapped\b")
+
+# Literals that look like reason codes.
+NOT_CODES = set("""fixture.npz clip.kind clip.max loss.kind keras.names keras.note keras.version file.h5 onnx.data
+    torch.cuda torch.storage weights.h5 metadata.json tensor.name""".split())
+LITERAL = re.compile(r'"([a-z0-9]+(?:[-_][a-z0-9]+)*\.[a-z0-9]+(?:[-_][a-z0-9]+)*)"')
+CALL = re.compile(r'RecurrentError\(\s*\.(\w+),\s*"([^"]+)"((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)')
+
+
+def never():
+    """Where a reader could end the process or print; comments and strings do not count."""
+    for module in READERS:
+        for path in sorted((ROOT / "Sources" / module).rglob("*.swift")):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                code = re.sub(r'"(?:\\.|[^"\\])*"', '""', line).split("//")[0]
+                if NEVER.search(code):
+                    yield f"{path.relative_to(ROOT)}:{number}: {line.strip()} is not for readers"
+
+
+def reason_codes():
+    """code -> (kinds, example of what was found, example of what was expected)"""
+    codes, families = {}, set()
+    sources = {p: p.read_text() for p in sorted((ROOT / "Sources").rglob("*.swift"))}
+    def phrase(label, rest):
+        found = re.search(label + r':\s*"((?:\\\((?:[^()]|\([^()]*\))*\)|\\.|[^"\\])*)"', rest)
+        if not found:
+            return ""
+        text = re.sub(r"\\\((?:[^()]|\([^()]*\))*\)", "…", found[1])
+        return text.replace('\\"', '"').replace("|", "\\|").strip()
+    for text in sources.values():
+        for kind, code, rest in CALL.findall(text):
+            if "\\(" in code:
+                continue
+            kinds, found, expected = codes.get(code, (set(), "", ""))
+            codes[code] = (kinds | {kind}, found or phrase("found", rest), expected or phrase("expected", rest))
+            families.add(code.split(".")[0])
+    codes.update({c: v for c, v in metadata_codes(sources).items() if c not in codes})
+    families -= {"model"}
+    for text in sources.values():
+        for code in LITERAL.findall(text):
+            if code.split(".")[0] in families and code not in NOT_CODES and code not in codes:
+                codes[code] = (set(), "", "")
+    return {c: v for c, v in codes.items() if not c.endswith((".weight", ".bias", ".kernel"))}
+
+
+def metadata_codes(sources):
+    """The codec of the metadata names its codes by their keys."""
+    text = next(t for p, t in sources.items() if p.as_posix().endswith("Networks/Metadata.swift"))
+    codes = {f"metadata.{key}": ({"malformed"}, '"…"', "true or false") for key in re.findall(r'flag\("(\w+)"\)', text)}
+    for key, expected, rest in re.findall(r'malformed\(\s*"?(\w+)"?, \w+,\s*("[^"]*"|[\w.\\()"\s]+?)(, \.unsupported)?\)\n', text):
+        kind = "unsupported" if rest else "malformed"
+        loop = re.search(r"for key in (\[.*?\]) \{\n +guard let text = try value\(key\)", text)
+        for name in re.findall(r'"(\w+)"', loop[1]) if key == "key" else [key]:
+            kinds = codes.get(f"metadata.{name}", (set(),))[0]
+            codes[f"metadata.{name}"] = kinds | {kind}, '"…"', re.sub(r"\\\([^)]*\)", "…", expected.strip('"')) if expected.startswith('"') else ""
+    return codes
+
+
+def page(codes):
+    status = dict(re.findall(r"case (\w+) = (\d+)",
+                             (ROOT / "Sources/Tensors/RecurrentError.swift").read_text()))
+    lines = ["# Reason codes", "", "Every refusal has a code that stays the same from release to release.", "",
+             "## Overview", "",
+             "The code stands in brackets in what the tools print (`error[zip.crc]`), as `reason` in `--json` and in",
+             "``RecurrentError``. The status is the exit status of the tools; where several are given, or none, it",
+             "depends on the place. What was found and expected are examples; … stands for names and numbers.",
+             "Made by `tools/ci/check_reasons.py --write`.", ""]
+    for family in sorted({c.split(".")[0] for c in codes}):
+        lines += [f"### {family}", "", "| code | status | found | expected |", "|---|---|---|---|"]
+        for code in sorted(c for c in codes if c.split(".")[0] == family):
+            kinds, found, expected = codes[code]
+            numbers = ", ".join(sorted(status[k] for k in kinds if k in status))
+            lines.append(f"| `{code}` | {numbers} | {found} | {expected} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def unreached(codes):
+    texts = [p.read_text(errors="replace") for pattern in ("Tests/**/*.swift", "Tests/**/*.json", "fixtures/**/*.json", "tools/**/*")
+             for p in ROOT.glob(pattern) if p.is_file() and p not in (pathlib.Path(__file__).resolve(), WAITING) and p.suffix != ".xz"]
+    everything = "\n".join(texts)
+    return [c for c in sorted(codes) if not re.search(rf"(?<![\w.-]){re.escape(c)}(?![\w-])", everything)]
+
+
+def main():
+    codes = reason_codes()
+    text = page(codes)
+    if "--write" in sys.argv:
+        PAGE.write_text(text)
+    problems = list(never())
+    if not PAGE.exists() or PAGE.read_text() != text:
+        problems.append(f"{PAGE.name} is not up to date: tools/ci/check_reasons.py --write")
+    waiting = {code for line in WAITING.read_text().splitlines() if (code := line.split("#")[0].strip())}
+    missing = set(unreached(codes))
+    problems += [f"reason code {c} is reached by no test" for c in sorted(missing - waiting)]
+    problems += [f"reason code {c} is reached now: take it off {WAITING.name}" for c in sorted(waiting - missing)]
+    for problem in problems:
+        print(f"check_reasons: {problem}", file=sys.stderr)
+    print(f"check_reasons: {len(codes)} reason codes, {len(codes) - len(missing)} reached by tests, {len(problems)} problems")
+    sys.exit(1 if problems else 0)
+
+
+main()
