@@ -1,5 +1,6 @@
 import RNNEngine
 import Tensors
+import TestSupport
 import Testing
 
 /// Every extent is another one.
@@ -26,11 +27,6 @@ struct NDArrayTests {
     for (a, b) in zip(found.elements, expected) {
       #expect(abs(a - b) < 1e-14, sourceLocation: sourceLocation)
     }
-  }
-
-  private func reason(_ body: () throws -> Void) -> String? {
-    do { try body() } catch let error as RecurrentError { return error.reason } catch {}
-    return nil
   }
 
   @Test func nestedListsAreArrays() throws {

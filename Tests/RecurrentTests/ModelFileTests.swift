@@ -189,7 +189,7 @@ struct ModelFileTests {
   }
 
   @Test func integersAreArrays() throws {
-    try withScratch { directory in
+    try withTemporaryFolder { directory in
       let ids = try NDArray([[3, -1, 4], [1, 5, 1 << 40]])
       var state = StateDict()
       try state.append("ids", ids.tensor)

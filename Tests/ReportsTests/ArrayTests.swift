@@ -2,6 +2,7 @@ import Foundation
 import Parity
 import Recurrent
 import Reports
+import TestSupport
 import Testing
 
 @Suite("Arrays and models are drawn as they are")
@@ -24,18 +25,14 @@ struct ArrayTests {
   }
 
   @Test func filesAppearAndStay() throws {
-    let directory = NSTemporaryDirectory() + "/recurrent-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let folder = try TemporaryFolder()
     let figure = LineChart(
       "a", description: "d", axes: ("x", "y"), series: [.init("one", [1, 2, 4])]
     ).figure
-    let path = directory + "/a.svg"
+    let path = folder.file("a.svg")
     try figure.write(to: path)
     #expect(try String(contentsOfFile: path, encoding: .utf8) == figure.file)
-    #expect { try figure.write(to: path) } throws: {
-      ($0 as? RecurrentError)?.reason == "output.exists"
-    }
+    #expect(reason { try figure.write(to: path) } == "output.exists")
     var page = Page("p")
     page.figures([figure])
     try page.write(to: path, overwrite: true)
