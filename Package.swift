@@ -97,6 +97,7 @@ let package = Package(
       dependencies: [
         "CommandSupport", "Recurrent", "Parity", "Reports", "TestSupport", "example-stream",
         "example-fine-tune", "example-port", "rnn-verify", "rnn-inspect", "rnn-convert",
+        "rnn-train",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -181,7 +181,7 @@ package struct ConversionBatch: Sendable {
       guard overwrite else {
         throw RecurrentError(
           .cannotCreate, "output.exists", file: item.output, found: "a file that exists",
-          expected: "a new name", hint: "Use --force to replace it.")
+          expected: "a new name", hint: "Use \(.replacing) to replace it.")
       }
     }
   }

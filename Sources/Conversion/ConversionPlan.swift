@@ -34,8 +34,8 @@ public struct ConversionPlan: Sendable {
     let used = Set(steps.flatMap(\.sources))
     return input.state.names.filter { !used.contains($0) }
   }
-  /// What else a reader should know; one line each.
-  public let notes: [String]
+  /// What else a reader should know.
+  public let notes: [Remark]
   /// The keys of metadata that the output's container has no place for.
   public let droppedMetadata: [String]
   /// The largest loss of a narrowed tensor, with its name.
@@ -168,17 +168,18 @@ public struct ConversionPlan: Sendable {
       && leftBehind.isEmpty
   }
 
-  /// What to say so that nothing is assumed; of what is lost all the same, `--strict` cannot be told.
-  private func strictHint(isAllAssumed: Bool) -> String {
-    let said = assumptions.compactMap(\.acceptance)
-    guard !said.isEmpty else { return "Leave out --strict to accept it." }
-    let flags = "If what is assumed is so, say it: \(said.joined(separator: " "))"
+  /// What to say so that nothing is assumed; what is lost all the same, only a conversion that is not strict accepts.
+  private func strictHint(isAllAssumed: Bool) -> Advice {
+    let said = assumptions.compactMap(\.statement)
+    guard !said.isEmpty else { return "Leave out \(.isStrict) to accept it." }
+    let list = Advice(said.flatMap { [.text(" "), $0] })
     return isAllAssumed && said.count == assumptions.count
-      ? flags : flags + "; the rest is accepted without --strict."
+      ? "If what is assumed is so, say it:\(list)"
+      : "If what is assumed is so, say it:\(list); the rest is accepted without \(.isStrict)."
   }
 
   private func checkStrictly() throws {
-    var objections = assumptions.map(\.summary) + leftBehind.map { "left behind: \($0)" }
+    var objections = assumptions.map(\.finding) + leftBehind.map { "left behind: \($0)" }
     objections += modules.filter { $0.fate == .leftBehind }.map { "left behind: \($0.module.name)" }
     if roundsSums { objections.append("pairs of biases become their sums, rounded once") }
     for (name, loss) in losses where !loss.isExact { objections.append("\(name) is rounded") }

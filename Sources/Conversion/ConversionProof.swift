@@ -190,7 +190,7 @@ extension ConversionPlan {
           found:
             "outputs deviate by \(probe.forward), gradients by \(probe.gradients)",
           expected: exact ? "no deviation" : "what one rounding of the weights explains",
-          hint: "The conversion loses too much; choose a wider --dtype.")
+          hint: "The conversion loses too much; choose a wider \(.dtype).")
       }
       forward = max(forward, probe.forward)
       gradients = max(gradients, probe.gradients)

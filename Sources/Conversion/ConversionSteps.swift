@@ -14,26 +14,26 @@ extension ConversionPlan {
     package let dtype: DType
     /// The input's tensors that it is made of.
     package let sources: [Name]
-    /// What happens on the way ("transposed"); empty when the bytes are copied.
-    package let actions: [String]
+    /// What happens on the way; empty when the bytes are copied.
+    package let actions: [Action]
 
     /// A tensor whose bytes are copied.
     static func copy(
-      _ name: Name, _ tensor: Tensor, as target: Name? = nil, _ actions: [String] = []
+      _ name: Name, _ tensor: Tensor, as target: Name? = nil, _ actions: [Action] = []
     )
       -> Step
     {
       Step(
         target: target ?? name, shape: tensor.shape, dtype: tensor.dtype, sources: [name],
-        actions: actions + (target.map { $0 != name } == true && actions.isEmpty ? ["renamed"] : [])
+        actions: actions + (target.map { $0 != name } == true && actions.isEmpty ? [.renamed] : [])
       )
     }
 
     /// Compares two tables to say what happens to a tensor.
     init(_ target: StoredTensor, from origins: [StoredTensor], _ weights: CanonicalWeights) {
       var sources: [Name] = []
-      var actions: [String] = []
-      func note(_ action: String) { if !actions.contains(action) { actions.append(action) } }
+      var actions: [Action] = []
+      func note(_ action: Action) { if !actions.contains(action) { actions.append(action) } }
       for placement in target.placements {
         for (index, slot) in placement.slots.enumerated() {
           let origin = origins.lazy.compactMap { stored in
@@ -41,34 +41,34 @@ extension ConversionPlan {
           }.first
           guard let (stored, from) = origin else { continue }
           if weights.merged.contains(slot) {
-            if index == 0 { note("zeros (the input stores one bias for two)") }
+            if index == 0 { note(.zeroBias) }
             continue
           }
           if !sources.contains(stored.name) { sources.append(stored.name) }
           let size = slot.size(in: weights.architecture)
           if size.columns > 1, (from.columnStride == 1) != (placement.columnStride == 1) {
-            note("transposed")
+            note(.transposed)
           }
-          if from.slots.count > 1, placement.slots.count == 1 { note("the whole of one bias") }
+          if from.slots.count > 1, placement.slots.count == 1 { note(.wholeBias) }
           if from.addend != 0 {
-            note("\(from.addend) added to gate \(weights.architecture.cell.gateNames[slot.gate])")
+            note(.added(from.addend, gate: weights.architecture.cell.gateNames[slot.gate]))
           }
           let (old, new) = (Self.gates(in: stored, like: slot), Self.gates(in: target, like: slot))
-          if old.count == new.count, old != new { note("gates permuted") }
+          if old.count == new.count, old != new { note(.gatesPermuted) }
         }
-        if sources.count > 1, placement.slots.count > 1 { note("biases summed") }
+        if sources.count > 1, placement.slots.count > 1 { note(.biasesSummed) }
       }
       let shapes = sources.compactMap { name in origins.first { $0.name == name }?.shape }
       if let shape = shapes.first, shape != target.shape, shape.reversed() != target.shape {
-        note("\(shape) reshaped")
+        note(.reshaped(from: shape))
       }
-      if actions.isEmpty, sources.count == 1, sources[0] != target.name { note("renamed") }
+      if actions.isEmpty, sources.count == 1, sources[0] != target.name { note(.renamed) }
       self.init(
         target: target.name, shape: target.shape, dtype: weights.dtype(of: target),
         sources: sources, actions: actions)
     }
 
-    init(target: Name, shape: [Int], dtype: DType, sources: [Name], actions: [String]) {
+    init(target: Name, shape: [Int], dtype: DType, sources: [Name], actions: [Action]) {
       self.target = target
       self.shape = shape
       self.dtype = dtype
@@ -82,6 +82,30 @@ extension ConversionPlan {
         placement.slots.contains { $0.part == slot.part && $0.role == slot.role }
       }.sorted { $0.offset < $1.offset }.map { $0.slots[0].gate }
     }
+  }
+
+  /// What happens to a tensor on its way.
+  public enum Action: Sendable, Hashable {
+    /// It has another name.
+    case renamed
+    /// It belongs to no module and goes along.
+    case carried
+    /// Rows become columns.
+    case transposed
+    /// The gates stand in another order.
+    case gatesPermuted
+    /// Two biases become their sum.
+    case biasesSummed
+    /// It has all of the one bias that the input stores for two.
+    case wholeBias
+    /// It is zeros, because the input stores one bias for two.
+    case zeroBias
+    /// The input's framework adds this number to a gate when it runs.
+    case added(Double, gate: String)
+    /// The same numbers in another shape than this.
+    case reshaped(from: [Int])
+    /// Another element type.
+    case converted(from: DType, to: DType)
   }
 
   /// What became of one module.
@@ -134,8 +158,26 @@ extension ConversionPlan {
       narrowedSteps.append(
         Step(
           target: step.target, shape: step.shape, dtype: dtype, sources: step.sources,
-          actions: step.actions + ["\(from.rawValue) to \(dtype.rawValue)"]))
+          actions: step.actions + [.converted(from: from, to: dtype)]))
     }
     return (result, narrowedSteps, losses)
+  }
+}
+
+extension ConversionPlan.Action: CustomStringConvertible {
+  /// A word or two (`transposed`).
+  public var description: String {
+    switch self {
+    case .renamed: "renamed"
+    case .carried: "of no module, carried along"
+    case .transposed: "transposed"
+    case .gatesPermuted: "gates permuted"
+    case .biasesSummed: "biases summed"
+    case .wholeBias: "the whole of one bias"
+    case .zeroBias: "zeros (the input stores one bias for two)"
+    case .added(let number, let gate): "\(number) added to gate \(gate)"
+    case .reshaped(let shape): "\(shape) reshaped"
+    case .converted(let from, let to): "\(from.rawValue) to \(to.rawValue)"
+    }
   }
 }

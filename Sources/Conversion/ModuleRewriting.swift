@@ -147,7 +147,7 @@ struct ModuleRewriting {
     try append(name, entry.tensor)
     carried.append(entry.name)
     steps.append(
-      .copy(entry.name, entry.tensor, as: name, ["of no module, carried along"]))
+      .copy(entry.name, entry.tensor, as: name, [.carried]))
   }
 
   private mutating func rewrite(

@@ -41,8 +41,8 @@ struct OneNetwork {
         expected:
           "one network whose every connection is known, because \(format.name) holds a computation",
         hint:
-          "\(recognition.recurrent.option) converts the recurrent module alone, with what is known to follow it"
-          + " (--head PREFIX names its head); .pt, .h5, .npz and .safetensors hold all modules.")
+          "\(.module(recognition.recurrent.name)) converts the recurrent module alone, with what is known to follow it (\(.head) names its head); .pt, .h5, .npz and .safetensors hold all modules."
+      )
     }
   }
 

@@ -118,7 +118,7 @@ struct OutputMetadata {
         result.kinds.append((name, fate.module.kind))
       }
       func isGuess(_ module: Module) -> Bool {
-        module.assumptions.contains { $0.code == "stack" }
+        module.assumptions.contains(where: \.isStack)
       }
       if found.contains(where: { $0.map(isGuess) ?? false }), !isGuess(fate.module) {
         result.stacks.append((name, fate.module))
@@ -130,7 +130,7 @@ struct OutputMetadata {
   private func connections(_ names: [[String]]) -> [Connection] {
     var result: [Connection] = []
     for (fate, own) in zip(kept, names) {
-      let isAssumed = fate.module.assumptions.contains { $0.code == "stack" }
+      let isAssumed = fate.module.assumptions.contains(where: \.isStack)
       for (lower, upper) in zip(own, own.dropFirst()) {
         result.append(
           Connection(

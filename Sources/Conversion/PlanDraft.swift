@@ -15,7 +15,7 @@ struct PlanDraft {
   private(set) var assumptions: [Assumption] = []
   private(set) var carried: [Name] = []
   private(set) var leftBehind: [String] = []
-  private(set) var notes: [String] = []
+  private(set) var notes: [Remark] = []
   /// What stands around the modules and is not in the output.
   private(set) var surroundings: [String] = []
   private(set) var rewritten: [ModuleRewriting.Rewritten] = []
@@ -94,7 +94,7 @@ struct PlanDraft {
       let error = list.unrecognized(input, options.reading)
       if isAsked { throw error }
       copy(input)
-      notes.append("tensors are copied without being understood: \(error.found)")
+      notes.append(.copiedBlindly(module: nil, because: error.found))
       return
     }
     var chosen: [Module]?
@@ -115,8 +115,7 @@ struct PlanDraft {
       network == nil
     {
       notes.append(
-        "\(refused.name.isEmpty ? "the module" : refused.name) is copied without being understood:"
-          + " \(refused.refusal?.found ?? "")")
+        .copiedBlindly(module: refused.name, because: refused.refusal?.found ?? ""))
     }
     if chosen == nil, needsRewriting { try noteRefused(list) }
     try Self.checkReset(list, chosen, target, format)
@@ -126,7 +125,7 @@ struct PlanDraft {
         input, list, as: target, chosen: chosen, keepsNames: !format.carriesMetadata)
     } catch let error as RecurrentError where chosen == nil && list.recurrent.count > 1 {
       throw error.hint == nil
-        ? error.hinting("Convert the other modules one by one with --module.") : error
+        ? error.hinting("Convert the other modules one by one with \(.module).") : error
     }
     state = rewriting.state
     steps = rewriting.steps
@@ -187,15 +186,16 @@ struct PlanDraft {
   }
 
   private mutating func note(_ modules: [Module], _ list: ModuleList) {
-    assumptions = modules.flatMap(\.assumptions).filter { $0.code != "batch_first" }
+    assumptions = modules.flatMap(\.assumptions).filter { !$0.isAboutLayout }
     for connection in connections {
       assumptions += Assumption.of(
         connection,
         isHead: modules.contains { $0.name == connection.from && $0.isRecurrent },
         isReadsGiven: areReadsGiven)
     }
+    // Of several modules one line may say the same.
     var seen: Set<String> = []
-    assumptions = assumptions.filter { seen.insert($0.summary).inserted }
+    assumptions = assumptions.filter { seen.insert($0.description).inserted }
     for remark in modules.flatMap(\.remarks) + list.remarks
     where !notes.contains(remark) { notes.append(remark) }
   }
@@ -236,7 +236,7 @@ struct PlanDraft {
         .malformed, "weights.dtype", at: "module \"\(found.recurrent.name)\"",
         found: "modules of different element types",
         expected: "one type, because \(format.name) holds one computation",
-        hint: "Choose one with --dtype, for instance --dtype f32.")
+        hint: "Choose one, for instance \(.word(.dtype, DType.f32)).")
     }
     let (naming, structure) = one.target(target)
     targetTensors = try target.storedTensors(of: network.architecture, naming: naming)
@@ -268,7 +268,7 @@ struct PlanDraft {
     self.network = network
     convention = target
     connections = found.connections
-    assumptions = found.assumed
+    assumptions = found.assumptions
     leftBehind = one.leftBehind
     surroundings = one.surroundings
     let isKnown =
@@ -292,7 +292,7 @@ struct PlanDraft {
 
 extension RecurrentError {
   /// The same error with a hint.
-  func hinting(_ hint: String) -> RecurrentError {
+  func hinting(_ hint: Advice) -> RecurrentError {
     RecurrentError(
       kind, reason, file: file, at: place, found: found, expected: expected, hint: hint)
   }

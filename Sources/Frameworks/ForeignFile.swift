@@ -12,14 +12,14 @@ package struct ForeignFile {
     let bytes: [UInt8]
     let reason: String
     let kind: String
-    let hint: String
+    let hint: Advice
 
-    init(_ offset: Int, _ bytes: [UInt8], _ reason: String, _ kind: String, _ hint: String) {
+    init(_ offset: Int, _ bytes: [UInt8], _ reason: String, _ kind: String, _ hint: Advice) {
       (self.offset, self.bytes, self.reason, self.kind, self.hint) =
         (offset, bytes, reason, kind, hint)
     }
 
-    init(_ offset: Int, _ text: String, _ reason: String, _ kind: String, _ hint: String) {
+    init(_ offset: Int, _ text: String, _ reason: String, _ kind: String, _ hint: Advice) {
       self.init(offset, Array(text.utf8), reason, kind, hint)
     }
   }
@@ -53,7 +53,7 @@ package struct ForeignFile {
 
   /// The kind that the first bytes say; `nil` for everything else.
   package init?(_ head: [UInt8], _ file: any ByteSource) {
-    func error(_ reason: String, _ kind: String, _ hint: String) -> RecurrentError {
+    func error(_ reason: String, _ kind: String, _ hint: Advice) -> RecurrentError {
       RecurrentError(
         .unsupported, reason, found: kind,
         expected: "one of " + WeightFormat.all.map(\.name).joined(separator: ", "), hint: hint)

@@ -17,21 +17,27 @@ extension WeightFormat {
     guard
       let format = all.first(where: { $0.name == name || $0.extensions.contains(name) })
     else {
+      let foreign = ForeignExtensions.kind(name)
       let close =
         meant(by: name) ?? nearest(to: name, among: all.flatMap { [$0.name] + $0.extensions })
       throw RecurrentError(
-        .usage, "usage.format", found: "format \"\(name)\"",
+        .usage, "usage.format",
+        found: "format \"\(name)\"" + (foreign.map { ", \($0.what)" } ?? ""),
         expected: "one of " + all.map(\.name).joined(separator: ", "),
-        hint: close.map { "Did you mean \($0)?" })
+        hint: foreign?.hint ?? close.map { "Did you mean \($0)?" })
     }
     return format
   }
 
   /// The container whose framework somebody named instead ("pytorch").
   private static func meant(by name: String) -> String? {
-    all.first { format in
-      format.summary.prefix { $0 != " " }.lowercased() == name.lowercased()
-    }?.name
+    let others = [
+      "torch": "pt", "tensorflow": "tf", "numpy": "npz", "flax": "msgpack", "jax": "msgpack",
+    ]
+    return others[name.lowercased()]
+      ?? all.first { format in
+        format.summary.prefix { $0 != " " }.lowercased() == name.lowercased()
+      }?.name
   }
 
   /// The writable container that a path's extension asks for; throws `.usage` otherwise.
@@ -41,11 +47,17 @@ extension WeightFormat {
       format.isWritable && format.extensions.contains { file.hasSuffix("." + $0) }
     }
     guard let format else {
+      let known = all.filter(\.isWritable).flatMap(\.extensions)
+      let end = file.lastIndex(of: ".").map { String(file[file.index(after: $0)...]) } ?? ""
+      let foreign = ForeignExtensions.kind(end)
+      let near = end.isEmpty ? nil : nearest(to: end, among: known)
       throw RecurrentError(
-        .usage, "usage.extension", file: path, found: "no extension that names a container",
-        expected: all.filter(\.isWritable).flatMap(\.extensions).map { "." + $0 }
-          .joined(separator: " "),
-        hint: "Name the container with --to.")
+        .usage, "usage.extension", file: path,
+        found: end.isEmpty
+          ? "no extension" : "the extension .\(end)" + (foreign.map { " of \($0.what)" } ?? ""),
+        expected: "one of " + known.map { "." + $0 }.joined(separator: " "),
+        hint: foreign?.hint ?? near.map { "Did you mean .\($0)?" }
+          ?? "Name the container with \(.outputFormat).")
     }
     return format
   }

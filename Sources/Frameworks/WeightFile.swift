@@ -38,7 +38,12 @@ public struct WeightFile: Sendable {
         let state = try found.readContents(file, key)
         (self.format, self.state, otherFiles) = (found, try state.foldingReparametrisations(), [])
       }
-    } catch let error as RecurrentError {
+    } catch var error as RecurrentError {
+      if let format, [.malformed, .unsupported].contains(error.kind), !format.recognizes(file),
+        let other = WeightFormat.all.first(where: { $0.recognizes(file) })
+      {
+        error.hint = "By its content the file is \(other.name); leave out \(.inputFormat)."
+      }
       throw error.inFile(path)
     }
   }

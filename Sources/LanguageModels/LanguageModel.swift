@@ -61,7 +61,8 @@ public struct LanguageModel<S: Scalar>: Sendable {
         throw RecurrentError(
           .malformed, "train.vocabulary", found: "no metadata \"\(Vocabulary.metadataKey)\"",
           expected: "a model of rnn-train",
-          hint: "Name another file of the same model, such as its checkpoint, with --vocabulary.")
+          hint:
+            "Name another file of the same model, such as its checkpoint, with \(.vocabularyFile).")
       }
       let cell = state.metadata["cell"] ?? described.metadata["cell"]
       var options = ReadOptions(batchFirst: false)

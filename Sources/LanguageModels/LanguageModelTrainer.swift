@@ -79,12 +79,12 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
       throw RecurrentError(
         .malformed, "train.empty-text", found: "\(tokens.count) tokens to train on",
         expected: "at least \(max(2, rows)), one for every row of the batch",
-        hint: "Use a longer text or a smaller --batch.")
+        hint: "Use a longer text or a smaller \(.rows).")
     }
     guard heldOut.count >= 2 || plan.patience == 0 && plan.schedule != .plateau else {
       throw RecurrentError(
         .malformed, "train.empty-text", found: "\(heldOut.count) tokens to validate on",
-        expected: "at least 2", hint: "Use a longer text or a larger --validation.")
+        expected: "at least 2", hint: "Use a longer text or a larger \(.validation).")
     }
     self.vocabulary = vocabulary
     self.processes = processes
@@ -161,7 +161,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
       throw RecurrentError(
         .malformed, "train.diverged", at: "step \(stepCount + 1)",
         found: "loss \(gradients.loss), gradient norm \(norm)", expected: "finite numbers",
-        hint: "Lower --lr or --clip-norm.")
+        hint: "Lower \(.learningRate) or \(.clipNorm).")
     }
     let learningRate = rate.value
     optimizer.learningRate = learningRate

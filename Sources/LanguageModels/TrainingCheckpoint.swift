@@ -52,7 +52,7 @@ package struct TrainingCheckpoint: Sendable {
       do {
         self.plan = try TrainingPlan(plan)
       } catch let error as RecurrentError {
-        throw Self.refusal("a plan with \(error.description)")
+        throw Self.refusal("a plan with \(error.message)")
       }
     } catch let error as RecurrentError {
       throw error.inFile(path)

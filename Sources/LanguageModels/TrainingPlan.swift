@@ -112,7 +112,9 @@ extension TrainingPlan {
     ) -> Field {
       Field(
         name: name, text: { "\($0[keyPath: path])" },
-        allowed: "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        allowed: range.upperBound == .max
+          ? "a whole number of at least \(range.lowerBound), below 2^63"
+          : "a whole number from \(range.lowerBound) to \(grouped(range.upperBound))"
       ) { plan, text in
         guard let value = Int(text), range.contains(value) else { return false }
         plan[keyPath: path] = value
@@ -121,11 +123,12 @@ extension TrainingPlan {
     }
 
     static func number(
-      _ name: String, _ path: WritableKeyPath<TrainingPlan, Double>, _ range: Range<Double>
+      _ name: String, _ path: WritableKeyPath<TrainingPlan, Double>, _ range: Range<Double>,
+      _ words: String
     ) -> Field {
       Field(
         name: name, text: { "\($0[keyPath: path])" },
-        allowed: "a number of at least \(range.lowerBound) and below \(range.upperBound)"
+        allowed: words
       ) { plan, text in
         guard let value = Double(text), range.contains(value) else { return false }
         plan[keyPath: path] = value
@@ -154,6 +157,8 @@ extension TrainingPlan {
   /// All fields, in order.
   package static var fields: [Field] {
     let many = 1 << 30
+    let share = "a number of at least 0 and below 1"
+    let million = "a number of at least 0 and below 1,000,000"
     return [
       .choice("level", \.level, Vocabulary.Level.allCases),
       .number("vocabulary-size", \.vocabularySize, 0...many),
@@ -161,26 +166,26 @@ extension TrainingPlan {
       .number("hidden", \.hiddenSize, 1...1 << 16),
       .number("layers", \.layerCount, 1...64),
       .number("embedding", \.embeddingSize, 0...1 << 16),
-      .number("dropout", \.dropout, 0..<1),
+      .number("dropout", \.dropout, 0..<1, share),
       .number("batch", \.rows, 1...1 << 20),
       .number("bptt", \.blockSteps, 1...1 << 20),
       .choice("optimizer", \.optimizer, OptimizerName.allCases),
-      .number("lr", \.learningRate, 0..<1e6),
-      .number("momentum", \.momentum, 0..<1),
-      .number("weight-decay", \.weightDecay, 0..<1e6),
+      .number("lr", \.learningRate, 0..<1e6, million),
+      .number("momentum", \.momentum, 0..<1, share),
+      .number("weight-decay", \.weightDecay, 0..<1e6, million),
       .choice("schedule", \.schedule, ScheduleName.allCases),
       .number("period", \.period, 0...many),
-      .number("factor", \.factor, 0..<1.0.nextUp),
+      .number("factor", \.factor, 0..<1.0.nextUp, "a number from 0 to 1"),
       .number("warm-up", \.warmUp, 0...many),
-      .number("clip-norm", \.clipNorm, 0..<1e300),
-      .number("clip-value", \.clipValue, 0..<1e300),
-      .number("validation", \.validation, 0..<1),
+      .number("clip-norm", \.clipNorm, 0..<1e300, "a number of at least 0"),
+      .number("clip-value", \.clipValue, 0..<1e300, "a number of at least 0"),
+      .number("validation", \.validation, 0..<1, share),
       .number("validate-every", \.validateEvery, 0...many),
       .number("patience", \.patience, 0...many),
       .number("seed", \.seed, 0...Int.max),
       .choice("dtype", \.precision, [.f32, .f64]),
       .number("steps", \.limit, 0...Self.mostSteps),
-      .number("epochs", \.epochs, 0..<1e9),
+      .number("epochs", \.epochs, 0..<1e9, "a number of at least 0, below 1,000,000,000"),
     ]
   }
 
@@ -193,37 +198,39 @@ extension TrainingPlan {
     }
     guard field.set(&self, text) else {
       throw RecurrentError(
-        .usage, "train.option", at: "--\(name)", found: "\"\(text)\"", expected: field.allowed,
+        .usage, "train.option", at: name, found: "\"\(text)\"", expected: field.allowed,
         hint: nearest(to: text, among: field.words).map { "Did you mean \($0)?" })
     }
   }
 
   /// Throws `train.option` for fields that contradict each other.
   public func validate() throws {
-    let contradictions: [(Bool, String, String, String)] = [
+    let needsValidation: Advice = "Set \(.validation) above 0."
+    let contradictions: [(Bool, String, String, String, Advice?)] = [
       (
-        dropout > 0 && layerCount < 2, "--dropout", "dropout with one layer",
-        "at least 2 layers: dropout lies between them"
+        dropout > 0 && layerCount < 2, "dropout", "\(dropout) with one layer",
+        "at least 2 layers: dropout lies between them", "Set \(.layerCount) to 2 or more."
       ),
       (
-        patience > 0 && validation == 0, "--patience", "patience without validation",
-        "--validation above 0"
+        patience > 0 && validation == 0, "patience", "\(patience) without validation",
+        "a part of the text to validate on", needsValidation
       ),
       (
-        schedule == .plateau && validation == 0, "--schedule", "plateau without validation",
-        "--validation above 0"
+        schedule == .plateau && validation == 0, "schedule", "plateau without validation",
+        "a part of the text to validate on", needsValidation
       ),
       (
-        vocabularySize == 1 || vocabularySize > 0 && level != .word, "--vocabulary-size",
-        "\(vocabularySize) at level \(level.rawValue)", "at least 2, at level word"
+        vocabularySize == 1 || vocabularySize > 0 && level != .word, "vocabulary-size",
+        "\(vocabularySize) at level \(level.rawValue)", "at least 2, at level word", nil
       ),
       (
-        momentum > 0 && optimizer != .sgd && optimizer != .rmsprop, "--momentum",
-        "momentum with \(optimizer.rawValue)", "sgd or rmsprop"
+        momentum > 0 && optimizer != .sgd && optimizer != .rmsprop, "momentum",
+        "\(momentum) with \(optimizer.rawValue)", "optimizer sgd or rmsprop", nil
       ),
     ]
-    for (isWrong, place, found, expected) in contradictions where isWrong {
-      throw RecurrentError(.usage, "train.option", at: place, found: found, expected: expected)
+    for (isWrong, place, found, expected, hint) in contradictions where isWrong {
+      throw RecurrentError(
+        .usage, "train.option", at: place, found: found, expected: expected, hint: hint)
     }
   }
 
@@ -237,4 +244,12 @@ extension TrainingPlan {
     self.init()
     for member in json.objectValue ?? [] { try set(member.key, member.value.stringValue ?? "") }
   }
+}
+
+/// `65,536`.
+private func grouped(_ number: Int) -> String {
+  let digits = String(number)
+  return digits.enumerated().map { index, digit in
+    index > 0 && (digits.count - index) % 3 == 0 ? ",\(digit)" : "\(digit)"
+  }.joined()
 }

@@ -169,7 +169,7 @@ package struct ConnectionFinder {
           .malformed, "network.head-reads", at: "module \"\(target.name)\"",
           found: "no linear layer that is known to follow it",
           expected: "a head that reads \(reads == .sequence ? "every step" : reads.rawValue)",
-          hint: layers.first.map { "Name the head, for instance --head \($0)." })
+          hint: layers.first.map { "Name the head, for instance \(.head($0))." })
       }
       for index in connections.indices
       where isLink(connections[index], .linear, target) {
@@ -265,7 +265,8 @@ package struct ConnectionFinder {
       .malformed, "network.neighbour", at: "module \"\(name)\"",
       found: modules.contains { $0.name == name } ? "a module of another kind" : "no such module",
       expected: others.isEmpty
-        ? what : "\(what): one of " + others.joined(separator: ", "),
+        ? what + ", which the file does not have"
+        : "\(what): \(others.count > 1 ? "one of " : "")" + others.joined(separator: ", "),
       hint: nearest(to: name, among: others).map { "Did you mean \($0)?" })
   }
 }

@@ -62,9 +62,24 @@ public struct Convention: Sendable {
       throw RecurrentError(
         .usage, "usage.convention", found: "convention \"\(name)\"",
         expected: "one of " + all.map(\.name).joined(separator: ", "),
-        hint: nearest(to: name, among: all.map(\.name)).map { "Did you mean \($0)?" })
+        hint: hint(for: name))
     }
     return convention
+  }
+
+  /// The convention that was probably meant by a framework's other names, or that a container is none.
+  private static func hint(for name: String) -> Advice? {
+    let word = name.lowercased()
+    let others = [
+      "tf": tensorFlow.name, "tf1": tensorFlow.name, "pt": "torch", "pth": "torch", "jax": "flax",
+      "linen": "flax", "tf_keras": "keras", "tf-keras": "keras", "ort": "onnx",
+    ]
+    if let meant = others[word] ?? nearest(to: word, among: all.map(\.name)) {
+      return "Did you mean \(meant)?"
+    }
+    guard WeightFormat.all.contains(where: { $0.name == word || $0.extensions.contains(word) })
+    else { return nil }
+    return "\(name) is a container: \(.outputFormat), or the extension, chooses it."
   }
 
   /// The stored tensors of a network, in the order in which the convention writes them; of a module alone
@@ -133,7 +148,7 @@ public struct Convention: Sendable {
   }
 
   /// The error of an architecture that a convention cannot hold.
-  package static func inexpressible(_ convention: String, _ what: String, hint: String)
+  package static func inexpressible(_ convention: String, _ what: String, hint: Advice)
     -> RecurrentError
   {
     RecurrentError(
@@ -151,7 +166,7 @@ extension WeightFormat {
     throw RecurrentError(
       .usage, "usage.convention", found: "convention \(convention.name) in container \(name)",
       expected: ([own] + otherConventions).joined(separator: " or "),
-      hint: "Leave out --as, or choose a neutral container: .h5, .safetensors or .npz.")
+      hint: "Leave out \(.convention), or choose a neutral container: .h5, .safetensors or .npz.")
   }
 
   /// Whether the container holds one connected network and not any list of modules.

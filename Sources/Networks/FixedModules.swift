@@ -16,7 +16,7 @@ package struct FixedModules: Sendable {
     package var gruReset: GRUReset?
     package var cell: Cell?
     /// What the names file itself takes for granted, one line each.
-    package var assumed: [String] = []
+    package var assumed: [Assumption] = []
   }
 
   package var entries: [Entry] = []
@@ -31,7 +31,7 @@ package struct FixedModules: Sendable {
         ? dense(entry, state) : recurrent(entry, finder)
       // A tensor that is not there explains every other trouble.
       candidate.refusal = missing(entry, state) ?? candidate.refusal
-      candidate.assumptions += entry.assumed.map { .note($0) }
+      candidate.assumptions += entry.assumed
       if entry.cell == .gru, entry.gruReset == nil {
         candidate.assumptions.append(.resetAfter(module: entry.name))
       }

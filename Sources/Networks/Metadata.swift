@@ -37,7 +37,7 @@ package struct ModuleMetadata {
   }
 
   /// The way out of metadata that cannot be right.
-  package static let hint =
+  package static let hint: Advice =
     "Correct or remove the key where the file was made; the weights are read without it too."
 
   package func cell() throws -> Cell? {

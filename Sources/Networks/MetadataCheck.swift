@@ -18,11 +18,11 @@ package struct MetadataCheck {
   /// One line for each thing that metadata say and a graph or configuration says otherwise: the computation is believed.
   ///
   /// Throws `metadata.KEY` for values that their keys do not have.
-  package func contradictions() throws -> [String] {
+  package func contradictions() throws -> [Remark] {
     guard !state.metadata.pairs.isEmpty else { return [] }
-    var lines: [String] = []
+    var lines: [Remark] = []
     func say(_ key: String, _ value: String, _ other: String) {
-      lines.append("metadata \(key) = \(value) is not believed: \(other)")
+      lines.append(.notBelieved(key: key, value: value, because: other))
     }
     let recurrent = modules.filter(\.isRecurrent)
     for module in recurrent {

@@ -21,8 +21,8 @@ public struct Module: Sendable {
   public let refusal: RecurrentError?
   /// What had to be assumed to read it.
   public let assumptions: [Assumption]
-  /// What else a reader should know, one line each.
-  public let remarks: [String]
+  /// What else a reader should know.
+  public let remarks: [Remark]
   /// The tensors that hold its initial states, where the file stores them.
   public let initialState: (h: Name?, c: Name?)
   /// The names of the layers that a stack is made of, where the file has one for each.
@@ -62,9 +62,6 @@ public struct Module: Sendable {
     "\(name.isEmpty ? "(no name)" : name): \(what)"
   }
 
-  /// The option that chooses it.
-  package var option: String { "--module \(name.isEmpty ? "\"\"" : name)" }
-
   /// What it is (`cell, gru, 4 -> 6`), or why it cannot be used.
   public var what: String {
     if let refusal { return "cannot be used (\(refusal.found))" }
@@ -84,8 +81,8 @@ public struct ModuleList: Sendable {
   package let structure: Structure?
   /// What earlier conversions left behind, as the file's metadata keep it.
   public let recorded: [String]
-  /// What a reader should know about the file, one line each.
-  public let remarks: [String]
+  /// What a reader should know about the file.
+  public let remarks: [Remark]
   /// The names that tensors begin with, up to every dot.
   package let owners: Set<String>
 

@@ -29,17 +29,17 @@ extension Module {
         assumptions += try Self.resolve(
           &architecture, candidate, metadata, isMeant(candidate, options) ? options : .init())
         if try options.gruReset != nil || metadata.gruReset() != nil {
-          assumptions.removeAll { $0.code == "gru_reset" }
+          assumptions.removeAll { if case .resetAfter = $0 { true } else { false } }
         }
         if try metadata.statesStack(
           architecture.layerCount, isBidirectional: architecture.bidirectional)
         {
-          assumptions.removeAll { $0.code == "stack" }
+          assumptions.removeAll(where: \.isStack)
         }
         initialState = try Self.initialState(candidate, architecture, metadata, state)
         if architecture.cell.hasCellState, (initialState.h == nil) != (initialState.c == nil) {
           let (there, missing) = initialState.h == nil ? ("c_0", "h_0") : ("h_0", "c_0")
-          remarks.append("the file stores \(there) and no \(missing), which starts from zeros")
+          remarks.append(.oneState(stored: there, missing: missing))
         }
         architecture.storesInitialState = initialState.h != nil || initialState.c != nil
       }

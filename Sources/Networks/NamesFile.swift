@@ -51,7 +51,7 @@ private struct NamesReader {
   static func error(_ module: String?, _ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(
       .malformed, "names.format", at: module.map { "module \"\($0)\"" }, found: found,
-      expected: expected, hint: "rnn-inspect --json drafts a names file for the weights.")
+      expected: expected, hint: "\(.namesDraft) drafts a names file for the weights.")
   }
 
   func modules() throws -> FixedModules {
@@ -114,7 +114,8 @@ private struct NamesReader {
   }
 
   /// What a module's entry marks as a guess, and the order of gates where it says none.
-  private func assumed(_ name: String, _ json: JSON, _ entry: FixedModules.Entry) throws -> [String]
+  private func assumed(_ name: String, _ json: JSON, _ entry: FixedModules.Entry) throws
+    -> [Assumption]
   {
     let keys = (json["assumed"]?.arrayValue ?? []).compactMap(\.stringValue)
     let known = ["cell", "kind", "gates", "orientation"] + entry.templates.map(\.key)
@@ -125,24 +126,19 @@ private struct NamesReader {
         name, "assumed \(json["assumed"]?.serialized() ?? "")",
         "a list of the keys that are guesses: " + known.joined(separator: ", "))
     }
-    var lines = keys.map { key -> String in
+    var result = keys.map { key -> Assumption in
       let value =
         json[key]?.stringValue ?? json["tensors"]?[key]?.stringValue ?? "by default"
-      return "assumed: \(key) of \(name) is \(value), as the names file guesses;"
-        + " take it out of \"assumed\" there if it is so"
+      return .draftedKey(key, module: name, value: value)
     }
     let isOpen = entry.cell.map { $0.gateNames.count == 1 } ?? (entry.layout.kind == .linear)
     if isOpen, json["orientation"] == nil {
-      lines.append(
-        "assumed: the matrices of \(name) are (outputs, inputs), as PyTorch's; \"orientation\" in the names file"
-          + " says it otherwise")
+      result.append(.rows(module: name))
     }
     if let cell = entry.cell, cell.gateNames.count > 1, json["gates"] == nil {
-      lines.append(
-        "assumed: the gates of \(name) stand in PyTorch's order \(cell.gateNames.joined(separator: " "));"
-          + " \"gates\" in the names file says it otherwise")
+      result.append(.gateOrder(module: name, gates: cell.gateNames))
     }
-    return lines
+    return result
   }
 
   private func templates(

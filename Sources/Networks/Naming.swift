@@ -63,8 +63,8 @@ package struct Candidate: Sendable {
   package var refusal: RecurrentError?
   /// What had to be assumed to find it.
   package var assumptions: [Assumption] = []
-  /// What a reader of the plan should know, one line each.
-  package var remarks: [String] = []
+  /// What a reader of the plan should know.
+  package var remarks: [Remark] = []
   /// What the file states about it.
   package var stated: Structure.Module?
   /// The names of its layers, where the file has one for each.

@@ -31,21 +31,18 @@ public struct Recognition: Sendable {
   private let areReadsGiven: Bool
 
   /// What neither tensors nor metadata nor the caller say and was assumed.
-  public var assumed: [Assumption] {
+  public var assumptions: [Assumption] {
     var result: [Assumption] = []
     for connection in connections {
       result += Assumption.of(
         connection, isHead: connection.from == recurrent.name, isReadsGiven: areReadsGiven)
     }
-    return modules.flatMap(\.assumptions).filter { $0.code != "batch_first" } + result
-      + recurrent.assumptions.filter { $0.code == "batch_first" }
+    return modules.flatMap(\.assumptions).filter { !$0.isAboutLayout } + result
+      + recurrent.assumptions.filter(\.isAboutLayout)
   }
 
-  /// The same, one line each.
-  public var assumptions: [String] { assumed.map(\.summary) }
-
-  /// What else a reader should know, one line each.
-  public var remarks: [String] { modules.flatMap(\.remarks) }
+  /// What else a reader should know.
+  public var remarks: [Remark] { modules.flatMap(\.remarks) }
 
   /// Finds the network in a state dict.
   ///
@@ -64,7 +61,7 @@ public struct Recognition: Sendable {
         throw RecurrentError(
           .malformed, "weights.kind", at: "module \"\(name)\"", found: found.architecture.summary,
           expected: "a recurrent module",
-          hint: list.recurrent.first.map { "For instance \($0.option)." })
+          hint: list.recurrent.first.map { "For instance \(.module($0.name))." })
       }
       module = found
     } else {
@@ -150,12 +147,12 @@ extension ModuleList {
       .malformed, "weights.ambiguous",
       found: "\(modules.count) recurrent modules: "
         + modules.prefix(8).map(\.description).joined(separator: "; "),
-      expected: expected, hint: modules.first.map { "Choose one: \($0.option)." })
+      expected: expected, hint: modules.first.map { "Choose one: \(.module($0.name))." })
   }
 
   /// The error of a file without the module that was asked for, or without any.
   package func unrecognized(_ state: StateDict, _ options: ReadOptions) -> RecurrentError {
-    var hint: String?
+    var hint: Advice?
     var found: String
     let names = state.names.prefix(8).map { "\"\($0)\"" }.joined(separator: ", ")
     found = state.count == 0 ? "no tensors" : "tensors \(names)\(state.count > 8 ? ", …" : "")"
@@ -173,12 +170,11 @@ extension ModuleList {
         expected += " under \"\(module)\""
       }
       hint =
-        nearest(to: module, among: all).map { "Did you mean --module \($0)?" }
-        ?? recurrent.first.map { "For instance \($0.option)." }
+        nearest(to: module, among: all).map { "Did you mean \(.module($0))?" }
+        ?? recurrent.first.map { "For instance \(.module($0.name))." }
     } else if state.count > 0 {
       hint =
-        "If it holds a recurrent module under its own names, describe it in a names file (--names);"
-        + " rnn-inspect --json drafts one."
+        "If it holds a recurrent module under its own names, describe it in a names file (\(.namesFile)); \(.namesDraft) drafts one."
     }
     return RecurrentError(
       .malformed, "weights.unrecognized", found: found, expected: expected, hint: hint)

@@ -37,10 +37,7 @@ extension Candidate {
         return
       }
       assumptions.append(
-        .note(
-          "assumed: \(Assumption.name(module.name)), a \(module.className), computes what PyTorch's own"
-            + " \(kind == .cell ? "cell" : kind == .recurrent ? "recurrent layer" : kind.rawValue) does"
-        ))
+        .authorsClass(module: module.name, className: module.className, kind: kind))
     }
     layerNames = module.layerNames
     let facts = module.recurrent

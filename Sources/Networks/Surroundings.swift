@@ -81,7 +81,7 @@ extension Network {
 
   /// Whether the file or the caller says how x is laid out.
   package var knowsLayout: Bool {
-    !recognition.recurrent.assumptions.contains { $0.code == "batch_first" }
+    !recognition.recurrent.assumptions.contains(where: \.isAboutLayout)
   }
 
   /// What stands around the network's modules in its file; the function of the head is part of the network.
@@ -97,25 +97,44 @@ extension Network {
       of: recognition.modules, except: head.flatMap { name in activation.map { (name, $0) } })
   }
 
-  /// Why the file does not say that this is a whole network, one line each: what is assumed, and what else is there.
-  package var reservations: [String] {
+  /// Why the file does not say that this is a whole network: what is assumed, and what else is there.
+  package var reservations: [Reservation] {
     let file = recognition.file
     // How x is laid out is no part of the network.
-    var lines = recognition.assumed.filter { $0.code != "batch_first" }.map(\.summary)
-    lines += (around + file.placeless).map(\.text)
-    lines += file.modules.filter { module in
+    var result = recognition.assumptions.filter { !$0.isAboutLayout }.map(Reservation.assumed)
+    result += (around + file.placeless).map { .says($0.text) }
+    result += file.modules.filter { module in
       !recognition.modules.contains { $0.name == module.name && $0.kind == module.kind }
-    }.map { "beside it: \($0.description)" }
-    if !file.others.isEmpty { lines.append("beside it: \(file.others.count) other tensors") }
+    }.map { .says("beside it: \($0.description)") }
+    if !file.others.isEmpty {
+      result.append(.says("beside it: \(file.others.count) other tensors"))
+    }
     let isSaid =
       statesConnections || file.connections.contains { $0.evidence != .assumed }
       || recognition.convention.statesHead
-    if lines.isEmpty, !isSaid, recognition.modules.count < 2 {
-      lines.append(
-        "the file does not say what stands before and behind \(Assumption.name(recognition.recurrent.name))"
-      )
+    if result.isEmpty, !isSaid, recognition.modules.count < 2 {
+      result.append(
+        .says(
+          "the file does not say what stands before and behind \(Assumption.name(recognition.recurrent.name))"
+        ))
     }
-    return lines
+    return result
+  }
+}
+
+/// Something that keeps a file from saying that its modules are a whole network.
+public enum Reservation: Sendable, Hashable, CustomStringConvertible {
+  /// What neither the file nor the caller says.
+  case assumed(Assumption)
+  /// What else is there, or left open, in one line.
+  case says(String)
+
+  /// One line in the library's words.
+  public var description: String {
+    switch self {
+    case .assumed(let assumption): assumption.description
+    case .says(let text): text
+    }
   }
 }
 

@@ -69,7 +69,7 @@ public struct Check: Sendable {
   public var summary: String {
     if let problem { return problem }
     guard !passes else {
-      return "worst deviation \(worstDeviation), \(toleranceUsed) of the tolerance"
+      return "worst deviation \(worstDeviation), \(toleranceUsed) times the tolerance"
     }
     let step = firstStep.map {
       ", first differing \(countsUpdates ? "update" : "time step") \($0)"

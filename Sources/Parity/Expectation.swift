@@ -23,7 +23,7 @@ extension FixtureResult {
     throw RecurrentError(
       .malformed, "parity.difference", file: path, at: "tensor \"\(worst.tensor)\"",
       found: worst.summary + others,
-      hint: "rnn-verify --verbose \(path) lists every tensor; --html shows where they part.")
+      hint: "rnn-verify \(path) says where they part.")
   }
 }
 

@@ -42,8 +42,9 @@ public struct Fixture: Sendable {
       throw RecurrentError(
         .malformed, "fixture.config", at: "tensor \"config\"", found: "no such tensor",
         expected: "a 1-D uint8 tensor with a JSON object",
-        hint: "tools/capture/recurrent_capture.py makes fixtures; weights alone are for --same and"
-          + " --gradcheck.")
+        hint:
+          "tools/capture/recurrent_capture.py makes fixtures; weights alone are for \(.networkComparison) and \(.gradientCheck)."
+      )
     }
     guard config.dtype == .u8, config.shape.count == 1, config.byteCount <= 1 << 20 else {
       throw RecurrentError(

@@ -26,8 +26,8 @@ package struct NetworkComparison: Sendable {
   package let parameterCount: Int
   /// The modules that were compared, under the first file's names.
   package let modules: [String]
-  /// What each file assumes, and what it has beside these modules, one line each; what one of them does not say may differ.
-  package let reservations: (first: [String], second: [String])
+  /// What each file assumes, and what it has beside these modules; what one of them does not say may differ.
+  package let reservations: (first: [Reservation], second: [Reservation])
 
   /// Whether the modules are the same.
   package var areSame: Bool { differences.isEmpty }
@@ -131,13 +131,14 @@ package struct NetworkComparison: Sendable {
 
   /// Opens and compares two files; tensors beside the networks that both have under one name must be the same too.
   ///
-  /// A names file among the options describes the file that has its tensors, or both.
+  /// A names file among the options describes the file that has its tensors, or both; `format` is the container of
+  /// both where it is not to be recognised.
   package init(
-    _ firstPath: String, _ secondPath: String, options: ReadOptions = .init(),
-    rounded: Bool = false
+    _ firstPath: String, _ secondPath: String, format: WeightFormat? = nil,
+    options: ReadOptions = .init(), rounded: Bool = false
   ) throws {
     func open(_ path: String) throws -> (StateDict, Network) {
-      let file = try WeightFile(path: path)
+      let file = try WeightFile(path: path, format: format)
       do {
         do {
           return (file.state, try Network(file.state, options: options))
@@ -181,7 +182,7 @@ private struct NetworkPair {
   var left: Architecture
   var right: Architecture
   let modules: [String]
-  private(set) var reservations: (first: [String], second: [String])
+  private(set) var reservations: (first: [Reservation], second: [Reservation])
   private(set) var allowances: [String] = []
 
   init(_ first: Network, _ second: Network) {
@@ -215,7 +216,7 @@ private struct NetworkPair {
     }
     modules = names
     let isAssumed = { (network: Network, code: String) in
-      network.recognition.assumed.contains { $0.code == code }
+      network.recognition.assumptions.contains { $0.code == code }
     }
     if let one = left.head?.reads, let other = right.head?.reads,
       left.reads(one, sameAs: other) || isAssumed(first, "head_reads")
@@ -227,7 +228,7 @@ private struct NetworkPair {
       !first.statesConnections || !second.statesConnections
     {
       for (network, side) in [(first, 0), (second, 1)] where !network.statesConnections {
-        let line = "the file does not say what stands behind the head"
+        let line = Reservation.says("the file does not say what stands behind the head")
         if side == 0 { reservations.first.append(line) } else { reservations.second.append(line) }
       }
       right.head?.activation = left.head?.activation
@@ -239,7 +240,7 @@ private struct NetworkPair {
     }
   }
 
-  private static func layout(_ architecture: Architecture) -> String {
-    "x and output are " + (architecture.batchFirst ? "(N, T, features)" : "(T, N, features)")
+  private static func layout(_ architecture: Architecture) -> Reservation {
+    .says("x and output are " + (architecture.batchFirst ? "(N, T, features)" : "(T, N, features)"))
   }
 }

@@ -101,8 +101,8 @@ public struct Model<S: Scalar>: Sendable {
       })
   }
 
-  /// What neither the file nor the caller said and was assumed, one line each.
-  public var assumptions: [String] { recognition?.assumptions ?? [] }
+  /// What neither the file nor the caller said and was assumed.
+  public var assumptions: [Assumption] { recognition?.assumptions ?? [] }
 
   /// A stream that makes one step after another without an allocation, from the network's initial state.
   ///

@@ -11,7 +11,7 @@ struct CommandLineTests {
   init() throws { folder = try TemporaryFolder() }
 
   /// A copy of a fixture with one expected number changed.
-  private func spoiled(_ name: String = "spoiled.npz") throws -> String {
+  func spoiled(_ name: String = "spoiled.npz") throws -> String {
     let state = try WeightFile(path: Self.good).state
     var copy = StateDict()
     for entry in state.entries {

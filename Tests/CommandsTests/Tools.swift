@@ -25,8 +25,15 @@ enum Tools {
   static func run(
     _ name: String, _ arguments: String..., environment: [String: String] = [:]
   ) throws -> Result {
+    try run(name, arguments: arguments, environment: environment)
+  }
+
+  static func run(
+    _ name: String, arguments: [String], environment: [String: String] = [:]
+  ) throws -> Result {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: "\(programs)/\(name)")
+    let isPath = name.hasPrefix("/")
+    process.executableURL = URL(fileURLWithPath: isPath ? name : "\(programs)/\(name)")
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment
       .filter { $0.key != "GITHUB_ACTIONS" }.merging(environment) { $1 }

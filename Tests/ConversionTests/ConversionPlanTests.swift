@@ -61,7 +61,7 @@ struct ConversionPlanTests {
       var options = ConversionOptions()
       options.convention = try Convention.named(name)
       let plan = try ConversionPlan(from: input, to: directory + "/out.npz", options: options)
-      #expect(plan.steps.contains { $0.actions.contains("biases summed") })
+      #expect(plan.steps.contains { $0.actions.contains(.biasesSummed) })
       guard case .sameModules(_, let forward, let gradients) = try plan.execute() else {
         Issue.record("not proven by running")
         return
@@ -128,7 +128,7 @@ struct ConversionPlanTests {
       let plan = try ConversionPlan(
         from: directory + "/in.safetensors", to: directory + "/out.h5", options: .init())
       #expect(plan.network == nil)
-      #expect(plan.notes.contains { $0.contains("without being understood") })
+      #expect(plan.notes.contains { $0.description.contains("without being understood") })
       try plan.execute()
       var options = ConversionOptions()
       options.convention = .textbookD3

@@ -179,7 +179,7 @@ struct KerasTests {
         let there = directory + "/there" + suffix
         let plan = try ConversionPlan(from: source, to: there, options: options)
         #expect(
-          plan.steps.contains { $0.actions.contains("biases summed") }
+          plan.steps.contains { $0.actions.contains(.biasesSummed) }
             == !(cell == .gru && reset == .after))
         _ = try plan.execute()
         let network = try Network(WeightFile(path: there).state)
@@ -248,15 +248,15 @@ struct KerasTests {
     try withTemporaryFolder { directory in
       let path = Self.directory + "/tf_keras-2.21.h5"
       let lstm = try ConversionPlan(from: path, to: directory + "/a.pt", options: .init())
-      #expect(lstm.steps.first { $0.target == "below.weight_ih_l0" }?.actions == ["transposed"])
+      #expect(lstm.steps.first { $0.target == "below.weight_ih_l0" }?.actions == [.transposed])
       #expect(
         lstm.steps.first { $0.target == "below.bias_hh_l1" }?.actions
-          == ["zeros (the input stores one bias for two)"])
+          == [.zeroBias])
       let tagger = Self.directory + "/keras-3.15-tagger.keras"
       let gru = try ConversionPlan(from: tagger, to: directory + "/b.pt", options: .init())
       #expect(
         gru.steps.first { $0.target == "below.weight_hh_l1_reverse" }?.actions
-          == ["transposed", "gates permuted"])
+          == [.transposed, .gatesPermuted])
     }
   }
 

@@ -301,14 +301,14 @@ struct NamesFileTests {
                         "bias_ih": "x_bias_ih", "bias_hh": "x_bias_hh"}}}}
           """))
       return try ModuleList(state, options: ReadOptions(convention: convention)).modules[0]
-        .assumptions.map(\.summary)
+        .assumptions.map(\.description)
     }
     #expect(
       try assumptions(#""gru_reset": "after","#) == [
-        "assumed: rnn takes (T, N, features); pass --batch-first yes if not"
+        "assumed: rnn takes (T, N, features); pass `batchFirst: true` if not"
       ])
     #expect(
-      try assumptions("").contains("assumed reset_after=True; pass --gru-reset before if not"))
+      try assumptions("").contains("assumed reset_after=True; pass `gruReset: .before` if not"))
     #expect(
       try assumptions(#""assumed": ["gates"],"#).contains {
         $0.hasPrefix("assumed: gates of rnn is r z n, as the names file guesses")

@@ -184,7 +184,9 @@ struct SeveralModulesTests {
       let one = try write(mixed, directory + "/mixed.safetensors")
       for suffix in ["onnx", "keras"] {
         let error = failure { _ = try plan(one, directory + "/out." + suffix) }
-        #expect(error?.reason == "weights.dtype" && error?.hint?.contains("--dtype") == true)
+        #expect(
+          error?.reason == "weights.dtype"
+            && error?.hint?.parts.contains(.word(.dtype, DType.f32)) == true)
         try plan(one, directory + "/out." + suffix) { $0.dtype = .f32 }.execute()
       }
     }
@@ -343,10 +345,10 @@ struct SeveralModulesTests {
           let error = failure { _ = try plan(input, output) }
           #expect(error?.reason == reason, "\(what) \(suffix): \(error?.description ?? "planned")")
           let hint = try #require(error?.hint)
-          let words = hint.split(separator: " ").map(String.init)
-          let flag = try #require(words.firstIndex(of: "--module"), "\(hint)")
-          var module = words[flag + 1]
-          if module.hasSuffix(".") { module.removeLast() }
+          let advised = hint.parts.compactMap { part -> String? in
+            if case .means(.module, .name(let name)?) = part { name } else { nil }
+          }
+          let module = try #require(advised.first, "\(hint)")
           let followed = try plan(input, output) { $0.reading.module = module }
           #expect(followed.modules.contains { $0.module.name == module && $0.fate == .converted })
           #expect(

@@ -44,18 +44,8 @@ struct StackingTests {
         _ found: NDArray<Double>?, _ array: NDArray<Double>, _ name: String,
         _ function: (NDArray<Double>) throws -> Double
       ) throws {
-        // Along a random direction: that costs less, and misses nothing either.
         let found = try #require(found)
-        let direction: NDArray<Double> = random.array(array.shape)
-        let expected = try differences(NDArray(trusted: [1], [0])) { step in
-          var moved = array
-          for index in moved.elements.indices {
-            moved.elements[index] += step.elements[0] * direction.elements[index]
-          }
-          return try function(moved)
-        }
-        let scale = (dot(found, found) * dot(direction, direction)).squareRoot()
-        #expect(abs(dot(found, direction) - expected.elements[0]) <= 1e-7 * scale, "\(name)")
+        #expect(try directionalDeviation(found, at: array, &random, function) <= 1e-7, "\(name)")
       }
       for (name, array) in rnn.parameters.entries {
         try check(gradients.parameters[name], array, name) {

@@ -80,7 +80,7 @@ struct EvidenceTests {
       connections: [.init(from: "rnn", to: "fc")])
     let list = try ModuleList(file)
     for key in ["output_activation", "head_reads", "batch_first", "initial_state", "connections"] {
-      #expect(list.remarks.contains { $0.hasPrefix("metadata \(key) = ") }, "\(key)")
+      #expect(list.remarks.contains { $0.description.hasPrefix("metadata \(key) = ") }, "\(key)")
     }
     let found = try Recognition(file)
     #expect(
@@ -97,7 +97,7 @@ struct EvidenceTests {
       ("output_activation", "softmax"), ("connections", "emb -> rnn (stated)"),
     ])
     #expect(
-      try ModuleList(file).remarks == [
+      try ModuleList(file).remarks.map(\.description) == [
         "metadata output_activation = softmax is not believed: no linear layer is known to follow rnn"
       ])
   }
@@ -116,7 +116,7 @@ struct EvidenceTests {
       ])
     graph.structure?.convention = "torch"
     let whole = try Network(graph)
-    #expect(whole.reservations.contains("Sub, Div before rnn"))
+    #expect(whole.reservations.contains(.says("Sub, Div before rnn")))
     #expect(whole.surroundings == ["Sub, Div before rnn", "Clip behind fc"])
     var file = try network([
       ("connections", "rnn -> fc (stated)"), ("left_behind", "Sub, Div before rnn; Clip behind fc"),
@@ -151,7 +151,7 @@ struct EvidenceTests {
     ])
     let list = try ModuleList(file)
     let rnn = try #require(list.module("rnn"))
-    #expect(rnn.assumptions.contains { $0.summary.contains("__main__.MyGRU") })
+    #expect(rnn.assumptions.contains { $0.description.contains("__main__.MyGRU") })
     // A layer of PyTorch's own that sums vectors is no embedding.
     #expect(!list.modules.contains { $0.name == "emb" })
     #expect(list.others == ["emb.weight"])
@@ -206,7 +206,7 @@ struct EvidenceTests {
     let plain = try state([("rnn.weight_ih_l0", [6, 4]), ("rnn.weight_hh_l0", [6, 6])])
     #expect(error(ReadOptions(gruReset: .before), plain)?.reason == "network.gru-reset")
     let kind = error(ReadOptions(module: "fc"), gru)
-    #expect(kind?.reason == "weights.kind" && kind?.hint == "For instance --module rnn.")
+    #expect(kind?.reason == "weights.kind" && kind?.hint == "For instance \(.module("rnn")).")
   }
 
   @Test func ofSeveralModulesOneIsMeant() throws {

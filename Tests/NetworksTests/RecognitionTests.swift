@@ -51,7 +51,7 @@ struct RecognitionTests {
     #expect(recognition.architecture == architecture)
     #expect(recognition.foreign.isEmpty)
     // What names leave open is only how single layers stand together, and what a framework implies.
-    let open = Set(recognition.assumed.map(\.code))
+    let open = Set(recognition.assumptions.map(\.code))
     #expect(open.isSubset(of: ["stack", "framework"]), "\(open)")
     if convention.name == "torch" { #expect(open.isEmpty) }
   }
@@ -85,11 +85,11 @@ struct RecognitionTests {
   @Test func assumptionsAreNamed() throws {
     let recognition = try Recognition(plainState())
     #expect(
-      recognition.assumptions == [
-        "assumed nonlinearity tanh; pass --cell rnn_relu if not",
-        "assumed: classifier follows rnn directly; pass --head none if not",
-        "assumed: classifier reads every step; pass --head-reads last or final if not",
-        "assumed: rnn takes (T, N, features); pass --batch-first yes if not",
+      recognition.assumptions.map(\.description) == [
+        "assumed nonlinearity tanh; pass `cell: .rnnRelu` if not",
+        "assumed: classifier follows rnn directly; pass `head: .none` if not",
+        "assumed: classifier reads every step; pass `headReads: .last` or final if not",
+        "assumed: rnn takes (T, N, features); pass `batchFirst: true` if not",
       ])
     #expect(recognition.connections.map(\.evidence) == [.assumed])
   }
@@ -101,10 +101,10 @@ struct RecognitionTests {
     let recognition = try Recognition(file)
     #expect(recognition.architecture.cell == .rnnRelu)
     #expect(recognition.architecture.batchFirst)
-    #expect(recognition.assumed.map(\.code) == ["head", "head_reads"])
+    #expect(recognition.assumptions.map(\.code) == ["head", "head_reads"])
     file.metadata["connections"] = "rnn -> classifier [last] (given)"
     let said = try Recognition(file)
-    #expect(said.assumed.isEmpty && said.architecture.head?.reads == .last)
+    #expect(said.assumptions.isEmpty && said.architecture.head?.reads == .last)
     file.metadata["cell"] = "transformer"
     #expect(reason(file) == "metadata.cell")
   }
@@ -181,7 +181,7 @@ struct RecognitionTests {
     let recognition = try Recognition(file)
     #expect(recognition.architecture.cell == .rnnRelu && recognition.architecture.batchFirst)
     #expect(recognition.architecture.embedding?.paddingIndex == 2)
-    #expect(recognition.assumed.map(\.code) == ["embedding", "head", "head_reads"])
+    #expect(recognition.assumptions.map(\.code) == ["embedding", "head", "head_reads"])
     // A module of another kind in between contradicts the assumption.
     file.structure?.modules.insert(.init(name: "act", kind: .other, className: "ReLU"), at: 2)
     #expect(try Recognition(file).head == nil)
@@ -199,7 +199,7 @@ struct RecognitionTests {
       var file = try state(.torch, architecture, Naming(recurrent: "rnn."))
       let recognition = try Recognition(file)
       #expect(recognition.architecture == architecture)
-      #expect(recognition.assumed.map(\.code) == ["batch_first"])
+      #expect(recognition.assumptions.map(\.code) == ["batch_first"])
       file.metadata["gru_reset"] = "before"
       #expect(
         try Recognition(file).architecture.gruReset == (cell == .gru ? .before : .after))

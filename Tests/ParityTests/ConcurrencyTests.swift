@@ -11,11 +11,10 @@ private let goldens: [String] = {
   let folder = root + "/golden"
   let paths = FileManager.default.subpaths(atPath: folder) ?? []
   return paths.sorted().filter { path in
-    guard !path.split(separator: "/").contains(where: { $0.hasPrefix(".") }),
-      WeightFormat.all.contains(where: { format in
-        format.extensions.contains { path.hasSuffix("." + $0) }
-      })
-    else { return false }
+    let isNamed = WeightFormat.all.contains { format in
+      format.extensions.contains { path.hasSuffix("." + $0) }
+    }
+    guard isNamed else { return false }
     return (try? WeightFile(path: folder + "/" + path)) != nil
   }.map { folder + "/" + $0 }
 }()

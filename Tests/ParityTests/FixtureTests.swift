@@ -164,7 +164,7 @@ struct NetworkComparisonTests {
     #expect(comparison.areSame == false || !comparison.areSameNetwork)
     let twice = try NetworkComparison(assumed, assumed)
     #expect(twice.areSame && !twice.areSameNetwork)
-    #expect(twice.reservations.first.contains { $0.contains("follows") })
+    #expect(twice.reservations.first.contains { $0.description.contains("follows") })
   }
 
   @Test func oneBitIsADifference() throws {

@@ -51,7 +51,7 @@ def reason_codes():
             if "\\(" in code:
                 continue
             kinds, found, expected = codes.get(code, (set(), "", ""))
-            codes[code] = (kinds | {kind}, found or phrase("found", rest), expected or phrase("expected", rest))
+            codes[code] = (kinds | {kind}, found or phrase("found", rest), expected or phrase("expected", rest) or phrase("asPyTorchSays", rest))
             families.add(code.split(".")[0])
     codes.update({c: v for c, v in metadata_codes(sources).items() if c not in codes})
     families -= {"model"}

@@ -5,10 +5,9 @@ nn.LayerNorm, with gradients by autograd.
     $(tools/peers/environment) tools/goldens/engine_stacks.py
 """
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import numbers_file
-from engine_cells import D, H, N, T, fill, record
+from engine_cells import D, H, N, T, fill, read, record
 
 L = 3
 
@@ -44,12 +43,7 @@ def run(name, residual, layer_norm, lengths):
         rows = slice(2 * k, 2 * k + 2)
         is_lstm = isinstance(layer, torch.nn.LSTM)
         state = (h0[rows], c0[rows]) if is_lstm else h0[rows]
-        if lengths:
-            read = pack_padded_sequence(current, torch.tensor(lengths), enforce_sorted=False)
-            y, last = layer(read, state)
-            y, _ = pad_packed_sequence(y, total_length=T)
-        else:
-            y, last = layer(current, state)
+        y, last = read(layer, current, state, lengths)
         h.append(last[0] if is_lstm else last)
         c += [last[1]] if is_lstm else []
         y = y + current if residual and k > 0 else y

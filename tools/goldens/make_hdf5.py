@@ -18,7 +18,8 @@ root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 directory = sys.argv[1] if len(sys.argv) > 1 else os.path.join(root, "fixtures/golden/hdf5")
 # What must be refused lies where rnn-verify does not look.
 refused = sys.argv[2] if len(sys.argv) > 2 else os.path.join(root, "Tests/Support/Refused/hdf5")
-os.makedirs(refused, exist_ok=True)
+for folder in (directory, refused):
+    os.makedirs(folder, exist_ok=True)
 random = numpy.random.default_rng(20)
 expected = {}
 arrays = {}

@@ -6,30 +6,11 @@ holds: name, dtype, shape and the bytes in row-major little-endian order, in hex
 
 Run: python tools/goldens/make_torch.py   (torch 2.13, numpy 2.4)
 """
-import collections, io, json, pathlib, shutil, struct, zipfile
+import collections, io, json, shutil, struct, zipfile
 import numpy as np
 import torch
 
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-ROOT = CHECKOUT / "fixtures/golden"
-# What must be refused lies where rnn-verify does not look.
-REFUSED = CHECKOUT / "Tests/Support/Refused"
-NAMES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
-         "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
-         "uint16": "u16", "uint8": "u8", "bool": "bool"}
-
-
-def numpy_entry(name, a):
-    little = np.ascontiguousarray(a).astype(a.dtype.newbyteorder("<"), copy=False)
-    return [name, NAMES[a.dtype.newbyteorder("=").name], list(a.shape), little.tobytes().hex()]
-
-
-def torch_entry(name, t):
-    dtype = NAMES[str(t.dtype).split(".")[1]]
-    t = t.detach().clone(memory_format=torch.contiguous_format).reshape(-1).clone().reshape(t.shape)
-    raw = t.reshape(-1).clone().view(torch.uint8).numpy().tobytes() if t.numel() else b""
-    return [name, dtype, list(t.shape), raw.hex()]
-
+from expectations import REFUSED, ROOT, numpy_entry, torch_entry
 
 SPECIAL32 = np.array([0x7FC00000, 0x7FA00001, 0xFFC12345, 0x80000000, 0x00000001, 0x7F800000,
                       0xFF800000], np.uint32).view(np.float32)

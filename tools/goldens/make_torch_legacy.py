@@ -13,30 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-ROOT = CHECKOUT / "fixtures/golden"
-REFUSED = CHECKOUT / "Tests/Support/Refused"
-NAMES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
-         "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
-         "uint16": "u16", "uint8": "u8", "bool": "bool"}
-
-
-def entry(name, t):
-    dtype = NAMES[str(t.dtype).split(".")[1]]
-    t = t.detach().reshape(-1).clone()
-    raw = t.view(torch.uint8).numpy().tobytes() if t.numel() else b""
-    return [name, dtype, None, raw.hex()]
+from expectations import NAMES, REFUSED, ROOT, torch_entry
 
 
 def entries(state):
-    result = []
-    for name, t in state.items():
-        if isinstance(t, np.ndarray):
-            t = torch.from_numpy(np.ascontiguousarray(t).astype(t.dtype.newbyteorder("=")))
-        e = entry(name, t)
-        e[2] = list(t.shape)
-        result.append(e)
-    return result
+    native = {k: torch.from_numpy(np.ascontiguousarray(v).astype(v.dtype.newbyteorder("="))) if isinstance(v, np.ndarray) else v
+              for k, v in state.items()}
+    return [torch_entry(name, t) for name, t in native.items()]
 
 
 class Model(nn.Module):

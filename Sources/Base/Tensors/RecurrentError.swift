@@ -40,12 +40,12 @@ public struct RecurrentError: Error, Sendable, Equatable {
   /// What would have been right.
   public var expected: String?
   /// One sentence that says what to do about it.
-  public var hint: String?
+  public var hint: Advice?
 
   /// Creates an error; `file` may be filled in later by the reader that knows the name.
   public init(
     _ kind: Kind, _ reason: String, file: String? = nil, at place: String? = nil, found: String,
-    expected: String? = nil, hint: String? = nil
+    expected: String? = nil, hint: Advice? = nil
   ) {
     self.kind = kind
     self.reason = reason
@@ -72,9 +72,14 @@ public struct RecurrentError: Error, Sendable, Equatable {
 }
 
 extension RecurrentError: CustomStringConvertible {
-  /// `FILE: WHERE: FOUND, expected EXPECTED`, with names escaped for a terminal.
+  /// `[REASON] FILE: WHERE: FOUND, expected EXPECTED. HINT`, the hint in the library's words.
   public var description: String {
-    let parts = [file, place].compactMap { $0.map { escapedForTerminal($0) } }
+    "[\(reason)] \(message)" + (hint.map { ". " + escapedForTerminal("\($0)", limit: 1000) } ?? "")
+  }
+
+  /// `FILE: WHERE: FOUND, expected EXPECTED`, with names escaped for a terminal.
+  public var message: String {
+    let parts = [file, place].compactMap { $0.map { $0.isEmpty ? "\"\"" : escapedForTerminal($0) } }
     let finding = escapedForTerminal(found, limit: 1000)
     let wish = expected.map { ", expected " + escapedForTerminal($0, limit: 1000) } ?? ""
     return (parts + [finding + wish]).joined(separator: ": ")

@@ -14,8 +14,8 @@ package struct Structure: Sendable, Equatable {
   package var connections: [Connection]
   /// What stands where a connection would otherwise be, or at the ends of a module.
   package var obstacles: [Obstacle]
-  /// What a reader of the file should know, one line each.
-  package var remarks: [String]
+  /// What a reader of the file should know.
+  package var remarks: [Remark]
   /// The framework's own text (a configuration), for a copy into the same kind of container.
   package var original: String?
   /// The convention of the tensors' names (`onnx`), where it is not PyTorch's.
@@ -24,7 +24,7 @@ package struct Structure: Sendable, Equatable {
   /// Describes a file; by default one that states nothing.
   package init(
     statesConnections: Bool = false, modules: [Module] = [], connections: [Connection] = [],
-    obstacles: [Obstacle] = [], remarks: [String] = [], original: String? = nil
+    obstacles: [Obstacle] = [], remarks: [Remark] = [], original: String? = nil
   ) {
     self.statesConnections = statesConnections
     self.modules = modules
@@ -64,8 +64,8 @@ extension Structure {
     package var activation: String?
     /// Why the module cannot be used although it is there.
     package var refusal: RecurrentError?
-    /// What a reader should know, one line each.
-    package var remarks: [String]
+    /// What a reader should know.
+    package var remarks: [Remark]
     /// The names of the layers that a stack is made of, where the file has one for each; then the first
     /// is the module's.
     package var layerNames: [String] = []
@@ -74,7 +74,7 @@ extension Structure {
     package init(
       name: String, kind: ModuleKind, className: String = "", parts: [[String]] = [],
       recurrent: Recurrent = .init(), paddingIndex: Int? = nil, activation: String? = nil,
-      refusal: RecurrentError? = nil, remarks: [String] = []
+      refusal: RecurrentError? = nil, remarks: [Remark] = []
     ) {
       self.name = name
       self.kind = kind

@@ -6,7 +6,7 @@ extension Cell {
   public static func argument(_ text: String) throws -> Cell {
     guard let cell = Cell(rawValue: text) else {
       throw RecurrentError(
-        .usage, "usage.cell", found: "cell \"\(text)\"",
+        .usage, "usage.cell", at: "--cell", found: "\"\(text)\"",
         expected: "one of " + Cell.allCases.map(\.rawValue).joined(separator: ", "),
         hint: nearest(to: text, among: Cell.allCases.map(\.rawValue)).map { "Did you mean \($0)?" })
     }
@@ -19,7 +19,9 @@ extension GRUReset {
   public static func argument(_ text: String) throws -> GRUReset {
     guard let reset = GRUReset(rawValue: text) else {
       throw RecurrentError(
-        .usage, "usage.gru-reset", found: "--gru-reset \(text)", expected: "after or before")
+        .usage, "usage.gru-reset", at: "--gru-reset", found: "\"\(text)\"",
+        expected: "after or before",
+        hint: nearest(to: text, among: ["after", "before"]).map { "Did you mean \($0)?" })
     }
     return reset
   }
@@ -30,11 +32,19 @@ extension DType {
   public static func argument(_ text: String) throws -> DType {
     guard let dtype = DType(rawValue: text), dtype.isFloatingPoint else {
       throw RecurrentError(
-        .usage, "usage.dtype", found: "dtype \"\(text)\"", expected: "f64, f32, f16 or bf16",
-        hint: nearest(to: text, among: ["f64", "f32", "f16", "bf16"]).map { "Did you mean \($0)?" })
+        .usage, "usage.dtype", at: "--dtype", found: "\"\(text)\"",
+        expected: "f64, f32, f16 or bf16",
+        hint: (frameworkNames[text.lowercased()]
+          ?? nearest(to: text, among: ["f64", "f32", "f16", "bf16"])).map { "Did you mean \($0)?" })
     }
     return dtype
   }
+
+  private static let frameworkNames = [
+    "float64": "f64", "double": "f64", "fp64": "f64", "float32": "f32", "float": "f32",
+    "single": "f32", "fp32": "f32", "float16": "f16", "half": "f16", "fp16": "f16",
+    "bfloat16": "bf16",
+  ]
 }
 
 /// The list of containers for help texts.

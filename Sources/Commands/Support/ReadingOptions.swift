@@ -5,61 +5,82 @@ import Recurrent
 public struct ReadingOptions: ParsableArguments {
   /// The container.
   @Option(
-    help: "The input's container, instead of recognising it.",
+    help: .init("The input's container, instead of recognising it.", valueName: "CONTAINER"),
     completion: .list(WeightFormat.all.map(\.name)))
   public var from: String?
   /// The convention.
   @Option(
-    help: "The input's convention, instead of recognising it.",
+    help: .init("The input's convention, instead of recognising it.", valueName: "CONVENTION"),
     completion: .list(Convention.all.map(\.name)))
   public var readAs: String?
   /// A convention of one's own.
   @Option(
-    help: "A names file (JSON) that describes weights under anybody's names.",
+    help: .init(
+      "A names file (JSON) that describes weights under anybody's names.", valueName: "FILE"),
     completion: .file(extensions: ["json"]))
   public var names: String?
   /// The recurrent module.
   @Option(
-    help: "The recurrent module that is meant, by its name, with what is known to stand beside it.")
+    help: .init(
+      "The recurrent module that is meant, by its name, with what is known to stand beside it.",
+      valueName: "NAME"))
   public var module: String?
   /// The linear layer behind it.
-  @Option(help: "The name of the linear layer behind the recurrent module, or none.")
+  @Option(
+    help: .init(
+      "The name of the linear layer behind the recurrent module, or none.", valueName: "NAME"))
   public var head: String?
   /// Which result it reads.
   @Option(
-    help:
+    help: .init(
       "What the head reads: sequence (every step), last (the last step) or final (the final states).",
+      valueName: "WHAT"),
     completion: .list(HeadReads.allCases.map(\.rawValue)))
   public var headReads: String?
   /// The table before it.
-  @Option(help: "The name of the embedding before the recurrent module, or none.")
+  @Option(
+    help: .init(
+      "The name of the embedding before the recurrent module, or none.", valueName: "NAME"))
   public var embedding: String?
   /// The cell.
   @Option(
-    help: "The cell, where shapes leave it open: rnn_tanh or rnn_relu.",
+    help: .init(
+      "The cell, where shapes leave it open: rnn_tanh or rnn_relu.", valueName: "CELL"),
     completion: .list(Cell.allCases.map(\.rawValue)))
   public var cell: String?
   /// The form of a GRU.
   @Option(
-    help: "Where a GRU applies its reset gate: after (PyTorch) or before the product.",
+    help: .init(
+      "Where a GRU applies its reset gate: after (PyTorch) or before the product.",
+      valueName: "WHERE"),
     completion: .list(["after", "before"]))
   public var gruReset: String?
   /// The layout of x and output.
   @Option(
-    help: "Whether x and output are (N, T, features): yes or no.",
+    help: .init("Whether x and output are (N, T, features): yes or no.", valueName: "YES-OR-NO"),
     completion: .list(["yes", "no"]))
   public var batchFirst: String?
 
   /// Says nothing.
   public init() {}
 
+  /// The flags that were given.
+  public var given: [String] {
+    let all: [(String, String?)] = [
+      ("--from", from), ("--read-as", readAs), ("--names", names), ("--module", module),
+      ("--head", head), ("--head-reads", headReads), ("--embedding", embedding), ("--cell", cell),
+      ("--gru-reset", gruReset), ("--batch-first", batchFirst),
+    ]
+    return all.compactMap { flag, value in value == nil ? nil : flag }
+  }
+
   /// Throws a usage error for options that exclude each other.
-  public mutating func validate() throws {
+  public func check() throws {
     if readAs != nil, names != nil {
-      throw ValidationError("--read-as and --names exclude each other")
+      throw RecurrentError.arguments("--read-as and --names exclude each other")
     }
     if head == "none", headReads != nil {
-      throw ValidationError("--head none and --head-reads exclude each other")
+      throw RecurrentError.arguments("--head none and --head-reads exclude each other")
     }
   }
 
@@ -76,9 +97,11 @@ public struct ReadingOptions: ParsableArguments {
     options.embedding = embedding.map(neighbour)
     options.headReads = try headReads.map { text in
       guard let reads = HeadReads(rawValue: text) else {
+        let words = HeadReads.allCases.map(\.rawValue)
         throw RecurrentError(
-          .usage, "usage.head-reads", found: "--head-reads \(text)",
-          expected: "sequence, last or final")
+          .usage, "usage.head-reads", at: "--head-reads", found: "\"\(text)\"",
+          expected: "sequence, last or final",
+          hint: nearest(to: text, among: words).map { "Did you mean \($0)?" })
       }
       return reads
     }
@@ -102,7 +125,14 @@ extension Bool {
     case "no", "false": return false
     default:
       throw RecurrentError(
-        .usage, "usage.yes-no", found: "\(flag) \(text)", expected: "yes or no")
+        .usage, "usage.yes-no", at: flag, found: "\"\(text)\"", expected: "yes or no")
     }
+  }
+}
+
+extension RecurrentError {
+  /// Arguments that parse and make no sense together.
+  public static func arguments(_ found: String, expected: String? = nil) -> RecurrentError {
+    RecurrentError(.usage, "usage.arguments", found: found, expected: expected)
   }
 }

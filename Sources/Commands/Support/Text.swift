@@ -73,7 +73,7 @@ extension JSON {
   package static func assumption(_ assumption: Assumption) -> JSON {
     .object([
       .init(key: "code", value: .string(assumption.code)),
-      .init(key: "text", value: .string(assumption.summary)),
+      .init(key: "text", value: .string(assumption.withFlags)),
     ])
   }
 

@@ -10,18 +10,31 @@ public protocol Tool: ParsableCommand {
   static var consequence: String? { get }
   /// Whether results and errors go to standard output as one JSON object.
   var json: Bool { get }
+  /// The tools that a first word calls instead of this one.
+  static var subcommands: [any Tool.Type] { get }
+  /// Throws `.usage` for options that parse and contradict each other.
+  func check() throws
   /// Does the work and returns the exit status; output goes to `Output`.
   mutating func perform() throws -> Int32
 }
 
 extension Tool {
+  /// None.
+  public static var subcommands: [any Tool.Type] { [] }
+  /// Nothing to check.
+  public func check() throws {}
+
   /// Runs the tool with the process's arguments, or those of a subcommand; never returns.
   public static func launch(_ arguments: [String]? = nil) -> Never {
     Output.openStandardStreams()
-    answerIfThatIsAll(arguments ?? Array(CommandLine.arguments.dropFirst()))
+    var arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
+    answerIfThatIsAll(arguments)
     HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self
+    if arguments.contains(where: { $0.first == "-" && Double($0) != nil }) {
+      arguments = OptionTable(of: Self.self).joiningNegativeNumbers(arguments)
+    }
     do {
       let command = try parseAsRoot(arguments)
       guard let parsed = command as? Self else {
@@ -34,16 +47,18 @@ extension Tool {
     } catch {
       let status = exitCode(for: error).rawValue
       guard status != 0 else {
-        Output.write(fullMessage(for: error) + "\n")
+        Output.write(plainHelp(fullMessage(for: error)) + "\n")
         Output.leave(0)
       }
-      let usage = RecurrentError(
-        .usage, "usage.arguments", found: message(for: error),
-        hint: "\(toolName) --help lists the options.")
-      report(usage, json: CommandLine.arguments.contains("--json"))
+      var usage =
+        OptionTable(of: Self.self).mistake(in: arguments)
+        ?? RecurrentError(.usage, "usage.arguments", found: message(for: error))
+      usage.hint = usage.hint ?? "\(toolName) --help lists the options."
+      report(usage, json: arguments.contains("--json"))
       Output.leave(64)
     }
     do {
+      try tool.check()
       let status = try tool.perform()
       Output.leave(status)
     } catch let error as RecurrentError {
@@ -61,7 +76,15 @@ extension Tool {
   private static func answerIfThatIsAll(_ arguments: [String]) {
     let text: String
     switch arguments {
-    case ["--help"], ["-h"]: text = helpMessage()
+    case ["--help"], ["-h"]: text = plainHelp(helpMessage())
+    case ["--generate-completion-script", "bash"]:
+      text =
+        BashCompletion(
+          configuration.commandName ?? toolName, OptionTable(of: Self.self),
+          subcommands: subcommands.map {
+            ($0.configuration.commandName ?? "", OptionTable(of: $0))
+          }
+        ).script
     case ["--version"]: text = configuration.version
     default: return
     }
@@ -84,10 +107,12 @@ extension Tool {
   public static func message(for error: RecurrentError, consequence: String?) -> String {
     let end = consequence.map { " " + $0 } ?? ""
     let word = Output.coloured("error[\(error.reason)]", 31, STDERR_FILENO)
-    var text = "\(toolName): \(word): \(error.description)."
+    var text = "\(toolName): \(word): \(error.message)."
     if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
     text += end + "\n"
-    if let hint = error.hint { text += "hint: \(escapedForTerminal(hint, limit: 1000))\n" }
+    if let hint = error.hint?.withFlags {
+      text += "hint: \(escapedForTerminal(hint, limit: 1000))\n"
+    }
     return text
   }
 }
@@ -101,7 +126,7 @@ extension RecurrentError {
       .init(key: "status", value: .number(kind.rawValue)),
       .init(key: "file", value: text(file)), .init(key: "place", value: text(place)),
       .init(key: "found", value: .string(found)), .init(key: "expected", value: text(expected)),
-      .init(key: "hint", value: text(hint)),
+      .init(key: "hint", value: text(hint?.withFlags)),
     ])
   }
 }

@@ -34,7 +34,7 @@ struct ConversionReport {
 
   /// One line per connection that is known, per assumption, and per kind of thing that is not in the output.
   private var notes: String {
-    var lines = plan.assumptions.map(\.summary)
+    var lines = plan.assumptions.map(\.withFlags)
     let stated = plan.connections.filter { $0.evidence != .assumed }
     lines += stated.map { "connected: \($0.summary)" }
     if !plan.carried.isEmpty {
@@ -64,7 +64,8 @@ struct ConversionReport {
           + (step.sources.isEmpty
             ? "nothing"
             : step.sources.map { escapedForTerminal($0.string) }.joined(separator: " + ")),
-        step.actions.isEmpty ? "unchanged" : step.actions.joined(separator: ", "),
+        step.actions.isEmpty
+          ? "unchanged" : step.actions.map(\.description).joined(separator: ", "),
       ]
     }
     return header + table(rows) + notes + "  plan only, nothing was written\n"
@@ -92,11 +93,12 @@ struct ConversionReport {
               .init(key: "dtype", value: .string(step.dtype.rawValue)),
               .init(key: "shape", value: .shape(step.shape)),
               .init(key: "sources", value: .strings(step.sources.map(\.string))),
-              .init(key: "actions", value: .strings(step.actions)),
+              .init(key: "actions", value: .strings(step.actions.map(\.description))),
             ])
           })),
       .init(
-        key: "notes", value: .strings(ConversionLoss.report(plan.losses) + plan.notes)),
+        key: "notes",
+        value: .strings(ConversionLoss.report(plan.losses) + plan.notes.map(\.description))),
       .init(key: "modules", value: .array(plan.modules.map(module))),
       .init(key: "connections", value: .array(plan.connections.map { .connection($0) })),
       .init(key: "assumptions", value: .array(plan.assumptions.map { .assumption($0) })),

@@ -41,25 +41,29 @@ struct RNNConvert: Tool {
       """, version: toolVersion)
 
   @Argument(
-    help: "The weight file to read and the one to write; with --batch, inputs and a directory.",
-    completion: .file())
+    help: .init(
+      "The weight file to read and the one to write; with --batch, inputs and a directory.",
+      valueName: "FILE"), completion: .file())
   var paths: [String] = []
   @Flag(help: "Convert several files or directory trees into a directory.") var batch = false
-  @Option(help: "Files of a batch to convert at the same time (default: one per core).")
-  var jobs: Int?
+  @Option(
+    help: .init(
+      "Files of a batch to convert at the same time (default: one per core).", valueName: "N"))
+  var jobs: String?
   @OptionGroup var reading: ReadingOptions
   @Option(
-    help: "The output's container, instead of choosing it by extension.",
-    completion: .list(WeightFormat.all.map(\.name)))
+    help: .init(
+      "The output's container, instead of choosing it by extension.", valueName: "CONTAINER"),
+    completion: .list(WeightFormat.all.filter(\.isWritable).map(\.name)))
   var to: String?
   @Option(
-    name: .customLong("as"), help: "The output's convention.",
+    name: .customLong("as"), help: .init("The output's convention.", valueName: "CONVENTION"),
     completion: .list(Convention.all.map(\.name)))
   var convention: String?
   @Flag(help: "Make every assumption, everything left behind and every rounding an error.")
   var strict = false
   @Option(
-    help: "Convert floating-point tensors to f64, f32, f16 or bf16.",
+    help: .init("Convert floating-point tensors to f64, f32, f16 or bf16.", valueName: "TYPE"),
     completion: .list(["f64", "f32", "f16", "bf16"]))
   var dtype: String?
   @Flag(help: "Print what goes where and write nothing.") var plan = false
@@ -70,18 +74,30 @@ struct RNNConvert: Tool {
 
   static func main() { launch() }
 
-  func validate() throws {
+  func check() throws {
+    try reading.check()
     if batch {
-      if paths.count < 2 { throw ValidationError("--batch needs inputs and an output directory") }
-      if to == nil { throw ValidationError("--batch needs --to CONTAINER") }
-      if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1") }
-    } else {
-      if paths.count > 2 {
-        throw ValidationError("\(paths.count) files; more than two need --batch")
+      guard paths.count >= 2 else {
+        throw RecurrentError.arguments(
+          counted(paths.count, "name"), expected: "inputs and an output directory with --batch")
       }
-      if paths.count < 2 { throw ValidationError("name a file to read and a file to write") }
-      if jobs != nil { throw ValidationError("--jobs goes with --batch") }
+      if to == nil { throw RecurrentError.arguments("--batch without --to CONTAINER") }
+      _ = try jobCount()
+    } else {
+      guard paths.count <= 2 else {
+        throw RecurrentError.arguments(
+          counted(paths.count, "file"), expected: "one to read and one to write, or --batch")
+      }
+      guard paths.count == 2 else {
+        throw RecurrentError.arguments(
+          paths.isEmpty ? "no file" : "one file", expected: "one to read and one to write")
+      }
+      if jobs != nil { throw RecurrentError.arguments("--jobs without --batch") }
     }
+  }
+
+  private func jobCount() throws -> Int {
+    try NumberOption("--jobs", jobs).whole(atLeast: 1) ?? processorCount()
   }
 
   mutating func perform() throws -> Int32 {
@@ -91,8 +107,8 @@ struct RNNConvert: Tool {
     if batch, let format = options.outputFormat {
       let files = try ConversionBatch(
         paths.dropLast(), into: paths[paths.count - 1], format: format, overwrite: force)
-      return BatchRun(
-        batch: files, options: options, jobs: jobs ?? processorCount(), planOnly: plan,
+      return try BatchRun(
+        batch: files, options: options, jobs: jobCount(), planOnly: plan,
         progress: bar
       ).perform(json: json, quiet: quiet)
     }

@@ -99,7 +99,7 @@ extension Inspection {
     }
     text += table(
       previews.map { preview in
-        let summary = escapedForTerminal(preview.summary, limit: 1000)
+        let summary = escapedForTerminal(preview.withFlags, limit: 1000)
         switch preview.target {
         case .container(let format): return [format.name, summary]
         case .convention(let convention): return ["as \(convention.name)", summary]
@@ -110,11 +110,11 @@ extension Inspection {
 
   /// What was assumed and what a reader should know, one line each.
   private var remarks: [String] {
-    var lines: [String] = network?.assumptions ?? []
+    var lines: [String] = network?.assumptions.map(\.withFlags) ?? []
     if network == nil {
       for module in modules {
         let owner = modules.count > 1 && !module.name.isEmpty ? "\(module.name): " : ""
-        lines += module.assumptions.map { owner + $0.summary }
+        lines += module.assumptions.map { owner + $0.withFlags }
       }
     }
     for module in modules { lines += module.remarks.map { "note: \($0)" } }
@@ -137,15 +137,15 @@ extension Inspection {
       facts.append(["network", network.architecture.summary])
     } else if let obstacle {
       let what = (list?.recurrent.count ?? 0) > 1 ? "" : "not recognised: "
-      facts.append(["network", what + obstacle.description])
-      if let hint = obstacle.hint { facts.append(["hint", hint]) }
+      facts.append(["network", what + obstacle.message])
+      if let hint = obstacle.hint { facts.append(["hint", hint.withFlags]) }
     }
     if !modules.isEmpty {
       facts.append(["modules", "\(modules.count)"])
       for module in modules {
         let name = module.name.isEmpty ? "(no name)" : escapedForTerminal(module.name)
         let what =
-          module.refusal.map { "cannot be used: \($0.description)" } ?? module.architecture.summary
+          module.refusal.map { "cannot be used: \($0.message)" } ?? module.architecture.summary
         facts.append([
           "  \(name)",
           (module.kind == .cell ? "cell, " : "") + escapedForTerminal(what, limit: 1000),
@@ -224,14 +224,16 @@ extension Inspection {
 extension Inspection {
   var json: JSON {
     let state = weights.state
+    let assumptions = network?.assumptions.map(\.withFlags) ?? []
+    let remarks = network?.remarks.map(\.description) ?? []
     return .object([
       .init(key: "file", value: .string(weights.file.path)),
       .init(key: "container", value: .string(weights.format.name)),
       .init(key: "convention", value: network.map { .string($0.convention.name) } ?? .null),
       .init(
         key: "architecture", value: network.map { .architecture($0.architecture) } ?? .null),
-      .init(key: "assumptions", value: .strings(network?.assumptions ?? [])),
-      .init(key: "remarks", value: .strings(network?.remarks ?? [])),
+      .init(key: "assumptions", value: .strings(assumptions)),
+      .init(key: "remarks", value: .strings(remarks)),
       .init(key: "not_recognized", value: obstacle?.json ?? .null),
       .init(key: "modules", value: .array(modules.map(module))),
       .init(
@@ -275,8 +277,8 @@ extension Inspection {
     } else {
       members.append(.init(key: "architecture", value: .architecture(module.architecture)))
       members.append(
-        .init(key: "assumptions", value: .strings(module.assumptions.map(\.summary))))
-      members.append(.init(key: "remarks", value: .strings(module.remarks)))
+        .init(key: "assumptions", value: .strings(module.assumptions.map(\.withFlags))))
+      members.append(.init(key: "remarks", value: .strings(module.remarks.map(\.description))))
       members.append(.init(key: "tensors", value: .strings(module.tensorNames.map(\.string))))
     }
     return .object(members)

@@ -10,7 +10,7 @@ enum PageReport {
     page.table(
       "What is in the file", head: ["fact", "value"],
       rows: inspection.facts.map { row in row.map { .text($0) } })
-    for assumption in inspection.network?.assumptions ?? [] { page.note(assumption) }
+    for assumption in inspection.network?.assumptions ?? [] { page.note(assumption.withFlags) }
     page.table(
       "Tensors",
       head: ["name", "type", "shape", "elements", "smallest", "largest", "mean", "norm", "NaN"],

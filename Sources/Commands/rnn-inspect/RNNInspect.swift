@@ -31,24 +31,32 @@ struct RNNInspect: Tool {
       Conventions: \(conventionList).
       """, version: toolVersion)
 
-  @Argument(help: "The weight file to read.", completion: .file()) var file: String
+  @Argument(help: .init("The weight file to read.", valueName: "FILE"), completion: .file())
+  var file: String
   @OptionGroup var reading: ReadingOptions
   @Flag(help: "Read every tensor and print minimum, maximum, mean, norm and NaN count.")
   var stats = false
-  @Option(help: "Compare with another weight file instead.", completion: .file())
+  @Option(
+    help: .init("Compare with another weight file instead.", valueName: "FILE"), completion: .file()
+  )
   var diff: String?
   @Option(
-    help: "Also write a page with statistics, histograms and spectra.",
+    help: .init("Also write a page with statistics, histograms and spectra.", valueName: "PAGE"),
     completion: .file(extensions: ["html"]))
   var html: String?
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
   static func main() { launch() }
 
-  func validate() throws {
-    if html != nil, diff != nil { throw ValidationError("--html and --diff exclude each other") }
-    if html == file { throw ValidationError("--html would replace the weight file") }
-    if stats, diff != nil { throw ValidationError("--stats and --diff exclude each other") }
+  func check() throws {
+    try reading.check()
+    if html != nil, diff != nil {
+      throw RecurrentError.arguments("--html and --diff exclude each other")
+    }
+    if html == file { throw RecurrentError.arguments("--html would replace the weight file") }
+    if stats, diff != nil {
+      throw RecurrentError.arguments("--stats and --diff exclude each other")
+    }
   }
 
   mutating func perform() throws -> Int32 {

@@ -9,7 +9,7 @@ enum RNNTrain {
     if arguments.first == "sample" {
       SampleCommand.launch(Array(arguments.dropFirst()))
     }
-    if arguments.first == "--generate-completion-script" {
+    if arguments.first == "--generate-completion-script", arguments.last != "bash" {
       BothCommands.main()
       return
     }

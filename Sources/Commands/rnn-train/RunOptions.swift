@@ -1,18 +1,38 @@
 import ArgumentParser
+import CommandSupport
 
 /// The options that decide what is written and shown on the way.
 struct RunOptions: ParsableArguments {
-  @Option(help: "The checkpoint (default: MODEL.checkpoint).", completion: .file())
+  @Option(
+    help: .init("The checkpoint (default: MODEL.checkpoint).", valueName: "FILE"),
+    completion: .file())
   var checkpoint: String?
-  @Option(help: "Steps between checkpoints (default: 500; 0: only at the end).")
-  var checkpointEvery = 500
+  @Option(
+    help: .init("Steps between checkpoints; 0: only at the end (default: 500).", valueName: "N"))
+  var checkpointEvery: String?
   @Flag(help: "Go on from the checkpoint; other options keep the values they had.")
   var resume = false
   @Flag(help: "Replace files that exist.") var force = false
-  @Option(help: "Append one JSON object per step to a file.", completion: .file())
+  @Option(
+    help: .init("Append one JSON object per step to a file.", valueName: "FILE"),
+    completion: .file())
   var log: String?
-  @Option(help: "Steps between lines when standard error is no terminal (default: 100).")
-  var printEvery = 100
+  @Option(
+    help: .init(
+      "Steps between lines when standard error is no terminal (default: 100).", valueName: "N"))
+  var printEvery: String?
   @Flag(help: "Print nothing but errors.") var quiet = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
+
+  /// Steps between checkpoints; 0 for none but the last.
+  func stepsBetweenCheckpoints() throws -> Int {
+    try Self.count("--checkpoint-every", checkpointEvery) ?? 500
+  }
+
+  /// Steps between lines; 0 for none.
+  func stepsBetweenLines() throws -> Int { try Self.count("--print-every", printEvery) ?? 100 }
+
+  private static func count(_ flag: String, _ text: String?) throws -> Int? {
+    try NumberOption(flag, text, reason: "train.option").whole(atLeast: 0)
+  }
 }

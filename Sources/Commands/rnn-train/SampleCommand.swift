@@ -8,7 +8,7 @@ struct SampleCommand: Tool {
   static let consequence: String? = nil
   static let configuration = CommandConfiguration(
     commandName: "sample", abstract: "Let a model of rnn-train write.",
-    usage: "rnn-train sample MODEL [options]",
+    usage: "rnn-train sample MODEL [OPTIONS]",
     discussion: """
       Equal seeds give equal texts. Each token is drawn from the --top-k most likely ones, of these \
       from the fewest whose probabilities reach --top-p; --greedy takes the most likely one.
@@ -17,40 +17,62 @@ struct SampleCommand: Tool {
         rnn-train sample model.h5 --prompt "Once " --length 300 --seed 1
       """, version: toolVersion)
 
-  @Argument(help: "The model, or a checkpoint.", completion: .file()) var model: String
-  @Option(help: "The text to go on from.") var prompt = ""
-  @Option(help: "Tokens to write (default: 200).") var length = 200
-  @Option(help: "Below 1 bolder, above 1 more varied (default: 1).") var temperature: Double?
-  @Option(help: "Choose among so many tokens.") var topK: Int?
-  @Option(help: "Choose among the tokens that make up this probability.") var topP: Double?
+  @Argument(help: .init("The model, or a checkpoint.", valueName: "MODEL"), completion: .file())
+  var model: String
+  @Option(help: .init("The text to go on from.", valueName: "TEXT")) var prompt: String?
+  @Option(help: .init("Tokens to write (default: 200).", valueName: "N")) var length: String?
+  @Option(help: .init("Below 1 bolder, above 1 more varied (default: 1).", valueName: "X"))
+  var temperature: String?
+  @Option(help: .init("Choose among so many tokens.", valueName: "N")) var topK: String?
+  @Option(help: .init("Choose among the tokens that make up this probability.", valueName: "SHARE"))
+  var topP: String?
   @Flag(help: "Take the most likely token.") var greedy = false
-  @Option(help: "Seed of the draws (default: another one each time).") var seed: Int?
+  @Option(help: .init("Seed of the draws (default: another one each time).", valueName: "N"))
+  var seed: String?
   @Option(
-    help: "A file of the same model that holds its vocabulary, for a .pt MODEL.",
+    help: .init(
+      "A file of the same model that holds its vocabulary, for a .pt MODEL.", valueName: "FILE"),
     completion: .file())
   var vocabulary: String?
   @Flag(help: "Do not print the prompt.") var quiet = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
+  private static func option(_ flag: String, _ text: String?) -> NumberOption {
+    NumberOption(flag, text, reason: "train.option")
+  }
+
+  private func tokenChoice() throws -> TokenChoice {
+    let isZero = temperature.flatMap(Double.init) == 0
+    let drawn = try TokenChoice(
+      temperature: Self.option("--temperature", temperature).number(
+        "a number above 0",
+        hint: isZero ? "--greedy takes the most likely token each time, as 0 would." : nil
+      ) { $0 > 0 } ?? 1,
+      topK: Self.option("--top-k", topK).whole(atLeast: 1),
+      topP: Self.option("--top-p", topP).number("a number above 0 and at most 1") {
+        $0 > 0 && $0 <= 1
+      })
+    guard greedy else { return drawn }
+    let drawing = [("--temperature", temperature), ("--top-k", topK), ("--top-p", topP)]
+    if let (flag, _) = drawing.first(where: { $0.1 != nil }) {
+      throw RecurrentError(
+        .usage, "train.option", found: "--greedy and \(flag)", expected: "one of them")
+    }
+    return .greedy
+  }
+
+  private func tokenCount() throws -> Int {
+    try Self.option("--length", length).whole(atLeast: 0) ?? 200
+  }
+
+  private func givenSeed() throws -> Int? { try Self.option("--seed", seed).whole() }
+
+  func check() throws { _ = try (tokenChoice(), tokenCount(), givenSeed()) }
+
   mutating func perform() throws -> Int32 {
-    if let temperature, temperature == 0 {
-      throw RecurrentError(
-        .usage, "train.option", at: "--temperature", found: "0", expected: "a number above 0",
-        hint: "--greedy takes the most likely token each time, as 0 would.")
-    }
-    guard length >= 0 else {
-      throw RecurrentError(
-        .usage, "train.option", at: "--length", found: "\(length)", expected: "0 or more")
-    }
-    if greedy, temperature != nil || topK != nil || topP != nil {
-      throw RecurrentError(
-        .usage, "train.option", at: "--greedy", found: "--greedy with an option of drawing",
-        expected: "one or the other")
-    }
-    let choice =
-      try greedy
-      ? TokenChoice.greedy : TokenChoice(temperature: temperature ?? 1, topK: topK, topP: topP)
-    let seed = seed ?? Int.random(in: 0..<1 << 31)
+    let (choice, length) = try (tokenChoice(), tokenCount())
+    let prompt = prompt ?? ""
+    let seed = try givenSeed() ?? Int.random(in: 0..<1 << 31)
     let writer = try LanguageModel<Float>(contentsOf: model, vocabularyFile: vocabulary)
     var bytes = Array(prompt.utf8)
     do {

@@ -11,7 +11,7 @@ struct TrainCommand: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName,
     abstract: "Train a character, byte or word language model on a text file.",
-    usage: "rnn-train TEXT MODEL [options]\n       rnn-train sample MODEL [options]",
+    usage: "rnn-train TEXT MODEL [OPTIONS]\nrnn-train sample MODEL [OPTIONS]",
     discussion: """
       The network is --cell × --layers with a linear layer on top, trained by truncated \
       backpropagation through time: the batch's rows start at equal distances in the text, the \
@@ -30,29 +30,39 @@ struct TrainCommand: Tool {
       given as ./sample.
       """, version: toolVersion)
 
-  @Argument(help: "The text to learn.", completion: .file()) var text: String
-  @Argument(help: "The model file to write.", completion: .file()) var model: String
+  @Argument(help: .init("The text to learn.", valueName: "TEXT"), completion: .file())
+  var text: String
+  @Argument(help: .init("The model file to write.", valueName: "MODEL"), completion: .file())
+  var model: String
   @OptionGroup var options: PlanOptions
   @OptionGroup var run: RunOptions
 
+  static let subcommands: [any Tool.Type] = [SampleCommand.self]
   var json: Bool { run.json }
   private var checkpointPath: String { run.checkpoint ?? model + ".checkpoint" }
 
+  func check() throws {
+    if options.steps != nil, options.epochs != nil {
+      throw RecurrentError(
+        .usage, "train.option", found: "--epochs and --steps", expected: "one of them")
+    }
+    _ = try (run.stepsBetweenCheckpoints(), run.stepsBetweenLines())
+  }
+
   mutating func perform() throws -> Int32 {
+    do {
+      return try trainOrResume()
+    } catch var error as RecurrentError where error.reason == "train.option" {
+      // The plan's fields are flags here.
+      if let field = error.place, TrainingPlan.fields.contains(where: { $0.name == field }) {
+        error.place = "--\(field)"
+      }
+      throw error
+    }
+  }
+
+  private func trainOrResume() throws -> Int32 {
     let given = options.given
-    if given.contains(where: { $0.name == "steps" }), given.contains(where: { $0.name == "epochs" })
-    {
-      throw RecurrentError(
-        .usage, "train.option", at: "--epochs", found: "--epochs and --steps",
-        expected: "one of them")
-    }
-    for (name, value) in [
-      ("checkpoint-every", run.checkpointEvery), ("print-every", run.printEvery),
-    ]
-    where value < 0 {
-      throw RecurrentError(
-        .usage, "train.option", at: "--\(name)", found: "\(value)", expected: "0 or more")
-    }
     let processes = try OpenMPI.launched()
     // Hours of work should not end at a name that cannot be written.
     try checkContainer()
@@ -86,7 +96,10 @@ struct TrainCommand: Tool {
     do {
       _ = try WeightFormat.forWriting(path: model)
     } catch var error as RecurrentError {
-      error.hint = "MODEL's extension says how it is stored: \(escapedForTerminal(model)).h5, say."
+      // There is no other way to name the container.
+      if error.hint == "Name the container with \(.outputFormat)." {
+        error.hint = "MODEL's extension says how it is stored: \(model).h5, say."
+      }
       throw error
     }
   }
@@ -118,7 +131,7 @@ struct TrainCommand: Tool {
     }
   }
 
-  private func checkWritable(_ path: String, hint: String?) throws {
+  private func checkWritable(_ path: String, hint: Advice?) throws {
     do {
       try OutputFile(path: path, overwrite: run.force || run.resume).discard()
     } catch var error as RecurrentError {
@@ -160,8 +173,9 @@ struct TrainCommand: Tool {
     var trainer = start
     let isFirst = start.processes.rank == 0
     let log = try isFirst ? run.log.map { try LogFile(path: $0) } : nil
-    let display = TrainingDisplay(
-      isQuiet: run.quiet || json || !isFirst, printEvery: run.printEvery,
+    let stepsBetweenCheckpoints = try run.stepsBetweenCheckpoints()
+    let display = try TrainingDisplay(
+      isQuiet: run.quiet || json || !isFirst, printEvery: run.stepsBetweenLines(),
       unit: trainer.plan.level == .word ? .word : .char)
     try display.begin(trainer)
     try log?.write([
@@ -187,7 +201,7 @@ struct TrainCommand: Tool {
       }
       try log?.write(display.record(step))
       try display.show(step, of: trainer)
-      if run.checkpointEvery > 0, step.number % run.checkpointEvery == 0 {
+      if stepsBetweenCheckpoints > 0, step.number % stepsBetweenCheckpoints == 0 {
         try trainer.writeCheckpoint(to: checkpointPath)
       }
     }

@@ -72,8 +72,8 @@ enum PageReport {
     defer { page.endSection() }
     if let name = result.name { page.note(name) }
     if let error = result.error {
-      page.verdict(error.description, isGood: false)
-      if let hint = error.hint { page.note("hint: \(hint)") }
+      page.verdict(error.message, isGood: false)
+      if let hint = error.hint { page.note("hint: \(hint.withFlags)") }
       return
     }
     for remark in result.remarks { page.note(remark) }

@@ -12,6 +12,11 @@ struct RNNVerify: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName,
     abstract: "Run fixtures and compare outputs and gradients with the reference's.",
+    usage: """
+      rnn-verify PATH... [OPTIONS]
+      rnn-verify --same A B [--rounded] [OPTIONS]
+      rnn-verify --gradcheck FILE [OPTIONS]
+      """,
     discussion: """
       A fixture is one file with a network, inputs, and expected numbers (see fixtures/README.md). \
       Directories are searched recursively. Exit status: 0 all agree, 1 a difference was found.
@@ -24,17 +29,27 @@ struct RNNVerify: Tool {
       """, version: toolVersion)
 
   @Argument(
-    help: "Fixture files and directories; with --same two weight files.", completion: .file())
+    help: .init(
+      "Fixture files and directories; with --same two weight files.", valueName: "PATH"),
+    completion: .file())
   var paths: [String] = []
-  @Option(help: "Only fixtures whose path contains TEXT.") var filter: String?
-  @Option(help: "Relative tolerance instead of the fixtures'.") var rtol: Double?
-  @Option(help: "Absolute tolerance instead of the fixtures'.") var atol: Double?
-  @Option(help: "Fixtures to run at the same time (default: one per core).") var jobs: Int?
+  @Option(help: .init("Only fixtures whose path contains TEXT.", valueName: "TEXT"))
+  var filter: String?
+  @Option(help: .init("Relative tolerance instead of the fixtures'.", valueName: "X"))
+  var rtol: String?
+  @Option(help: .init("Absolute tolerance instead of the fixtures'.", valueName: "X"))
+  var atol: String?
+  @Option(help: .init("Fixtures to run at the same time (default: one per core).", valueName: "N"))
+  var jobs: String?
   @Flag(help: "Print every tensor, not only the worst.") var verbose = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
-  @Option(help: "Also write a JUnit XML report.") var junit: String?
   @Option(
-    help: "Also write a page with tables and drawings.", completion: .file(extensions: ["html"]))
+    help: .init("Also write a JUnit XML report.", valueName: "FILE"),
+    completion: .file(extensions: ["xml"]))
+  var junit: String?
+  @Option(
+    help: .init("Also write a page with tables and drawings.", valueName: "PAGE"),
+    completion: .file(extensions: ["html"]))
   var html: String?
   @Flag(
     help:
@@ -44,26 +59,48 @@ struct RNNVerify: Tool {
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "With --same: compare in the narrower of two element types.") var rounded = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
-  @OptionGroup(title: "How to read the files of --same and --gradcheck")
+  @OptionGroup(title: "With --same and --gradcheck")
   var reading: ReadingOptions
 
   static func main() { launch() }
 
-  func validate() throws {
-    func refuse(_ text: String) throws { throw ValidationError(text) }
+  func check() throws {
+    try reading.check()
+    func refuse(_ text: String) throws { throw RecurrentError.arguments(text) }
     if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
-    if rounded && !same { try refuse("--rounded goes with --same") }
-    if same && paths.count != 2 { try refuse("--same needs two weight files") }
-    if gradcheck && paths.count != 1 { try refuse("--gradcheck needs one weight file") }
+    if rounded && !same { try refuse("--rounded without --same") }
+    if same && paths.count != 2 {
+      throw RecurrentError.arguments(
+        counted(paths.count, "file"), expected: "two weight files with --same")
+    }
+    if gradcheck && paths.count != 1 {
+      throw RecurrentError.arguments(
+        counted(paths.count, "file"), expected: "one weight file with --gradcheck")
+    }
+    if !same, !gradcheck, let flag = reading.given.first {
+      throw RecurrentError.arguments(
+        "\(flag) with fixtures, which say it themselves", expected: "--same or --gradcheck")
+    }
     if json && github { try refuse("--json and --github exclude each other") }
     if (same || gradcheck) && (html != nil || junit != nil || github) {
       try refuse("--html, --junit and --github are for fixtures")
     }
-    if paths.isEmpty { try refuse("name fixture files or directories") }
-    for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
-      if let value, !(value >= 0) || !value.isFinite { try refuse("\(name) must be zero or more") }
+    guard !paths.isEmpty else {
+      throw RecurrentError.arguments("no PATH", expected: "fixture files or directories")
     }
-    if let jobs, jobs < 1 { try refuse("--jobs must be at least 1") }
+    _ = try (tolerances(), jobCount())
+  }
+
+  private func tolerances() throws -> VerificationOptions {
+    func number(_ name: String, _ text: String?) throws -> Double? {
+      try NumberOption(name, text).number("a number of at least 0") { $0 >= 0 }
+    }
+    return try VerificationOptions(
+      relative: number("--rtol", rtol), absolute: number("--atol", atol))
+  }
+
+  private func jobCount() throws -> Int {
+    try NumberOption("--jobs", jobs).whole(atLeast: 1) ?? processorCount()
   }
 
   mutating func perform() throws -> Int32 {
@@ -93,31 +130,29 @@ struct RNNVerify: Tool {
         .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",
         expected: "another name")
     }
-    let results = run(files)
+    let results = try run(files)
     if let html { try TextFile.write(PageReport.html(results), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
-    if json {
-      Output.line(FixtureReport.json(results).serialized(pretty: true))
-    } else {
-      Output.write(FixtureReport.text(results, verbose: verbose))
-      if github || AnnotationReport.isWanted { Output.write(AnnotationReport.text(results)) }
-    }
-    guard let failure = results.first(where: { !$0.passes }) else { return 0 }
     // One named file that cannot be read is an input error; a failure among many is a difference.
-    if results.count == 1, paths == [failure.path], let error = failure.error, !json {
-      throw error
+    let unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
+    let status =
+      unreadable.map { Int32($0.kind.rawValue) } ?? (results.allSatisfy(\.passes) ? 0 : 1)
+    guard !json else {
+      Output.line(FixtureReport.json(results).serialized(pretty: true))
+      return status
     }
-    if results.count == 1, paths == [failure.path], let error = failure.error {
-      return Int32(error.kind.rawValue)
-    }
-    return 1
+    // The error's own message says all that a table would.
+    if unreadable == nil { Output.write(FixtureReport.text(results, verbose: verbose)) }
+    if github || AnnotationReport.isWanted { Output.write(AnnotationReport.text(results)) }
+    if let unreadable { throw unreadable }
+    return status
   }
 
-  private func run(_ files: [String]) -> [FixtureResult] {
-    let options = VerificationOptions(relative: rtol, absolute: atol)
-    return inParallel(files.count, jobs: jobs ?? processorCount()) {
+  private func run(_ files: [String]) throws -> [FixtureResult] {
+    let options = try tolerances()
+    return inParallel(files.count, jobs: try jobCount()) {
       parity(of: files[$0], options: options)
     }
   }
@@ -126,7 +161,8 @@ struct RNNVerify: Tool {
 
   private func compareNetworks() throws -> Int32 {
     let comparison = try NetworkComparison(
-      paths[0], paths[1], options: reading.options(), rounded: rounded)
+      paths[0], paths[1], format: reading.from.map(WeightFormat.named),
+      options: reading.options(), rounded: rounded)
     if json {
       Output.line(
         JSON.object([
@@ -136,8 +172,9 @@ struct RNNVerify: Tool {
           .init(
             key: "reservations",
             value: .object([
-              .init(key: "first", value: .strings(comparison.reservations.first)),
-              .init(key: "second", value: .strings(comparison.reservations.second)),
+              .init(key: "first", value: .strings(comparison.reservations.first.map(\.withFlags))),
+              .init(
+                key: "second", value: .strings(comparison.reservations.second.map(\.withFlags))),
             ])),
           .init(key: "parameters", value: .number(comparison.parameterCount)),
           .init(key: "allowances", value: .strings(comparison.allowances)),
@@ -166,7 +203,7 @@ struct RNNVerify: Tool {
         ]
         for (path, lines) in sides {
           for line in lines {
-            Output.line("  \(escapedForTerminal("\(path): \(line)", limit: 1000))")
+            Output.line("  \(escapedForTerminal("\(path): \(line.withFlags)", limit: 1000))")
           }
         }
       }
@@ -184,7 +221,7 @@ struct RNNVerify: Tool {
   }
 
   private func checkGradients() throws -> Int32 {
-    let file = try WeightFile(path: paths[0])
+    let file = try reading.open(paths[0])
     let check: GradientCheck
     do {
       let network =

@@ -32,15 +32,15 @@ enum FixtureReport {
     return [
       status, path,
       "worst \(short(worst.worstDeviation)) in \(escapedForTerminal(worst.tensor)),"
-        + " \(short(worst.toleranceUsed * 100)) % of tolerance",
+        + " \(short(worst.toleranceUsed)) times the tolerance",
     ]
   }
 
   private static func details(_ result: FixtureResult, all: Bool) -> String {
     var text = escapedForTerminal(result.path) + "\n"
     if let error = result.error {
-      text += "  \(error.description)\n"
-      if let hint = error.hint { text += "  hint: \(hint)\n" }
+      text += "  \(error.message)\n"
+      if let hint = error.hint?.withFlags { text += "  hint: \(escapedForTerminal(hint))\n" }
     }
     for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
     for check in result.checks where all || !check.passes {
@@ -49,7 +49,7 @@ enum FixtureReport {
         text += escapedForTerminal(problem) + "\n"
       } else if check.passes {
         text +=
-          "worst \(short(check.worstDeviation)), \(short(check.toleranceUsed * 100)) % of tolerance\n"
+          "worst \(short(check.worstDeviation)), \(short(check.toleranceUsed)) times the tolerance\n"
       } else {
         text +=
           "at \(check.index) expected \(check.expected), computed \(check.computed),"
@@ -113,7 +113,7 @@ enum JUnitReport {
       text += "<testcase classname=\"rnn-verify\" name=\"\(escaped(result.path))\""
       if let error = result.error {
         text +=
-          ">\n<error type=\"\(escaped(error.reason))\" message=\"\(escaped(error.description))\"/>\n"
+          ">\n<error type=\"\(escaped(error.reason))\" message=\"\(escaped(error.message))\"/>\n"
           + "</testcase>\n"
       } else if !result.passes {
         text += ">\n"

@@ -176,7 +176,7 @@ package struct HDF5Layout {
       throw RecurrentError(
         .unsupported, "h5.keras", found: "weights in Keras's layout",
         expected: "a state dict (datasets named by their keys)",
-        hint: "Leave out --from hdf5: Keras's files are recognised by content.")
+        hint: "Leave out \(.inputFormat("hdf5")): Keras's files are recognised by content.")
     }
   }
 }

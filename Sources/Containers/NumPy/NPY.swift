@@ -61,7 +61,7 @@ package enum NPY {
     guard tensor.dtype != .bf16 else {
       throw RecurrentError(
         .malformed, "npy.bf16", found: "elements of type bf16", expected: "a type that NumPy has",
-        hint: "Pass --dtype f32 (lossless), or write safetensors.")
+        hint: "Pass \(.word(.dtype, DType.f32)) (lossless), or write safetensors.")
     }
     guard tensor.shape.count <= 64 else {
       throw RecurrentError(

@@ -86,9 +86,9 @@ public struct RecurrentCell<S: Scalar>: Sendable {
   // Before the network sees the arrays: its messages would count an axis that the caller has not.
   private func check(_ x: NDArray<S>, _ h: NDArray<S>?, _ c: NDArray<S>?) throws {
     let (configuration, rank) = (rnn.configuration, x.shape.count)
-    func refuse(_ reason: String, _ array: NDArray<S>, _ what: String, _ expected: String) throws {
+    func refuse(_ reason: String, _ array: NDArray<S>, _ what: String, _ words: String) throws {
       throw RecurrentError(
-        .malformed, reason, at: what, found: "\(what) of shape \(array.shape)", expected: expected)
+        .malformed, reason, at: what, found: "shape \(array.shape)", asPyTorchSays: words)
     }
     guard rank == 1 || rank == 2 else {
       return try refuse(

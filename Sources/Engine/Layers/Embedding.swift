@@ -20,7 +20,7 @@ public struct Embedding<S: Scalar>: Sendable {
     if let paddingIndex, paddingIndex < -count || paddingIndex >= count {
       throw RecurrentError(
         .malformed, "engine.configuration", at: "padding_idx", found: "padding_idx \(paddingIndex)",
-        expected: "Padding_idx must be within num_embeddings, \(count)")
+        asPyTorchSays: "Padding_idx must be within num_embeddings, \(count)")
     }
     self.weight = weight
     self.paddingIndex = paddingIndex.map { $0 < 0 ? $0 + count : $0 }

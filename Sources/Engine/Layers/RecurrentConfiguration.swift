@@ -59,21 +59,21 @@ public struct RecurrentConfiguration: Sendable, Equatable {
       ("input_size", inputSize, 1 << 28), ("hidden_size", hiddenSize, 1 << 28),
       ("num_layers", layerCount, 1 << 16),
     ]
-    for (name, size, bound) in sizes where size < 1 || size > bound {
-      throw RecurrentError(
-        .malformed, "engine.configuration", at: name, found: "\(name) \(size)",
-        expected: size < 1 ? "\(name) must be greater than zero" : "at most \(bound)")
-    }
-    func refuse(_ name: String, _ found: String, _ expected: String) -> RecurrentError {
+    func refuse(_ name: String, _ found: String, _ words: String) -> RecurrentError {
       RecurrentError(
-        .malformed, "engine.configuration", at: name, found: "\(name) \(found)",
-        expected: expected)
+        .malformed, "engine.configuration", at: name, found: found, asPyTorchSays: words)
+    }
+    for (name, size, bound) in sizes where size < 1 || size > bound {
+      guard size >= 1 else { throw refuse(name, "\(size)", "\(name) must be greater than zero") }
+      throw RecurrentError(
+        .malformed, "engine.configuration", at: name, found: "\(size)",
+        expected: "at most \(bound)")
     }
     if projSize != 0 {
       guard cell.hasCellState else {
         throw refuse(
           "proj_size", "\(projSize) with cell \(cell.rawValue)",
-          "none: proj_size argument is only supported for LSTM, not RNN or GRU")
+          "proj_size argument is only supported for LSTM, not RNN or GRU")
       }
       guard projSize > 0 else {
         throw refuse(

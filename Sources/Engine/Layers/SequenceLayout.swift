@@ -17,13 +17,14 @@ struct SequenceLayout: Sendable {
     guard shape.count == 2 || shape.count == 3 else {
       throw RecurrentError(
         .malformed, "engine.input-rank", at: "x", found: "\(shape.count)-D input of shape \(shape)",
-        expected: "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
+        asPyTorchSays:
+          "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
       )
     }
     guard shape[shape.count - 1] == configuration.inputSize else {
       throw RecurrentError(
         .malformed, "engine.input-size", at: "x", found: "input of shape \(shape)",
-        expected: "input.size(-1) must be equal to input_size. "
+        asPyTorchSays: "input.size(-1) must be equal to input_size. "
           + "Expected \(configuration.inputSize), got \(shape[shape.count - 1])")
     }
     isBatched = shape.count == 3
@@ -34,7 +35,7 @@ struct SequenceLayout: Sendable {
       throw RecurrentError(
         .malformed, "engine.sequence-length", at: "x",
         found: "input of shape \(shape), with no time steps",
-        expected: "Expected sequence length to be larger than 0 in RNN")
+        asPyTorchSays: "Expected sequence length to be larger than 0 in RNN")
     }
     guard steps >= 0, batch >= 0, count == shape.reduce(1, *) else {
       throw RecurrentError(
@@ -88,15 +89,17 @@ struct SequenceLayout: Sendable {
       let shape = stateShape(width: width)
       guard state.shape.count == shape.count else {
         throw RecurrentError(
-          .malformed, "engine.state-rank", at: what, found: "\(what) of shape \(state.shape)",
-          expected: "For \(isBatched ? "batched 3-D" : "unbatched 2-D") input, \(short) should "
+          .malformed, "engine.state-rank", at: what, found: "shape \(state.shape)",
+          asPyTorchSays:
+            "For \(isBatched ? "batched 3-D" : "unbatched 2-D") input, \(short) should "
             + "also be \(shape.count)-D but got \(state.shape.count)-D")
       }
       guard state.shape == shape, state.count == statesPerRow * batch * width else {
         throw RecurrentError(
           .malformed, "engine.state-shape", at: what,
-          found: "\(what) of shape \(state.shape) with \(state.count) elements",
-          expected: "Expected \(hidden) size (\(shape.map(String.init).joined(separator: ", "))), "
+          found: "shape \(state.shape) with \(state.count) elements",
+          asPyTorchSays:
+            "Expected \(hidden) size (\(shape.map(String.init).joined(separator: ", "))), "
             + "got \(state.shape)")
       }
       guard let order else { return state.elements }

@@ -24,13 +24,16 @@ public struct TokenChoice: Sendable, Equatable {
     for (name, isValid, found, expected) in [
       (
         "temperature", temperature > 0 && temperature.isFinite, "\(temperature)",
-        "a number above 0; greedy choice is what 0 would mean"
+        "a number above 0; 0 would be the greedy choice"
       ),
-      ("top-k", (topK ?? 1) >= 1, "\(topK ?? 1)", "at least 1"),
-      ("top-p", (topP ?? 1) > 0 && (topP ?? 1) <= 1, "\(topP ?? 1)", "above 0 and at most 1"),
+      ("topK", (topK ?? 1) >= 1, "\(topK ?? 1)", "at least 1"),
+      (
+        "topP", (topP ?? 1) > 0 && (topP ?? 1) <= 1, "\(topP ?? 1)",
+        "a number above 0 and at most 1"
+      ),
     ] where !isValid {
       throw RecurrentError(
-        .usage, "engine.sampling", at: name, found: "\(name) \(found)", expected: expected)
+        .usage, "engine.sampling", at: name, found: found, expected: expected)
     }
     (greedy, self.temperature, self.topK, self.topP) = (false, temperature, topK, topP)
   }

@@ -88,7 +88,7 @@ extension TorchGenerator {
     guard count >= 0, count < Int(UInt32.max) / 20 else {
       throw RecurrentError(
         .usage, "random.range", found: "a permutation of \(count)",
-        expected: "0..<\(UInt32.max / 20)")
+        expected: "a number of at least 0 and below \(UInt32.max / 20)")
     }
     var order = Array(0..<count)
     for index in 0..<max(0, count - 1) {

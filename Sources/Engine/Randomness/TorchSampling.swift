@@ -20,7 +20,7 @@ extension TorchGenerator {
     guard count > 0, replacement || count <= available else {
       throw RecurrentError(
         .usage, "random.weights", found: "\(count) draws without replacement",
-        expected: "1...\(available), the number of positive weights")
+        expected: "a number from 1 to \(available), the number of positive weights")
     }
     return replacement && count > 1
       ? withReplacement(weights, count) : try withoutReplacement(weights, count)

@@ -66,7 +66,7 @@ extension KerasSequential {
   }
 
   static func inexpressible(
-    _ module: String?, _ found: String, _ expected: String, _ hint: String,
+    _ module: String?, _ found: String, _ expected: String, _ hint: Advice,
     reason: String = KerasSequential.inexpressible
   ) -> RecurrentError {
     RecurrentError(

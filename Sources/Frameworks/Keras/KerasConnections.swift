@@ -6,7 +6,7 @@ struct KerasConnections {
   private let builder: KerasStructureBuilder
   private(set) var connections: [Structure.Connection] = []
   private(set) var obstacles: [Structure.Obstacle] = []
-  private(set) var remarks: [String] = []
+  private(set) var remarks: [Remark] = []
   /// The modules that a module's output goes to, by position.
   private var readers: [Int: Set<Int>] = [:]
 
@@ -24,11 +24,11 @@ struct KerasConnections {
     for end in builder.ends { addBefore(end) }
     for end in builder.ends { addBehind(end) }
     let outputs = builder.flow.graph.outputs.count
-    if outputs > 1 { remarks.append("the model returns \(outputs) results") }
+    if outputs > 1 { remarks.append(.results(outputs)) }
     let inputs = zip(builder.flow.roles, builder.flow.graph.layers).reduce(0) { count, pair in
       if case .input = pair.0, pair.1.names.count == 1 { count + 1 } else { count }
     }
-    if inputs > 1 { remarks.append("the model has \(inputs) inputs") }
+    if inputs > 1 { remarks.append(.inputs(inputs)) }
   }
 
   private var flow: KerasFlow { builder.flow }

@@ -20,8 +20,8 @@ package enum KerasMetadata {
   ]
 
   /// What reading had to rearrange, line by line.
-  static func notes(_ metadata: Metadata) -> [String] {
-    (metadata[note] ?? "").split(separator: "\n").map(String.init)
+  static func notes(_ metadata: Metadata) -> [Remark] {
+    (metadata[note] ?? "").split(separator: "\n").map { .rearranged(String($0)) }
   }
 
   /// Takes over the texts of a root group.

@@ -17,7 +17,7 @@ struct KerasRecurrentLayer {
   var parts: [[String]]
   var recurrent: Structure.Recurrent
   var refusal: RecurrentError?
-  var remarks: [String] = []
+  var remarks: [Remark] = []
   var returnsSequences = false
   /// Whether each call begins where the call before ended.
   var isStateful = false
@@ -246,8 +246,7 @@ struct KerasRecurrentReader {
     }
     for key in ["dropout", "recurrent_dropout"] {
       if let fraction = config[key]?.doubleValue, fraction > 0 {
-        result.remarks.append(
-          "\(key) \(fraction) of the layer acts in training only, and is not kept")
+        result.remarks.append(.noise(key: key, fraction: fraction))
       }
     }
     result.recurrent = says
@@ -274,7 +273,7 @@ struct KerasRecurrentReader {
   }
 
   private func refusal(
-    _ reason: String, _ place: String, _ found: String, _ expected: String, _ hint: String
+    _ reason: String, _ place: String, _ found: String, _ expected: String, _ hint: Advice
   ) -> RecurrentError {
     RecurrentError(
       .malformed, reason, at: "layer \"\(place)\"", found: found, expected: expected, hint: hint)

@@ -237,7 +237,7 @@ struct KerasSequential {
   /// Throws what a Sequential cannot hold.
   private func refuse(_ module: Structure.Module, _ reads: HeadReads) throws {
     let says = module.recurrent
-    func refuse(_ found: String, _ expected: String, _ hint: String) -> RecurrentError {
+    func refuse(_ found: String, _ expected: String, _ hint: Advice) -> RecurrentError {
       Self.inexpressible(module.name, found, expected, hint)
     }
     switch says.initialState {

@@ -8,7 +8,7 @@ import Tensors
 enum KerasStructure {
   /// The structure of a file's tensors under its configuration, or by names where it has none.
   static func of(
-    _ state: StateDict, config: String?, graph: KerasGraph?, version: KerasVersion, notes: [String],
+    _ state: StateDict, config: String?, graph: KerasGraph?, version: KerasVersion, notes: [Remark],
     cuDNN: Set<String>
   ) -> Structure {
     var result = Structure(remarks: notes, original: config)
@@ -25,8 +25,7 @@ enum KerasStructure {
         state, names: KerasMetadata.names(state.metadata), version: version, cuDNN: cuDNN)
       result.modules = named.modules()
       if config != nil {
-        result.remarks.append(
-          "the model's class is its author's own: what it does with its layers is not in the file")
+        result.remarks.append(.authorsModel)
       }
     }
     return result
@@ -117,9 +116,7 @@ struct KerasStructureBuilder {
     case .cells, .function, .other: break
     }
     if role.isModule, let policy = KerasValues.mixedPolicy(layer.config) {
-      module.remarks.append(
-        "\(policy): Keras computes \(layer.name) in half precision; the weights are kept as they are"
-      )
+      module.remarks.append(.mixedPrecision(policy: policy, layer: layer.name))
     }
     module.name = unique(module.name, layer.path)
     for member in members { owners[member] = modules.count }
@@ -169,9 +166,7 @@ struct KerasStructureBuilder {
     if let first, rates.allSatisfy({ $0 == first }), (0...1).contains(first) {
       module.recurrent.dropout = first == 0 ? nil : first
     } else {
-      module.remarks.append(
-        "the noise between the layers differs from layer to layer; it acts in training only, and is"
-          + " not kept")
+      module.remarks.append(.unequalNoise)
     }
   }
 

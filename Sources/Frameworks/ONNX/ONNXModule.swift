@@ -133,7 +133,7 @@ package struct ONNXModule: Sendable, Equatable {
         refusal = RecurrentError(
           .malformed, reason, at: member.value["place"]?.stringValue, found: found,
           expected: member.value["expected"]?.stringValue,
-          hint: member.value["hint"]?.stringValue)
+          hint: (member.value["hint"]?.stringValue).map { Advice($0) })
       default: throw Self.malformed
       }
     }
@@ -161,7 +161,7 @@ package struct ONNXModule: Sendable, Equatable {
     if let refusal {
       let texts = [
         ("reason", refusal.reason), ("place", refusal.place), ("found", refusal.found),
-        ("expected", refusal.expected), ("hint", refusal.hint),
+        ("expected", refusal.expected), ("hint", refusal.hint?.description),
       ]
       add(
         "refusal",

@@ -57,7 +57,7 @@ struct ONNXNetwork {
   private static func several(_ count: Int) -> RecurrentError {
     RecurrentError(
       .malformed, "onnx.several-modules", found: "\(count) recurrent modules",
-      expected: "one", hint: "Convert them one by one with --module.")
+      expected: "one", hint: "Convert them one by one with \(.module).")
   }
 
   private init(_ structure: Structure, _ state: StateDict) throws {
@@ -160,7 +160,7 @@ struct ONNXNetwork {
         .malformed, "onnx.no-network",
         found: "tensors without a recurrent network in ONNX's layout",
         expected: "a network, because an ONNX file holds a computation",
-        hint: "Leave out --as, or write safetensors or HDF5.")
+        hint: "Leave out \(.convention), or write safetensors or HDF5.")
     }
     let modules = try ONNXModule.parse(text)
     guard modules.count == 1 else { throw Self.several(modules.count) }

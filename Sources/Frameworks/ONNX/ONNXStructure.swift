@@ -130,8 +130,7 @@ struct ONNXStructure {
     module.recurrent = Self.recurrent(nodes)
     module.refusal = nodes.lazy.compactMap(\.refusal).first
     if label != nil {
-      module.remarks.append(
-        "inside another graph of the model; how it is connected is not followed")
+      module.remarks.append(.insideAnotherGraph)
     }
     let index = modules.count
     modules.append(Module(module: module, content: .recurrent(stack)))

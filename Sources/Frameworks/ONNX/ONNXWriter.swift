@@ -95,6 +95,6 @@ extension ONNX {
     RecurrentError(
       .malformed, "onnx.size", found: "more than 2 GiB",
       expected: "at most \(maximumByteCount) bytes, the most that protocol buffers hold",
-      hint: "Narrow it with --dtype, or write safetensors.")
+      hint: "Narrow it with \(.dtype), or write safetensors.")
   }
 }

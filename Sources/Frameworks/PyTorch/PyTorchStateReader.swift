@@ -135,8 +135,9 @@ struct PyTorchStateReader {
       .malformed, "pt.key",
       found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
       expected: "one state dict",
-      hint: "rnn-convert --module NAME chooses one of " + candidates().joined(separator: ", ")
-        + (hasTensors ? ", or \"\" for the top level." : "."))
+      hint:
+        "\(.key) chooses one of \(candidates().joined(separator: ", "))\(hasTensors ? ", or \"\" for the top level." : ".")"
+    )
   }
 
   private func isRoot(_ value: PickleValue) -> Bool {
@@ -319,7 +320,7 @@ struct PyTorchStateReader {
 
   /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.
   private func checkSkippable(_ pair: (key: PickleValue, value: PickleValue)) throws {
-    let quantised =
+    let quantised: Advice =
       "Quantised weights cannot be read; save the state dict of the model from before quantisation."
     if case .string(let key) = pair.key, key.ends(with: "._packed_params".utf8) {
       throw RecurrentError(
@@ -353,11 +354,11 @@ struct PyTorchStateReader {
     if tensors.tensorCall(pair.value) != nil {
       text = "a tensor"
     } else if isModule(pair.value) {
-      text = "a model; read it with --module \(key)"
+      text = "a model, which is read as the module \"\(key)\""
     } else if isOptimizer(pair.value) {
       text = "the state of an optimizer"
     } else if holdsTensors(pair.value) {
-      text += " with tensors; read them with --module \(key)"
+      text += " with tensors, which are read as the module \"\(key)\""
     }
     state.skipped.append("\(key) = \(text)")
   }

@@ -30,8 +30,7 @@ package enum KerasParts {
     let saysNothing =
       state.structure?.statesConnections != true && state.metadata["format"] != "rnn-state-dict"
     if saysNothing, candidate.kind == .linear {
-      candidate.assumptions.append(
-        .note("assumed: \(candidate.name) has no activation behind it; the file has no model"))
+      candidate.assumptions.append(.noActivation(module: candidate.name))
     }
     guard candidate.kind == .recurrent else { return }
     if candidate.architecture.cell == .gru {
@@ -42,13 +41,9 @@ package enum KerasParts {
       }
     }
     if saysNothing {
-      let name = candidate.name.isEmpty ? "the layer" : candidate.name
       candidate.assumptions.append(
-        .note(
-          "assumed: \(name) has Keras's standard "
-            + (candidate.architecture.bidirectional
-              ? "activations and merge mode" : "activations, reads forwards")
-            + ", and skips no steps; the file has no model"))
+        .kerasDefaults(
+          module: candidate.name, isBidirectional: candidate.architecture.bidirectional))
     }
   }
 }

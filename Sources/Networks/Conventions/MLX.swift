@@ -31,14 +31,11 @@ extension Convention {
       let part = candidate.naming.layers.first?.first ?? ""
       candidate.isRejected = state["\(part)Wxh"] != nil && state["\(part)bh"] != nil
       if candidate.naming.spelling == mlxTransposed {
-        candidate.remarks.append("matrices lie as in MLX before 0.18, transposed")
+        candidate.remarks.append(.transposedMatrices)
       } else if candidate.architecture.cell.gateNames.count == 1,
         candidate.architecture.inputSize == candidate.architecture.hiddenSize
       {
-        candidate.assumptions.append(
-          .note(
-            "square matrices: assumed that MLX 0.18 or later wrote them; before, they lay transposed"
-          ))
+        candidate.assumptions.append(.mlxOrientation)
       }
     }
     return convention

@@ -79,10 +79,7 @@ private enum TensorFlowLayouts {
     let part = candidate.naming.layers.first?.first ?? ""
     if candidate.naming.spelling.hasPrefix(tf1) {
       if candidate.architecture.cell == .lstm {
-        candidate.assumptions.append(
-          .note(
-            "TensorFlow 1 adds forget_bias when it runs; assumed 1.0, its default, which a checkpoint"
-              + " does not hold"))
+        candidate.assumptions.append(.forgetBias)
       }
       let additions = ["lstm_cell.", "basic_lstm_cell."].flatMap { cell in
         [

@@ -62,7 +62,7 @@ extension Convention {
   private static func refuse(
     _ architecture: Architecture, _ convention: String, hasHead: Bool
   ) throws {
-    func inexpressible(_ what: String, _ hint: String) -> RecurrentError {
+    func inexpressible(_ what: String, _ hint: Advice) -> RecurrentError {
       Self.inexpressible(convention, what, hint: hint)
     }
     guard architecture.layerCount <= 1, !architecture.bidirectional else {

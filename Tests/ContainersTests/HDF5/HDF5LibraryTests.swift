@@ -12,7 +12,7 @@ struct HDF5LibraryTests {
     }
     #expect(error.reason == "h5.library-missing")
     #expect(error.found == "no libhdf5 on this system")
-    #expect(error.hint?.contains("apt install libhdf5-dev") == true)
+    #expect(error.hint?.description.contains("apt install libhdf5-dev") == true)
   }
 
   @Test("A library without our functions is not taken, and one that follows is")

@@ -216,7 +216,7 @@ struct OutputFileTests {
       #expect(OutputFile.remarks(onReplacing: directory).isEmpty)
       try FileManager.default.linkItem(atPath: path, toPath: directory + "/b")
       #expect(
-        OutputFile.remarks(onReplacing: path) == [
+        OutputFile.remarks(onReplacing: path).map(\.description) == [
           "the output had 2 hard links; the others keep the old contents"
         ])
       let output = try OutputFile(path: path, overwrite: true)

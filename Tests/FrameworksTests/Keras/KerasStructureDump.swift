@@ -64,7 +64,8 @@ struct KerasStructureDump {
     return .object([
       "written": .string(written),
       "statesConnections": .bool(structure.statesConnections),
-      "remarks": texts(structure.remarks), "hasOriginal": .bool(structure.original != nil),
+      "remarks": texts(structure.remarks.map(\.description)),
+      "hasOriginal": .bool(structure.original != nil),
       "modules": .array(structure.modules.map(module)),
       "connections": .array(
         structure.connections.map { .string("\($0.from) -> \($0.to) \($0.reads.rawValue)") }),
@@ -106,7 +107,7 @@ struct KerasStructureDump {
         .init(key: "kind", value: .string(module.kind.rawValue)),
         .init(key: "class", value: .string(module.className)),
         .init(key: "parts", value: .array(module.parts.map { texts($0) })),
-        .init(key: "remarks", value: texts(module.remarks)),
+        .init(key: "remarks", value: texts(module.remarks.map(\.description))),
         .init(key: "layerNames", value: texts(module.layerNames)),
       ] + numbers
         + words.compactMap { key, value in value.map { .init(key: key, value: .string($0)) } })

@@ -303,7 +303,7 @@ struct KerasStructureTests {
           #""units":3,"dtype":{"class_name":"QuantizedDTypePolicy","config":{"name":"int8_from_float32"}}"#
         ),
       ].joined(separator: ","), tensors: ["layers/dense/vars/0": [3, 3]])
-    #expect(said.modules[0].remarks.contains { $0.hasPrefix("mixed_float16") })
+    #expect(said.modules[0].remarks.contains { $0.description.hasPrefix("mixed_float16") })
     #expect(said.modules[1].refusal?.reason == "keras.quantised")
   }
 

@@ -207,6 +207,6 @@ struct ONNXGraphTests {
     #expect(ONNX.recognizes(cut))
     let error = #expect(throws: RecurrentError.self) { try ONNX.read(cut, path: nil) }
     #expect(error?.reason == "protobuf.truncated")
-    #expect(error?.hint?.contains("cut off") == true)
+    #expect(error?.hint?.description.contains("cut off") == true)
   }
 }

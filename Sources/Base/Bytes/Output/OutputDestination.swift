@@ -111,16 +111,15 @@ package struct OutputDestination {
   }
 
   /// A replacement is another file: other names and, unless root writes it, the owner stay behind.
-  package static func remarks(onReplacing path: String) -> [String] {
+  package static func remarks(onReplacing path: String) -> [Remark] {
     var status = stat()
     guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return [] }
-    var remarks: [String] = []
+    var remarks: [Remark] = []
     if status.st_nlink > 1 {
-      remarks.append(
-        "the output had \(status.st_nlink) hard links; the others keep the old contents")
+      remarks.append(.hardLinks(Int(status.st_nlink)))
     }
     if status.st_uid != geteuid(), geteuid() != 0 {
-      remarks.append("the output belonged to another user and belongs to you now")
+      remarks.append(.newOwner)
     }
     return remarks
   }
@@ -131,6 +130,6 @@ package struct OutputDestination {
   package static func exists(_ path: String) -> RecurrentError {
     RecurrentError(
       .cannotCreate, "output.exists", file: path, found: "a file that exists",
-      expected: "a new name", hint: "Use --force to replace it.")
+      expected: "a new name", hint: "Use \(.replacing) to replace it.")
   }
 }

@@ -94,7 +94,7 @@ package final class OutputFile: ByteSink {
   }
 
   /// What replacing the file at `path` does beyond giving it new bytes, one sentence each.
-  package static func remarks(onReplacing path: String) -> [String] {
+  package static func remarks(onReplacing path: String) -> [Remark] {
     OutputDestination.remarks(onReplacing: path)
   }
 

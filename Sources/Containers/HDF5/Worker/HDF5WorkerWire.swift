@@ -58,7 +58,7 @@ package enum HDF5WorkerWire {
     writer.optional(error.place)
     writer.text(error.found)
     writer.optional(error.expected)
-    writer.optional(error.hint)
+    writer.optional(error.hint?.description)
     return writer.bytes
   }
 
@@ -67,7 +67,7 @@ package enum HDF5WorkerWire {
     let kind = RecurrentError.Kind(rawValue: try reader.number()) ?? .malformed
     return RecurrentError(
       kind, try reader.text(), at: try reader.optional(), found: try reader.text(),
-      expected: try reader.optional(), hint: try reader.optional())
+      expected: try reader.optional(), hint: try reader.optional().map { Advice($0) })
   }
 
   package static func encode(_ contents: HDF5Contents) -> [UInt8] {

@@ -14,7 +14,7 @@ extension Parameters {
     guard hiddenSize > 0 else {
       throw RecurrentError(
         .usage, "engine.hidden-size", found: "hidden_size \(hiddenSize)",
-        expected: "hidden_size must be greater than zero")
+        asPyTorchSays: "hidden_size must be greater than zero")
     }
     let bound = 1 / Double(hiddenSize).squareRoot()
     var result = Parameters()
@@ -52,7 +52,7 @@ extension Parameters {
       guard row >= 0, row < count else {
         throw RecurrentError(
           .usage, "engine.padding-index", found: "padding_idx \(paddingIndex)",
-          expected: "Padding_idx must be within num_embeddings, \(count)")
+          asPyTorchSays: "Padding_idx must be within num_embeddings, \(count)")
       }
       for index in row * size..<(row + 1) * size { weight.elements[index] = 0 }
     }

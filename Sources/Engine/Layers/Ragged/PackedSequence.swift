@@ -59,7 +59,8 @@ public func packPadded<S: Scalar>(
   if enforceSorted, packing.order != Array(0..<batch) {
     throw RecurrentError(
       .malformed, "engine.lengths", at: "lengths", found: "lengths \(lengths)",
-      expected: "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True")
+      asPyTorchSays:
+        "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True")
   }
   let width = padded.shape[2...].reduce(1, *)
   var rows: [S] = []
@@ -86,7 +87,8 @@ public func padPacked<S: Scalar>(
   guard steps >= longest else {
     throw RecurrentError(
       .malformed, "engine.lengths", at: "totalLength", found: "total_length \(steps)",
-      expected: "Expected total_length to be at least the length of the longest sequence in input, "
+      asPyTorchSays:
+        "Expected total_length to be at least the length of the longest sequence in input, "
         + "but got total_length=\(steps) and max sequence length being \(longest)")
   }
   let features = packed.data.shape[1...]

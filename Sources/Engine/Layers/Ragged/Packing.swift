@@ -12,14 +12,20 @@ struct Packing: Sendable, Equatable {
     guard lengths.count == batch else {
       throw RecurrentError(
         .malformed, "engine.lengths", at: "lengths", found: "\(lengths.count) lengths",
-        expected: "Expected `len(lengths)` to be equal to batch_size, but got \(lengths.count) "
+        asPyTorchSays:
+          "Expected `len(lengths)` to be equal to batch_size, but got \(lengths.count) "
           + "(batch_size=\(batch))")
     }
     for (row, length) in lengths.enumerated() where length < 1 || length > steps {
+      let place = "lengths, row \(row)"
+      guard length >= 1 else {
+        throw RecurrentError(
+          .malformed, "engine.lengths", at: place, found: "length \(length)",
+          asPyTorchSays: "Length of all samples has to be greater than 0")
+      }
       throw RecurrentError(
-        .malformed, "engine.lengths", at: "lengths, row \(row)", found: "length \(length)",
-        expected: length < 1
-          ? "Length of all samples has to be greater than 0" : "at most \(steps), the time steps")
+        .malformed, "engine.lengths", at: place, found: "length \(length)",
+        expected: "at most \(steps), the time steps")
     }
     // The standard sort is stable in fact but not by contract, and this order decides dropout masks.
     order = lengths.indices.sorted {

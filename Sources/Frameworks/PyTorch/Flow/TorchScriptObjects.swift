@@ -121,7 +121,7 @@ extension TorchScriptRun {
         if calledPaths.contains(path) {
           leaveUnclear(path)
         } else {
-          flow.modules[place].remarks.append("the program's forward method does not call it")
+          flow.modules[place].remarks.append(.notCalled)
         }
         let body = code.body(of: objects.className(object))
         if kind == .recurrent, let facts = body.flatMap({ objects.recurrence($0.finals) }) {

@@ -57,8 +57,8 @@ struct TorchScriptRun {
     of root: Int, objects: TorchScriptObjects, code: TorchScriptCode, state: StateDict
   ) -> Structure {
     var run = TorchScriptRun(objects: objects, code: code, state: state)
-    var remarks: [String] = []
-    if !run.begin(root) { remarks.append("the program has no forward method that can be read") }
+    var remarks: [Remark] = []
+    if !run.begin(root) { remarks.append(.noForwardMethod) }
     run.addUnused(root)
     run.obstructUnclear()
     var structure = run.flow.structure()

@@ -1,0 +1,41 @@
+import Recurrent
+
+/// The number that an option was given, in a range that its message says in words.
+public struct NumberOption {
+  private let flag: String
+  private let text: String?
+  private let reason: String
+
+  /// Names the option for messages; `reason` is the error's code.
+  public init(_ flag: String, _ text: String?, reason: String = "usage.arguments") {
+    (self.flag, self.text, self.reason) = (flag, text, reason)
+  }
+
+  /// A whole number, of at least `least`; throws `.usage`, and is `nil` where the option is absent.
+  public func whole(atLeast least: Int? = nil) throws -> Int? {
+    try text.map { text in
+      guard let value = Int(text), value >= least ?? .min else {
+        throw refusal(text, "a whole number" + (least.map { " of at least \($0)" } ?? ""))
+      }
+      return value
+    }
+  }
+
+  /// A number for which `isValid` holds, which `words` say; throws `.usage`.
+  public func number(_ words: String, hint: Advice? = nil, where isValid: (Double) -> Bool) throws
+    -> Double?
+  {
+    try text.map { text in
+      guard let value = Double(text), value.isFinite, isValid(value) else {
+        throw refusal(text, words, hint)
+      }
+      return value
+    }
+  }
+
+  private func refusal(_ text: String, _ expected: String, _ hint: Advice? = nil) -> RecurrentError
+  {
+    RecurrentError(
+      .usage, reason, at: flag, found: "\"\(text)\"", expected: expected, hint: hint)
+  }
+}
