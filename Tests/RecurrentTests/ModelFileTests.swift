@@ -171,7 +171,7 @@ struct ModelFileTests {
           try weights.array("value.bais", as: Float.self)
         }
         #expect(missing?.reason == "weights.no-tensor" && missing?.file == path)
-        #expect(missing?.hint?.contains("value.bias") == true)
+        #expect(missing?.hint?.description.contains("value.bias") == true)
         let float = #expect(throws: RecurrentError.self) {
           try weights.array("value.bias", as: Int.self)
         }
