@@ -16,6 +16,23 @@ public struct Tolerance: Sendable, Equatable {
     self.relativeToMaximum = relativeToMaximum
   }
 
+  /// The tolerance used by one pair of numbers: 0 for equal ones, above 1 for too far apart.
+  ///
+  /// `maximum` is the largest magnitude of the expected tensor.
+  package func share(expected: Double, computed: Double, maximum: Double) -> Double {
+    if expected == computed || expected.isNaN && computed.isNaN { return 0 }
+    let deviation = (computed - expected).magnitude
+    // An infinite expected value makes an infinite bound, which must not excuse a finite result.
+    guard expected.isFinite, !deviation.isNaN else { return .infinity }
+    let share = deviation / allowed(expected: expected, maximum: maximum)
+    return share.isNaN ? .infinity : share
+  }
+
+  /// How far a number may lie from the expected one.
+  package func allowed(expected: Double, maximum: Double) -> Double {
+    absolute + relative * expected.magnitude + relativeToMaximum * maximum
+  }
+
   /// The defaults for outputs, losses and trained parameters (engine.md, section E).
   public static func forward(_ dtype: DType) -> Tolerance {
     switch dtype {
@@ -59,6 +76,11 @@ public struct Check: Sendable {
   /// The largest |computed − expected| at every time step; empty where the tensor has no time axis.
   public let deviationByStep: [Double]
 
+  /// How far the computed value may lie from the expected one there.
+  package let allowed: Double
+  /// Every number of the tensor, where it was asked for.
+  package var numbers: CheckNumbers?
+
   /// Whether ``firstStep`` counts updates.
   public var countsUpdates: Bool { tensor == "losses" || tensor.hasPrefix("trajectory/") }
 
@@ -82,12 +104,14 @@ public struct Check: Sendable {
   init(_ tensor: String, problem: String) {
     self.init(
       tensor: tensor, problem: problem, worstDeviation: .infinity, toleranceUsed: .infinity,
-      index: [], expected: .nan, computed: .nan, firstStep: nil, deviationByStep: [])
+      index: [], expected: .nan, computed: .nan, allowed: .nan, firstStep: nil,
+      deviationByStep: [])
   }
 
   private init(
     tensor: String, problem: String?, worstDeviation: Double, toleranceUsed: Double,
-    index: [Int], expected: Double, computed: Double, firstStep: Int?, deviationByStep: [Double]
+    index: [Int], expected: Double, computed: Double, allowed: Double, firstStep: Int?,
+    deviationByStep: [Double]
   ) {
     self.tensor = tensor
     self.problem = problem
@@ -96,6 +120,7 @@ public struct Check: Sendable {
     self.index = index
     self.expected = expected
     self.computed = computed
+    self.allowed = allowed
     self.firstStep = firstStep
     self.deviationByStep = deviationByStep
   }
@@ -103,14 +128,14 @@ public struct Check: Sendable {
   /// Compares element by element; a NaN passes only against a NaN in the same place.
   init(
     _ tensor: String, shape: [Int], expected: [Double], computedShape: [Int],
-    computed: [Double], tolerance: Tolerance, timeAxis: Int? = nil
+    computed: [Double], tolerance: Tolerance, timeAxis: Int? = nil, keepsNumbers: Bool = false
   ) {
     guard shape == computedShape else {
       self.init(tensor, problem: "shape \(shape), but the network computes \(computedShape)")
       return
     }
     let finite = expected.lazy.filter { $0.isFinite }.map { $0.magnitude }
-    let scale = tolerance.relativeToMaximum * (finite.max() ?? 0)
+    let maximum = finite.max() ?? 0
     // How many elements one step of the time axis spans, and how many steps there are.
     let inner = timeAxis.map { shape[($0 + 1)...].reduce(1, *) } ?? 1
     var worst = 0.0
@@ -119,21 +144,14 @@ public struct Check: Sendable {
     var firstStep: Int?
     var byStep = [Double](repeating: 0, count: timeAxis.map { shape[$0] } ?? 0)
     for (offset, (e, c)) in zip(expected, computed).enumerated() {
-      let same = e == c || (e.isNaN && c.isNaN)
-      if same { continue }
-      var deviation = (c - e).magnitude
-      if deviation.isNaN { deviation = .infinity }
-      let bound = tolerance.absolute + tolerance.relative * e.magnitude + scale
-      // An infinite expected value makes an infinite bound, which must not excuse a finite result.
-      let share = e.isFinite ? deviation / bound : .infinity
+      let share = tolerance.share(expected: e, computed: c, maximum: maximum)
+      if e == c || e.isNaN && c.isNaN { continue }
+      let deviation = (c - e).isNaN ? .infinity : (c - e).magnitude
       worst = max(worst, deviation)
       let step = timeAxis.map { offset / inner % shape[$0] }
       if let step { byStep[step] = max(byStep[step], deviation) }
-      if !(share <= used) {
-        used = share.isNaN ? .infinity : share
-        position = offset
-      }
-      if !(share <= 1), let step { firstStep = min(firstStep ?? step, step) }
+      if share > used { (used, position) = (share, offset) }
+      if share > 1, let step { firstStep = min(firstStep ?? step, step) }
     }
     var index: [Int] = []
     var rest = position
@@ -144,7 +162,14 @@ public struct Check: Sendable {
     self.init(
       tensor: tensor, problem: nil, worstDeviation: worst, toleranceUsed: used, index: index,
       expected: expected.isEmpty ? 0 : expected[position],
-      computed: computed.isEmpty ? 0 : computed[position], firstStep: firstStep,
-      deviationByStep: byStep)
+      computed: computed.isEmpty ? 0 : computed[position],
+      allowed: expected.isEmpty
+        ? 0 : tolerance.allowed(expected: expected[position], maximum: maximum),
+      firstStep: firstStep, deviationByStep: byStep)
+    if keepsNumbers {
+      numbers = CheckNumbers(
+        shape: shape, expected: expected, computed: computed, tolerance: tolerance,
+        maximum: maximum, timeAxis: timeAxis)
+    }
   }
 }

@@ -43,6 +43,8 @@ package struct FixtureConfiguration: Sendable {
   package var isTraining = false
   /// What `torch.manual_seed` got before the forward pass, and again before the first update.
   package var seed: Int?
+  /// What the classes are called, for drawings; may be empty.
+  package var classNames: [String] = []
   /// The loss whose gradients are expected.
   package var loss: LossKind?
   /// Gradient clipping before each update.
@@ -121,6 +123,7 @@ package struct FixtureConfiguration: Sendable {
       case "dropout": dropout = try Self.number("dropout", member.value)
       case "training": isTraining = try Self.flag(member)
       case "seed": seed = try Self.integer(member)
+      case "class_names": classNames = try Self.texts(member)
       case "loss": loss = try Self.loss(member.value)
       case "clip": clip = try Self.clip(member.value)
       case "optimizer": optimizer = try FixtureOptimizer(member.value)
@@ -161,6 +164,13 @@ package struct FixtureConfiguration: Sendable {
       throw error(member.key, member.value.serialized(), "a string")
     }
     return text
+  }
+
+  private static func texts(_ member: JSON.Member) throws -> [String] {
+    guard let texts = member.value.arrayValue?.map(\.stringValue), !texts.contains(nil) else {
+      throw error(member.key, member.value.serialized(), "an array of strings")
+    }
+    return texts.compactMap { $0 }
   }
 
   private static func flag(_ member: JSON.Member) throws -> Bool {

@@ -7,6 +7,8 @@ import Tensors
 package struct FixturePortrait: Sendable {
   /// The head's probabilities at every step, (T, C); empty without a head.
   package let probabilities: [[Double]]
+  /// What the classes are called; empty where the fixture does not say.
+  package let classNames: [String]
   /// The top layer's states after every step, (T, D·S).
   package let states: [[Double]]
   /// ‖dL/dh‖/N before every step, all layers together, as document D4 plots it; empty if unknown.
@@ -49,7 +51,8 @@ extension FixtureRun {
     }
     return FixturePortrait(
       probabilities: result.logits.map { firstRow(probabilities(of: $0)) } ?? [],
-      states: firstRow(result.recurrent.output), gradientNorms: norms, gradientRemark: remark)
+      classNames: fixture.configuration.classNames, states: firstRow(result.recurrent.output),
+      gradientNorms: norms, gradientRemark: remark)
   }
 
   /// The steps of the first row; those after its end are left out.

@@ -10,6 +10,9 @@ public struct VerificationOptions: Sendable {
   /// Absolute tolerance.
   public var absolute: Double?
 
+  /// Whether checks keep every number, for pages that show expected beside computed.
+  package var keepsNumbers = false
+
   /// Creates options; without values the fixture's or the element type's tolerances hold.
   public init(relative: Double? = nil, absolute: Double? = nil) {
     self.relative = relative
@@ -56,10 +59,12 @@ struct FixtureRun<S: Scalar> {
   let forwardTolerance: Tolerance
   let gradientTolerance: Tolerance
   let lossTolerance: Tolerance
+  let keepsNumbers: Bool
 
   init(_ fixture: Fixture, _ network: Network, _ options: VerificationOptions) throws {
     self.fixture = fixture
     self.network = network
+    keepsNumbers = options.keepsNumbers
     let configuration = fixture.configuration
     model = try configuration.applied(to: network.model())
     (tokens, x) = try Self.input(fixture, model)
@@ -136,7 +141,7 @@ struct FixtureRun<S: Scalar> {
     return Check(
       name, shape: expected.shape, expected: try expected.doubles(),
       computedShape: computed.shape, computed: computed.elements.map { Double($0) },
-      tolerance: tolerance, timeAxis: hasAxis ? timeAxis : nil)
+      tolerance: tolerance, timeAxis: hasAxis ? timeAxis : nil, keepsNumbers: keepsNumbers)
   }
 }
 

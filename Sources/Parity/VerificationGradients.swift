@@ -144,7 +144,7 @@ extension FixtureRun {
         Check(
           name, shape: squeezed(entry.tensor.shape), expected: try entry.tensor.doubles(),
           computedShape: squeezed(tensor.shape), computed: try tensor.doubles(),
-          tolerance: tolerance))
+          tolerance: tolerance, keepsNumbers: keepsNumbers))
     }
     for name in computed.names where expected[name] == nil {
       if case .vectorJacobianProduct? = lossKind, group == "grads", isHead(name) { continue }

@@ -7,7 +7,12 @@ struct Scale {
   let marks: [Double]
 
   /// Spans the finite values; a logarithmic scale leaves out what is not positive.
-  init(_ values: [Double], isLogarithmic: Bool = false, includesZero: Bool = false) {
+  ///
+  /// `isTight` ends the scale at the values themselves, and not at the next round number.
+  init(
+    _ values: [Double], isLogarithmic: Bool = false, includesZero: Bool = false,
+    isTight: Bool = false
+  ) {
     let usable = values.filter { $0.isFinite && (!isLogarithmic || $0 > 0) }
     self.isLogarithmic = isLogarithmic
     var (low, high) = (usable.min() ?? (isLogarithmic ? 1 : 0), usable.max() ?? 1)
@@ -32,9 +37,10 @@ struct Scale {
     }
     let power = pow(10, floor(log10(rough)))
     let step = ([1, 2, 5].first { $0 * power >= rough } ?? 10) * power
-    (self.low, self.high) = (floor(low / step) * step, ceil(high / step) * step)
-    let first = self.low
-    marks = (0...Int(((self.high - first) / step).rounded())).map { first + Double($0) * step }
+    let (first, last) = (floor(low / step), ceil(high / step))
+    let all = (0...Int(last - first)).map { (first + Double($0)) * step }
+    (self.low, self.high) = isTight ? (low, high) : (first * step, last * step)
+    marks = isTight ? all.filter { $0 >= low && $0 <= high } : all
   }
 
   /// Where a value lies, from 0 to 1; `nil` for one that cannot be shown.
@@ -45,6 +51,17 @@ struct Scale {
   }
 }
 
+/// The extents that drawings share. They are shown at their natural size, so that type has one size
+/// everywhere: three columns on a wide page, one on a phone.
+enum Extent {
+  /// The width of a drawing that fits a phone.
+  static let width = 344.0
+  /// The width of two columns of a page.
+  static let double = 704.0
+  /// What a character of the drawings' type takes, on average.
+  static let character = 6.6
+}
+
 /// The frame of a drawing with two axes.
 struct Frame {
   let width, height: Double
@@ -52,12 +69,12 @@ struct Frame {
   let x, y: Scale
 
   init(
-    _ x: Scale, _ y: Scale, width: Double = 480, height: Double = 300, top: Double = 44
+    _ x: Scale, _ y: Scale, width: Double = Extent.width, height: Double = 240, top: Double = 34
   ) {
     (self.x, self.y, self.width, self.height, self.top) = (x, y, width, height, top)
-    left = 64
-    right = width - 16
-    bottom = height - 44
+    left = 70
+    right = width - 14
+    bottom = height - 42
   }
 
   func place(_ point: (x: Double, y: Double)) -> (x: Double, y: Double)? {
@@ -66,30 +83,45 @@ struct Frame {
   }
 
   func axes(title: String, xName: String, yName: String) -> String {
-    var text = "<text class=\"name\" x=\"12\" y=\"20\">\(escaped(title))</text>\n"
+    var text = caption(title, width: width)
     for mark in y.marks {
       guard let v = y.place(mark) else { continue }
       let h = number(bottom - v * (bottom - top))
       text += "<path class=\"grid\" d=\"M\(number(left)) \(h)H\(number(right))\"/>"
+      text += "<path class=\"tick\" d=\"M\(number(left - 4)) \(h)h4\"/>"
       text +=
-        "<text x=\"\(number(left - 6))\" y=\"\(h)\" dy=\"4\" text-anchor=\"end\">\(label(mark))</text>\n"
+        "<text x=\"\(number(left - 7))\" y=\"\(h)\" dy=\"4\" text-anchor=\"end\">"
+        + "\(label(mark, below: 1e4))</text>\n"
     }
     for mark in x.marks {
       guard let h = x.place(mark) else { continue }
       let position = number(left + h * (right - left))
+      text += "<path class=\"tick\" d=\"M\(position) \(number(bottom))v4\"/>"
       text +=
-        "<text x=\"\(position)\" y=\"\(number(bottom + 16))\" text-anchor=\"middle\">"
+        "<text x=\"\(position)\" y=\"\(number(bottom + 17))\" text-anchor=\"middle\">"
         + "\(label(mark))</text>\n"
     }
-    text += "<path class=\"axis\" d=\"M\(number(left)) \(number(bottom))H\(number(right))\"/>\n"
-    let middle = number((left + right) / 2)
-    text +=
-      "<text x=\"\(middle)\" y=\"\(number(height - 8))\" text-anchor=\"middle\">\(escaped(xName))"
-      + "</text>\n"
-    let half = number((top + bottom) / 2)
-    text +=
-      "<text x=\"14\" y=\"\(half)\" text-anchor=\"middle\" transform=\"rotate(-90 14 \(half))\">"
-      + "\(escaped(yName))</text>\n"
-    return text
+    text += "<path class=\"axis\" d=\"M\(number(left)) \(number(top))V\(number(bottom))"
+    text += "H\(number(right))\"/>\n"
+    return text + axisNames(xName, yName, left, right, top, bottom, height: height)
   }
+}
+
+/// The title of a drawing, cut to its width.
+func caption(_ title: String, width: Double) -> String {
+  let most = Int((width - 20) / (Extent.character + 0.6))
+  let shown = title.count > most ? title.prefix(max(1, most - 1)) + "…" : title[...]
+  return "<text class=\"name\" x=\"10\" y=\"18\">\(escaped(String(shown)))</text>\n"
+}
+
+/// The names of both axes, below and to the left.
+func axisNames(
+  _ x: String, _ y: String, _ left: Double, _ right: Double, _ top: Double, _ bottom: Double,
+  height: Double
+) -> String {
+  let half = number((top + bottom) / 2)
+  return "<text x=\"\(number((left + right) / 2))\" y=\"\(number(height - 7))\""
+    + " text-anchor=\"middle\">\(escaped(x))</text>\n"
+    + "<text x=\"12\" y=\"\(half)\" text-anchor=\"middle\" transform=\"rotate(-90 12 \(half))\">"
+    + "\(escaped(y))</text>\n"
 }

@@ -9,6 +9,8 @@ public struct Figure: Sendable {
   /// The extent of the drawing, in pixels at its natural size.
   public let size: (width: Double, height: Double)
   let body: String
+  /// The same drawing for a page that is too narrow for this one.
+  var narrow: String?
 
   init(
     _ title: String, _ description: String, width: Double, height: Double, body: String
@@ -66,17 +68,18 @@ func number(_ value: Double) -> String {
   return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
 }
 
-/// A number for people: three significant digits.
-func label(_ value: Double) -> String {
+/// A number for people: three significant digits, and powers of ten from `below` on, with so many decimals.
+func label(_ value: Double, below largest: Double = 1e5, decimals: Int = 2) -> String {
   guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
   var (mantissa, exponent) = (value.magnitude, 0)
-  if mantissa >= 1e-3, mantissa < 1e5 {
+  if mantissa >= 1e-3, mantissa < largest {
     let scale = mantissa >= 100 ? 1.0 : mantissa >= 10 ? 10 : mantissa >= 1 ? 100 : 1e4
     return trimmed((value * scale).rounded() / scale)
   }
+  let scale = decimals == 1 ? 10.0 : 100
   while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
   while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
-  return (value < 0 ? "-" : "") + trimmed((mantissa * 100).rounded() / 100) + "e\(exponent)"
+  return (value < 0 ? "-" : "") + trimmed((mantissa * scale).rounded() / scale) + "e\(exponent)"
 }
 
 private func trimmed(_ value: Double) -> String {

@@ -28,8 +28,10 @@ enum Tools {
     try run(name, arguments: arguments, environment: environment)
   }
 
+  /// Runs a program; `meanwhile` may watch it, and stop it.
   static func run(
-    _ name: String, arguments: [String], environment: [String: String] = [:]
+    _ name: String, arguments: [String], environment: [String: String] = [:],
+    meanwhile: (Process) -> Void = { _ in }
   ) throws -> Result {
     let process = Process()
     let isPath = name.hasPrefix("/")
@@ -46,6 +48,7 @@ enum Tools {
     process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errors))
     try process.run()
+    meanwhile(process)
     process.waitUntilExit()
     return Result(
       status: process.terminationStatus,

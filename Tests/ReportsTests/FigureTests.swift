@@ -15,7 +15,22 @@ struct FigureTests {
 
   static func figures() -> [Figure] {
     let wild: [Double] = [1, .nan, .infinity, -.infinity, 0, 1e300, -1e300, .leastNonzeroMagnitude]
+    var named = HeatMap(
+      "named", description: "d", axes: ("x", "y"), columns: [wild, wild], palette: .signed)
+    (named.rowNames, named.columnNames, named.marked) = ([hostile], [hostile, hostile], (1, 2))
+    var banded = LineChart(
+      "band", description: "d", axes: ("x", "y"), series: [.init("a", wild, at: wild)],
+      mark: (hostile, 3))
+    banded.band = wild.map { ($0, -1, $0) }
     return [
+      named.figure, banded.figure, banded.wideFigure,
+      HeatMap(
+        "tolerance", description: "d", axes: ("x", "y"), columns: [wild], palette: .tolerance
+      ).figure,
+      ScatterPlot(
+        "classes", description: "d", axes: ("x", "y"), points: wild.map { (1, $0) }, names: [],
+        classes: [hostile, "a", "b"]
+      ).figure,
       LineChart(
         hostile, description: hostile, axes: (hostile, hostile),
         series: [.init(hostile, wild), .init("empty", [])], limit: ("limit", 3)
@@ -61,15 +76,80 @@ struct FigureTests {
       "t", description: "d", axes: ("x", "y"), series: [.init("a", [0, 10, .nan, 5])])
     let text = chart.figure.inline
     // From 0 to 10 over the whole height, and a gap where there is no number.
-    #expect(text.contains("d=\"M64 256L197.33 62M464 159\""))
+    #expect(text.contains("d=\"M70 180L156.67 34M330 107\""))
     #expect(text.contains("<title>a, x 1: 10</title>"))
   }
 
   @Test func theDepthOfAHeatMapIsItsValue() {
     let map = HeatMap("t", description: "d", axes: ("x", "y"), columns: [[0.2, 0.8], [0.4, 0]])
-    let depths = map.figure.inline.components(separatedBy: "fill-opacity=\"").dropFirst()
-      .prefix(4).map { $0.prefix { $0 != "\"" } }
+    let depths = cells(of: map).map(\.depth)
     #expect(depths == ["0.28", "1", "0.52", "0.04"])
+  }
+
+  /// The style and the depth of every cell, not those of the scale.
+  private func cells(of map: HeatMap) -> [(style: String, depth: String)] {
+    map.figure.inline.components(separatedBy: "<rect class=\"").dropFirst()
+      .filter { $0.contains("\"><title>") }.map { text in
+        let parts = text.components(separatedBy: "\"")
+        let depth = (parts.firstIndex(of: " fill-opacity=") ?? 0) + 1
+        return (parts[0], parts[depth])
+      }
+  }
+
+  @Test func colourSaysSignAndTolerance() {
+    let values = [[0.5, -1, .nan, 0]]
+    let signed = HeatMap(
+      "t", description: "d", axes: ("x", "y"), columns: values, palette: .signed)
+    #expect(cells(of: signed).map(\.style) == ["cell", "cell below", "nothing", "cell"])
+    #expect(cells(of: signed).map(\.depth) == ["0.52", "1", "0", "0.04"])
+    let far = HeatMap(
+      "t", description: "d", axes: ("x", "y"), columns: [[0, 1, 10, 100, .infinity]],
+      palette: .tolerance)
+    #expect(
+      cells(of: far).map(\.style) == [
+        "cell within", "cell within", "cell over", "cell over", "cell over",
+      ])
+    #expect(cells(of: far).map(\.depth) == ["0.06", "0.36", "0.68", "1", "1"])
+    let shared = HeatMap("t", description: "d", axes: ("x", "y"), columns: [[1]], reach: 4)
+    #expect(cells(of: shared).map(\.depth) == ["0.28"])
+  }
+
+  @Test func classesAreCalledByTheirNames() {
+    var map = HeatMap("t", description: "d", axes: ("x", "class"), columns: [[1, 2, 3]])
+    map.rowNames = ["e", "<b>", "a very long name"]
+    let text = map.figure.inline
+    #expect(text.contains(">e</text>") && text.contains(">&lt;b&gt;</text>"))
+    #expect(text.contains(">a very long…</text>"))
+    #expect(text.contains("class a very long name: 3"))
+    let plot = ScatterPlot(
+      "t", description: "d", axes: ("x", "y"), points: [(0, 0), (1, 1), (2, 0)],
+      names: ["step 0", "step 1", "step 2"], classes: ["l", "o", "l"], isPath: true
+    ).figure.inline
+    #expect(plot.contains(">l (first)</text>") && plot.contains(">o</text>"))
+    #expect(plot.contains("<title>step 1, o</title>"))
+    // Equal classes have equal colours.
+    #expect(plot.components(separatedBy: "class=\"dot one\"").count == 3)
+    #expect(plot.components(separatedBy: "class=\"dot two\"").count == 2)
+  }
+
+  @Test func typeHasOneSizeBecauseDrawingsKeepTheirs() {
+    var page = Page("t")
+    page.figures(Self.figures())
+    // A phone's page is at least as wide; wider drawings have a narrow twin.
+    for figure in Self.figures() {
+      #expect(figure.size.width == 344 || figure.size.width == 704)
+      #expect(!figure.file.contains("font-size"))
+    }
+    #expect(page.html.components(separatedBy: "class=\"double\"").count == 2)
+    #expect(page.html.contains("if-narrow") && page.html.contains("if-wide"))
+  }
+
+  @Test func axesHaveTicksWithLabels() {
+    let chart = LineChart("t", description: "d", axes: ("x", "y"), series: [.init("a", [0, 1e6])])
+    let text = chart.figure.inline
+    let ticks = text.components(separatedBy: "class=\"tick\"").count - 1
+    #expect(ticks == 12)
+    #expect(text.contains(">2e5</text>") && text.contains(">0.2</text>"))
   }
 
   @Test func aPageFetchesNothingAndEscapesNames() {
@@ -87,7 +167,7 @@ struct FigureTests {
     #expect(html.contains("default-src 'none'"))
     for fetching in ["src=", "@import", "url(", "<link"] { #expect(!html.contains(fetching)) }
     #expect(html.contains("<th scope=\"row\">") && html.contains("<caption>"))
-    #expect(html.contains("class=\"meter over\"") && html.contains("250 %"))
+    #expect(html.contains("class=\"meter over\"") && html.contains("</span> 2.5</td>"))
     #expect(html.contains("prefers-color-scheme:dark"))
   }
 

@@ -160,7 +160,7 @@ def helps(folder):
     """Runs the examples of every --help; returns how many."""
     succeed(BEFORE_HELP, folder)
     count = 0
-    for tool in ("rnn-convert", "rnn-inspect", "rnn-verify", "rnn-train", "rnn-train sample"):
+    for tool in ("rnn-convert", "rnn-inspect", "rnn-verify", "rnn-train", "rnn-train sample", "rnn-train plot"):
         text = succeed(f"{tool} --help", folder)
         examples = re.search(r"^Examples?:\n((?:.+\n)+)", text, re.M)
         if not examples:

@@ -62,9 +62,9 @@ def page(command, parent=None):
         yield from (".TP", f"\\fB{status}\\fR", text(meaning))
     yield from (".SH ENVIRONMENT", ".TP", "\\fBNO_COLOR\\fR",
                 "Nothing is coloured when this is set; colours are for terminals only.")
-    other = parent or {"rnn-train": "rnn-train-sample"}.get(name)
-    if other:
-        yield from (".SH SEE ALSO", f"\\fB{text(other)}\\fR(1)")
+    others = [parent] if parent else {"rnn-train": ["rnn-train-sample", "rnn-train-plot"]}.get(name, [])
+    if others:
+        yield from (".SH SEE ALSO", ", ".join(f"\\fB{text(other)}\\fR(1)" for other in others))
 
 
 STATUS = [

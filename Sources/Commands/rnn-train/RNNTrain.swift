@@ -1,6 +1,7 @@
 import ArgumentParser
 
-/// `rnn-train`: trains a language model on a text; `rnn-train sample`: lets it write.
+/// `rnn-train`: trains a language model on a text; `rnn-train sample`: lets it write;
+/// `rnn-train plot`: draws its log.
 @main
 enum RNNTrain {
   static func main() {
@@ -9,19 +10,22 @@ enum RNNTrain {
     if arguments.first == "sample" {
       SampleCommand.launch(Array(arguments.dropFirst()))
     }
+    if arguments.first == "plot" {
+      PlotCommand.launch(Array(arguments.dropFirst()))
+    }
     if arguments.first == "--generate-completion-script", arguments.last != "bash" {
-      BothCommands.main()
+      AllCommands.main()
       return
     }
     TrainCommand.launch()
   }
 }
 
-/// Both commands in one, for completions alone.
-private struct BothCommands: ParsableCommand {
+/// All commands in one, for completions alone.
+private struct AllCommands: ParsableCommand {
   static let configuration = {
     var configuration = TrainCommand.configuration
-    configuration.subcommands = [SampleCommand.self]
+    configuration.subcommands = [SampleCommand.self, PlotCommand.self]
     return configuration
   }()
 

@@ -19,6 +19,16 @@ struct RunOptions: ParsableArguments {
   var log: String?
   @Option(
     help: .init(
+      "Write a page with curves and samples, at every checkpoint and at the end.",
+      valueName: "PAGE"), completion: .file(extensions: ["html"]))
+  var html: String?
+  @Option(
+    help: .init(
+      "Steps between samples on the page and in the log (default: a tenth of all; 0: none).",
+      valueName: "N"))
+  var sampleEvery: String?
+  @Option(
+    help: .init(
       "Steps between lines when standard error is no terminal (default: 100).", valueName: "N"))
   var printEvery: String?
   @Flag(help: "Print nothing but errors.") var quiet = false
@@ -28,6 +38,9 @@ struct RunOptions: ParsableArguments {
   func stepsBetweenCheckpoints() throws -> Int {
     try Self.count("--checkpoint-every", checkpointEvery) ?? 500
   }
+
+  /// Steps between samples; 0 for none, `nil` for what suits the length of the training.
+  func stepsBetweenSamples() throws -> Int? { try Self.count("--sample-every", sampleEvery) }
 
   /// Steps between lines; 0 for none.
   func stepsBetweenLines() throws -> Int { try Self.count("--print-every", printEvery) ?? 100 }

@@ -11,7 +11,8 @@ struct TrainCommand: Tool {
   static let configuration = CommandConfiguration(
     commandName: toolName,
     abstract: "Train a character, byte or word language model on a text file.",
-    usage: "rnn-train TEXT MODEL [OPTIONS]\nrnn-train sample MODEL [OPTIONS]",
+    usage: "rnn-train TEXT MODEL [OPTIONS]\nrnn-train sample MODEL [OPTIONS]\n"
+      + "rnn-train plot LOG PAGE [OPTIONS]",
     discussion: """
       The network is --cell × --layers with a linear layer on top, trained by truncated \
       backpropagation through time: the batch's rows start at equal distances in the text, the \
@@ -25,9 +26,10 @@ struct TrainCommand: Tool {
         rnn-train shakespeare.txt model.h5 --hidden 256 --layers 2 --epochs 20
         rnn-train shakespeare.txt model.h5 --resume --epochs 40
         rnn-train sample model.h5 --prompt "ROMEO:" --length 500 --temperature 0.8
+        rnn-train shakespeare.txt model.h5 --html training.html
 
-      rnn-train sample --help lists the options of sampling. A text file that is called "sample" is \
-      given as ./sample.
+      rnn-train sample --help lists the options of sampling, rnn-train plot --help those of drawing. \
+      A text file that is called "sample" or "plot" is given as ./sample or ./plot.
       """, version: toolVersion)
 
   @Argument(help: .init("The text to learn.", valueName: "TEXT"), completion: .file())
@@ -37,7 +39,7 @@ struct TrainCommand: Tool {
   @OptionGroup var options: PlanOptions
   @OptionGroup var run: RunOptions
 
-  static let subcommands: [any Tool.Type] = [SampleCommand.self]
+  static let subcommands: [any Tool.Type] = [SampleCommand.self, PlotCommand.self]
   var json: Bool { run.json }
   private var checkpointPath: String { run.checkpoint ?? model + ".checkpoint" }
 
@@ -46,7 +48,9 @@ struct TrainCommand: Tool {
       throw RecurrentError(
         .usage, "train.option", found: "--epochs and --steps", expected: "one of them")
     }
-    _ = try (run.stepsBetweenCheckpoints(), run.stepsBetweenLines())
+    _ = try (
+      run.stepsBetweenCheckpoints(), run.stepsBetweenLines(), run.stepsBetweenSamples()
+    )
   }
 
   mutating func perform() throws -> Int32 {
@@ -172,15 +176,15 @@ struct TrainCommand: Tool {
   ) throws -> Int32 {
     var trainer = start
     let isFirst = start.processes.rank == 0
-    let log = try isFirst ? run.log.map { try LogFile(path: $0) } : nil
+    let record =
+      try isFirst
+      ? TrainingRecord(run, text: text, model: model, checkpoint: checkpointPath) : nil
     let stepsBetweenCheckpoints = try run.stepsBetweenCheckpoints()
     let display = try TrainingDisplay(
       isQuiet: run.quiet || json || !isFirst, printEvery: run.stepsBetweenLines(),
       unit: trainer.plan.level == .word ? .word : .char)
     try display.begin(trainer)
-    try log?.write([
-      "event": .string(run.resume ? "resume" : "start"), "step": .number(trainer.stepCount),
-    ])
+    try record?.begin(trainer, text: text, isResumed: run.resume)
     Interruption.deferSignals()
     var last: LanguageModelTrainer<S>.Step?
     var stop = 0
@@ -191,7 +195,13 @@ struct TrainCommand: Tool {
       if let processes { stop = try processes.largest(stop) }
       if stop != 0 { break }
       let began = seconds()
-      let step = try trainer.advance()
+      let step: LanguageModelTrainer<S>.Step
+      do {
+        step = try trainer.advance()
+      } catch let error as RecurrentError where error.reason == "train.diverged" {
+        try record?.end("diverged", trainer)
+        throw error
+      }
       last = step
       if !isPatienceKnown, seconds() - began > 0.3 {
         isPatienceKnown = true
@@ -199,10 +209,11 @@ struct TrainCommand: Tool {
           "note: mpirun ends everything a second or two after Ctrl-C, and a step may take longer;"
             + " kill -INT \(getpid()) saves in any case.\n")
       }
-      try log?.write(display.record(step))
+      try record?.add(display.record(step), of: trainer)
       try display.show(step, of: trainer)
       if stepsBetweenCheckpoints > 0, step.number % stepsBetweenCheckpoints == 0 {
         try trainer.writeCheckpoint(to: checkpointPath)
+        try record?.refresh()
       }
     }
     display.clear()
@@ -224,7 +235,7 @@ struct TrainCommand: Tool {
     } else if !run.quiet {
       display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
     }
-    try log?.write(["event": .string(reason), "step": .number(trainer.stepCount)])
+    try record?.end(reason, trainer)
     if let signal {
       Output.complain(
         "rnn-train: stopped at step \(trainer.stepCount); \(escapedForTerminal(checkpointPath)) is"

@@ -130,8 +130,9 @@ struct RNNVerify: Tool {
         .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",
         expected: "another name")
     }
-    let results = try run(files)
-    if let html { try TextFile.write(PageReport.html(results), to: html) }
+    let options = try tolerances()
+    let results = try run(files, options)
+    if let html { try TextFile.write(PageReport.html(results, options: options), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
@@ -150,9 +151,8 @@ struct RNNVerify: Tool {
     return status
   }
 
-  private func run(_ files: [String]) throws -> [FixtureResult] {
-    let options = try tolerances()
-    return inParallel(files.count, jobs: try jobCount()) {
+  private func run(_ files: [String], _ options: VerificationOptions) throws -> [FixtureResult] {
+    inParallel(files.count, jobs: try jobCount()) {
       parity(of: files[$0], options: options)
     }
   }
