@@ -17,10 +17,11 @@ package struct FixturePortrait: Sendable {
   package let gradientRemark: String?
 
   package init(
-    probabilities: [[Double]], states: [[Double]], gradientNorms: [Double],
-    gradientRemark: String?
+    probabilities: [[Double]], classNames: [String], states: [[Double]],
+    gradientNorms: [Double], gradientRemark: String?
   ) {
     self.probabilities = probabilities
+    self.classNames = classNames
     self.states = states
     self.gradientNorms = gradientNorms
     self.gradientRemark = gradientRemark

@@ -10,20 +10,21 @@ extension SequenceModel {
   /// two directions. The probabilities are the sigmoid of the logits for ``Loss/Kind/bceWithLogits``, otherwise their
   /// softmax. Throws as the forward pass.
   public func portrait(
-    _ x: NDArray<S>, targets: Targets<S>? = nil, loss: Loss? = nil
+    _ x: NDArray<S>, targets: Targets<S>? = nil, loss: Loss? = nil, classNames: [String] = []
   ) throws -> [Figure] {
-    try activity(x, targets: targets, loss: loss).figures
+    try activity(x, targets: targets, loss: loss, classNames: classNames).figures
   }
 
   /// The same of token ids, (T, N), (N, T) if batch-first, or (T).
   public func portrait(
-    _ tokens: NDArray<Int>, targets: Targets<S>? = nil, loss: Loss? = nil
+    _ tokens: NDArray<Int>, targets: Targets<S>? = nil, loss: Loss? = nil,
+    classNames: [String] = []
   ) throws -> [Figure] {
-    try portrait(vectors(of: tokens), targets: targets, loss: loss)
+    try portrait(vectors(of: tokens), targets: targets, loss: loss, classNames: classNames)
   }
 
   package func activity(
-    _ x: NDArray<S>, targets: Targets<S>?, loss: Loss?
+    _ x: NDArray<S>, targets: Targets<S>?, loss: Loss?, classNames: [String] = []
   ) throws -> FixturePortrait {
     let result = try self(x)
     var (norms, remark): ([Double], String?) = ([], nil)
@@ -40,7 +41,8 @@ extension SequenceModel {
     return FixturePortrait(
       probabilities: headReads != .sequence
         ? [] : result.logits.map { firstRow(isSigmoid ? $0.sigmoid() : $0.softmax()) } ?? [],
-      states: firstRow(result.output), gradientNorms: norms, gradientRemark: remark)
+      classNames: classNames, states: firstRow(result.output), gradientNorms: norms,
+      gradientRemark: remark)
   }
 
   /// The steps of the first row.
