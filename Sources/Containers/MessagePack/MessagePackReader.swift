@@ -6,6 +6,7 @@
 //   c0 nil        c1 never used          c2 c3 false, true
 //   d4-d8  extension of 1 2 4 8 16 bytes, c7-c9 with a length; a signed type byte comes first
 
+import Bytes
 import Tensors
 
 /// One header of a MessagePack stream; contents of strings, binaries and extensions are ranges.
@@ -24,16 +25,16 @@ package enum MessagePackToken {
 
 /// Reads headers one after the other; contents are stepped over, never copied.
 package struct MessagePackReader {
-  package let source: any ByteSource
+  package var source: any ByteSource { window.source }
   /// Where reading ends; contents must not reach past it.
   package let end: Int
   /// The next header.
   package private(set) var offset: Int
-  private var window: [UInt8] = []
-  private var windowStart = 0
+  private var window: SourceWindow
 
   package init(_ source: any ByteSource, range: Range<Int>? = nil) {
-    self.source = source
+    // Headers lie together between the arrays: a small window serves many, a large one is waste.
+    window = SourceWindow(source, size: 512)
     offset = range?.lowerBound ?? 0
     end = range?.upperBound ?? source.count
   }
@@ -89,17 +90,8 @@ package struct MessagePackReader {
 
   private mutating func unsigned(_ size: Int) throws -> UInt64 {
     guard size <= end - offset else { throw truncated("a header") }
-    if offset < windowStart || offset + size > windowStart + window.count {
-      // Headers lie together between the arrays: a small window serves many, a large one is waste.
-      window = try source.read(offset..<min(end, offset + 512))
-      windowStart = offset
-    }
-    var value: UInt64 = 0
-    for index in offset - windowStart..<offset - windowStart + size {
-      value = value << 8 | UInt64(window[index])
-    }
-    offset += size
-    return value
+    defer { offset += size }
+    return UInt64(bigEndian: try window.bytes(offset..<offset + size))
   }
 
   private func truncated(_ what: String) -> RecurrentError {

@@ -86,7 +86,7 @@ package enum NPY {
         expected: "1.0, 2.0 or 3.0")
     }
     let width = version[0] == 1 ? 2 : 4
-    let length = try source.read(8..<8 + width).reversed().reduce(0) { $0 << 8 | Int($1) }
+    let length = Int(UInt64(littleEndian: try source.read(8..<8 + width)))
     let start = 8 + width + length
     guard length <= 1 << 20, start <= source.count else {
       throw RecurrentError(

@@ -97,8 +97,7 @@ package struct PickleMachine {
     case 0x8A: stack.append(integer(try program.take(Int(try program.byte()))))
     case 0x8B: stack.append(integer(try program.take(try program.length(4))))
     case UInt8(ascii: "G"):
-      let bits = try program.take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      stack.append(.float(Double(bitPattern: bits)))
+      stack.append(.float(Double(bitPattern: UInt64(bigEndian: try program.take(8)))))
     case UInt8(ascii: "X"): stack.append(.string(Array(try program.take(try program.length(4)))))
     case 0x8C, UInt8(ascii: "U"):
       stack.append(.string(Array(try program.take(Int(try program.byte())))))

@@ -1,3 +1,4 @@
+import Bytes
 import Tensors
 
 /// The bytes of one file of protocol buffers, read page by page, with one allowance for all that its
@@ -6,26 +7,21 @@ import Tensors
 /// A message of two bytes may become an object of hundreds: without the allowance a small hostile file
 /// would take gigabytes. Tensor data is never read through here; it stays a range of the file.
 package final class ProtobufBytes {
-  /// The file.
-  package let source: any ByteSource
-  private var page: [UInt8] = []
-  private var pageStart = 0
+  private var window: SourceWindow
   private var allowance: Int
-  private static let pageSize = 1 << 16
+
+  /// The file.
+  package var source: any ByteSource { window.source }
 
   /// Wraps a file; `allowance` is in fields, see ``charge(_:at:)``.
   package init(_ source: any ByteSource, allowance: Int = 16_000_000) {
-    self.source = source
+    window = SourceWindow(source, size: 1 << 16)
     self.allowance = allowance
   }
 
   /// One byte; `offset` must lie inside the file.
   package func byte(at offset: Int) throws -> UInt8 {
-    if offset < pageStart || offset >= pageStart + page.count {
-      page = try source.read(offset..<min(source.count, offset + Self.pageSize))
-      pageStart = offset
-    }
-    return page[offset - pageStart]
+    try window.byte(at: offset)
   }
 
   /// A range as an array; throws `protobuf.limit` for more than `limit` bytes.
@@ -35,10 +31,7 @@ package final class ProtobufBytes {
         .unsupported, "protobuf.limit", at: "byte \(range.lowerBound)",
         found: "\(range.count) bytes", expected: "at most \(limit)")
     }
-    if range.lowerBound >= pageStart, range.upperBound <= pageStart + page.count {
-      return Array(page[range.lowerBound - pageStart..<range.upperBound - pageStart])
-    }
-    return try source.read(range)
+    return Array(try window.bytes(range))
   }
 
   /// Pays for what a field is about to make us remember; throws `protobuf.limit`.

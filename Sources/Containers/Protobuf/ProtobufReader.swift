@@ -8,6 +8,7 @@
 //
 // Wire types 3 and 4 (groups) are older than ONNX and occur in none of its messages. Fields come in
 // any order; of a field that occurs twice and is not repeated, the last counts.
+import Bytes
 import Tensors
 
 /// One field of a message.
@@ -146,10 +147,7 @@ extension ProtobufField {
   /// The value as a binary32.
   package func float(_ bytes: ProtobufBytes) throws -> Float {
     guard case .fixed32(let range) = value else { throw mismatch("four bytes") }
-    let pattern = try bytes.bytes(range, limit: 4).reversed().reduce(UInt32(0)) {
-      $0 << 8 | UInt32($1)
-    }
-    return Float(bitPattern: pattern)
+    return Float(bitPattern: UInt32(littleEndian: try bytes.bytes(range, limit: 4)))
   }
 
   /// The value as a message.

@@ -7,6 +7,7 @@
 //
 // Elements are row-major and little-endian. There is no alignment, and there are no aliases: a tied
 // tensor is written once, and the metadata pair DROPPED: KEPT remembers the other name.
+import Bytes
 import Tensors
 
 /// The safetensors container.
@@ -71,7 +72,7 @@ package enum Safetensors {
         .malformed, "safetensors.truncated", at: "byte 0", found: "\(source.count) bytes",
         expected: "at least 8")
     }
-    let length = try source.read(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    let length = UInt64(littleEndian: try source.read(0..<8))
     let limit = min(maximumHeaderLength, source.count - 8)
     guard length > 0, length <= limit else {
       throw RecurrentError(

@@ -38,13 +38,13 @@ package enum SortedTable {
     guard recognizes(source) else { throw error("no table footer", at: source.count) }
     let end = source.count - footerLength
     let footer = try source.read(end..<source.count - magic.count)
-    var rest = footer[...]
+    var rest = ByteReader(footer)
     _ = try handle(&rest)
     let index = try handle(&rest)
     var result: [Entry] = []
     var (used, keyBytes) = (0, 0)
     for block in try entries(in: block(source, index, end)) {
-      var value = block.value
+      var value = ByteReader(block.value)
       let place = try handle(&value)
       // Blocks that share bytes would let a small file fill the memory.
       used += place.size
@@ -59,9 +59,9 @@ package enum SortedTable {
     return result
   }
 
-  private static func handle(_ bytes: inout ArraySlice<UInt8>) throws -> (offset: Int, size: Int) {
-    guard let offset = Varint.read(&bytes).flatMap(Int.init(exactly:)),
-      let size = Varint.read(&bytes).flatMap(Int.init(exactly:))
+  private static func handle(_ bytes: inout ByteReader) throws -> (offset: Int, size: Int) {
+    guard let offset = bytes.varint().flatMap(Int.init(exactly:)),
+      let size = bytes.varint().flatMap(Int.init(exactly:))
     else { throw error("a broken block address", at: nil) }
     return (offset, size)
   }
@@ -76,7 +76,7 @@ package enum SortedTable {
     var bytes = try source.read(place.offset..<place.offset + place.size + 5)
     var sum = CRC32C()
     bytes[..<(place.size + 1)].withUnsafeBytes { sum.add($0) }
-    let stored = UInt32(littleEndianBytes: bytes[(place.size + 1)...])
+    let stored = UInt32(littleEndian: bytes[(place.size + 1)...].prefix(4))
     guard isRight(stored, for: sum.masked) else {
       throw RecurrentError(
         .malformed, "tf.crc", at: "index block at byte \(place.offset)",
@@ -94,28 +94,26 @@ package enum SortedTable {
 
   private static func entries(in block: [UInt8]) throws -> [Entry] {
     guard block.count >= 4 else { throw error("a block of \(block.count) bytes", at: nil) }
-    let restarts = Int(UInt32(littleEndianBytes: block[(block.count - 4)...]))
+    let restarts = Int(UInt32(littleEndian: block.suffix(4)))
     guard restarts <= (block.count - 4) / 4 else {
       throw error("a block with \(restarts) restarts", at: nil)
     }
-    var rest = block[..<(block.count - 4 - 4 * restarts)]
+    var rest = ByteReader(block[..<(block.count - 4 - 4 * restarts)])
     var result: [Entry] = []
     var key: [UInt8] = []
     var keyBytes = 0
-    while !rest.isEmpty {
-      guard let shared = Varint.read(&rest), let fresh = Varint.read(&rest),
-        let length = Varint.read(&rest), shared <= UInt64(key.count),
-        fresh <= UInt64(maximumKeyLength), fresh <= UInt64(rest.count),
-        length <= UInt64(rest.count) - fresh
+    while rest.count > 0 {
+      guard let shared = rest.varint(), let fresh = rest.varint(), let length = rest.varint(),
+        shared <= UInt64(key.count), fresh <= UInt64(maximumKeyLength),
+        length <= UInt64(rest.count), let suffix = try? rest.take(Int(fresh)),
+        let value = try? rest.take(Int(length))
       else { throw error("a broken entry", at: nil) }
       key.removeLast(key.count - Int(shared))
-      key += rest.prefix(Int(fresh))
+      key += suffix
       guard key.count <= maximumKeyLength else {
         throw error("a key of \(key.count) bytes", at: nil)
       }
-      rest = rest.dropFirst(Int(fresh))
-      result.append((key, rest.prefix(Int(length))))
-      rest = rest.dropFirst(Int(length))
+      result.append((key, value))
       keyBytes += key.count
       guard result.count <= maximumEntries, keyBytes <= maximumKeyBytes else {
         throw error("keys of \(keyBytes) bytes in \(result.count) entries", at: nil)
@@ -128,29 +126,5 @@ package enum SortedTable {
     RecurrentError(
       .malformed, "tf.index", at: offset.map { "byte \($0)" }, found: found,
       expected: "a sorted string table")
-  }
-}
-
-/// Integers of seven bits per byte, the lowest first.
-package enum Varint {
-  /// Takes an integer off the front; `nil` when it is cut off or has more than 64 bits.
-  package static func read(_ bytes: inout ArraySlice<UInt8>) -> UInt64? {
-    var value: UInt64 = 0
-    for (index, byte) in bytes.prefix(10).enumerated() {
-      guard index < 9 || byte < 2 else { return nil }
-      value |= UInt64(byte & 0x7f) << UInt64(7 * index)
-      if byte < 0x80 {
-        bytes = bytes.dropFirst(index + 1)
-        return value
-      }
-    }
-    return nil
-  }
-}
-
-extension UInt32 {
-  /// Reads four bytes, lowest first.
-  package init(littleEndianBytes bytes: some Collection<UInt8>) {
-    self = bytes.prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) }
   }
 }

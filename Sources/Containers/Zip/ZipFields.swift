@@ -1,29 +1,26 @@
+import Bytes
 import Tensors
 
 /// A cursor over little-endian fields; every read is checked.
 package struct ZipFields {
-  private let bytes: ArraySlice<UInt8>
-  package private(set) var position: Int
+  private var reader: ByteReader
   private let place: String
 
   package init(_ bytes: ArraySlice<UInt8>, at place: String) {
-    self.bytes = bytes
+    reader = ByteReader(bytes)
     self.place = place
-    position = bytes.startIndex
   }
 
   package init(_ bytes: [UInt8], at place: String) { self.init(bytes[...], at: place) }
 
-  package var remaining: Int { bytes.endIndex - position }
+  package var remaining: Int { reader.count }
 
   package mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
-    guard count >= 0, count <= remaining else {
+    do { return try reader.take(count) } catch {
       throw RecurrentError(
-        .malformed, "zip.truncated", at: place, found: "\(remaining) bytes left",
-        expected: "\(count)")
+        .malformed, "zip.truncated", at: place, found: "\(error.left) bytes left",
+        expected: "\(error.wanted)")
     }
-    defer { position += count }
-    return bytes[position..<position + count]
   }
 
   package mutating func u16() throws -> Int { Int(try unsigned(2)) }
@@ -31,7 +28,7 @@ package struct ZipFields {
   package mutating func u64() throws -> UInt64 { try unsigned(8) }
 
   private mutating func unsigned(_ count: Int) throws -> UInt64 {
-    try take(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    UInt64(littleEndian: try take(count))
   }
 
   /// The value of an extra-field record, or `nil`; trailing bytes that form no record are ignored,

@@ -1,3 +1,4 @@
+import Bytes
 import Containers
 import Tensors
 
@@ -266,7 +267,7 @@ struct ONNXModelReader {
     try bytes.charge(range.count / 4, at: field.offset)
     let raw = try bytes.bytes(range, limit: 4096)
     for start in stride(from: 0, to: raw.count, by: 4) {
-      let pattern = raw[start..<start + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+      let pattern = UInt32(littleEndian: raw[start..<start + 4])
       floats.append(Float(bitPattern: pattern))
     }
   }

@@ -12,6 +12,7 @@
 // Numbers behind the pickles are little-endian whatever little_endian says: writers on big-endian
 // machines swap them, and torch.load does not look.
 
+import Bytes
 import Containers
 import Tensors
 
@@ -87,9 +88,7 @@ enum PyTorchLegacy {
     guard !overflow, start <= source.count else {
       throw malformed("the end of the file", "a number of elements", at: offset)
     }
-    let count = try source.read(offset..<start).reversed().reduce(UInt64(0)) {
-      $0 << 8 | UInt64($1)
-    }
+    let count = UInt64(littleEndian: try source.read(offset..<start))
     guard count <= UInt64((source.count - start) / width) else {
       throw malformed("\(count) elements", "at most the bytes that are left", at: offset)
     }

@@ -9,6 +9,7 @@
 //
 // All numbers are little-endian. Keys are integers, or their digits as text.
 
+import Bytes
 import Containers
 import Tensors
 
@@ -95,7 +96,7 @@ struct PyTorchTar {
       guard let parts = entry.tuple(entry.root), parts.count == 3, let key = Self.key(parts[0]),
         let storage = Self.key(parts[1]).flatMap({ storages[$0] }), tensors[key] == nil
       else { throw Self.malformed("no tensor", "(key, storage's key, class), every key once") }
-      let axes = try file.read(end..<end + 4).reversed().reduce(0) { $0 << 8 | Int($1) }
+      let axes = Int(UInt32(littleEndian: try file.read(end..<end + 4)))
       guard axes <= 64 else { throw Self.malformed("\(axes) axes", "at most 64") }
       let numbers = try Self.numbers(file, end + 8, axes * 2 + 1)
       tensors[key] = Layout(
@@ -147,7 +148,7 @@ struct PyTorchTar {
   private static func numbers(_ file: WindowSource, _ start: Int, _ count: Int) throws -> [Int] {
     let bytes = try file.read(start..<start + count * 8)
     return stride(from: 0, to: bytes.count, by: 8).map { first in
-      bytes[first..<first + 8].reversed().reduce(0) { $0 << 8 | Int($1) }
+      Int(truncatingIfNeeded: UInt64(littleEndian: bytes[first..<first + 8]))
     }
   }
 

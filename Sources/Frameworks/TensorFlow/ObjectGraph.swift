@@ -46,8 +46,10 @@ struct ObjectGraph {
 
   /// Parses the tensor's bytes; throws `tf.entry` and `tf.crc`.
   init(_ bytes: [UInt8], checksum: UInt32) throws {
-    var rest = bytes[...]
-    guard let length = Varint.read(&rest), rest.count >= 4, length == UInt64(rest.count - 4) else {
+    var reader = ByteReader(bytes)
+    let length = reader.varint()
+    let rest = bytes[reader.position...]
+    guard let length, rest.count >= 4, length == UInt64(rest.count - 4) else {
       throw RecurrentError(
         .malformed, "tf.entry", at: Self.key, found: "text of another length",
         expected: "an object graph")
@@ -59,36 +61,39 @@ struct ObjectGraph {
       throw ShardSource.mismatch(Name(Self.key))
     }
     var nodes: [Node] = []
-    try forEachField(in: rest.dropFirst(4)) { field in
-      guard case (1, .bytes(let message)) = field else { return }
+    let graph = TensorFlowMessage(rest.dropFirst(4))
+    try graph.forEachField { number, value in
+      guard number == 1, case .bytes(let range) = value else { return }
       guard nodes.count < Self.maximumNodes else {
         throw RecurrentError(
           .malformed, "tf.entry", at: Self.key, found: "more than \(Self.maximumNodes) objects",
           expected: "fewer")
       }
-      nodes.append(try Self.node(message))
+      nodes.append(try Self.node(graph.message(range)))
     }
     walk(nodes)
   }
 
-  private static func node(_ message: ArraySlice<UInt8>) throws -> Node {
+  private static func node(_ message: TensorFlowMessage) throws -> Node {
     var node = Node()
-    try forEachField(in: message) { field in
-      switch field {
-      case (1, .bytes(let child)):
+    try message.forEachField { number, value in
+      switch (number, value) {
+      case (1, .bytes(let range)):
+        let child = message.message(range)
         var (index, name) = (0, "")
-        try forEachField(in: child) { field in
-          switch field {
-          case (1, .integer(let value)): index = Int(clamping: value)
-          case (2, .bytes(let text)): name = String(decoding: text, as: UTF8.self)
+        try child.forEachField { number, value in
+          switch (number, value) {
+          case (1, .varint(let value)): index = Int(clamping: value)
+          case (2, .bytes(let text)): name = try child.text(text)
           default: break
           }
         }
         node.children.append((index, name))
-      case (2, .bytes(let attribute)):
-        try forEachField(in: attribute) { field in
-          if case (3, .bytes(let text)) = field {
-            node.keys.append(String(decoding: text, as: UTF8.self))
+      case (2, .bytes(let range)):
+        let attribute = message.message(range)
+        try attribute.forEachField { number, value in
+          if number == 3, case .bytes(let text) = value {
+            node.keys.append(try attribute.text(text))
           }
         }
       default: break

@@ -1,3 +1,4 @@
+import Bytes
 import Containers
 import Tensors
 
@@ -14,10 +15,10 @@ struct TensorFlowHeader {
   private(set) var isBigEndian = false
 
   init(_ message: ArraySlice<UInt8>) throws {
-    try forEachField(in: message) { field in
-      switch field {
-      case (1, .integer(let count)): shardCount = Int(clamping: count)
-      case (2, .integer(let order)): isBigEndian = order == 1
+    try TensorFlowMessage(message).forEachField { number, value in
+      switch (number, value) {
+      case (1, .varint(let count)): shardCount = Int(clamping: count)
+      case (2, .varint(let order)): isBigEndian = order == 1
       default: break
       }
     }
@@ -40,14 +41,15 @@ struct TensorFlowEntry {
   private(set) var isPartitioned = false
 
   init(_ message: ArraySlice<UInt8>) throws {
-    try forEachField(in: message) { field in
-      switch field {
-      case (1, .integer(let value)): type = Int(clamping: value)
-      case (2, .bytes(let value)): shape = try Self.shape(value)
-      case (3, .integer(let value)): shard = Int(clamping: value)
-      case (4, .integer(let value)): offset = Int(clamping: value)
-      case (5, .integer(let value)): size = Int(clamping: value)
-      case (6, .fixed32(let value)): checksum = value
+    let message = TensorFlowMessage(message)
+    try message.forEachField { number, value in
+      switch (number, value) {
+      case (1, .varint(let value)): type = Int(clamping: value)
+      case (2, .bytes(let range)): shape = try Self.shape(message.message(range))
+      case (3, .varint(let value)): shard = Int(clamping: value)
+      case (4, .varint(let value)): offset = Int(clamping: value)
+      case (5, .varint(let value)): size = Int(clamping: value)
+      case (6, .fixed32(let range)): checksum = try message.fixed32(range)
       case (7, .bytes): isPartitioned = true
       default: break
       }
@@ -74,13 +76,13 @@ struct TensorFlowEntry {
     }
   }
 
-  private static func shape(_ message: ArraySlice<UInt8>) throws -> [Int] {
+  private static func shape(_ message: TensorFlowMessage) throws -> [Int] {
     var sizes: [Int] = []
-    try forEachField(in: message) { field in
-      guard case (2, .bytes(let axis)) = field else { return }
+    try message.forEachField { number, value in
+      guard number == 2, case .bytes(let axis) = value else { return }
       var size = 0
-      try forEachField(in: axis) {
-        if case (1, .integer(let value)) = $0 { size = Int(truncatingIfNeeded: value) }
+      try message.message(axis).forEachField { number, value in
+        if number == 1, case .varint(let value) = value { size = Int(truncatingIfNeeded: value) }
       }
       sizes.append(size)
     }
@@ -92,40 +94,47 @@ struct TensorFlowEntry {
   }
 }
 
-/// The value of a field of a protocol buffer.
-enum FieldValue {
-  case integer(UInt64)
-  case fixed64
-  case bytes(ArraySlice<UInt8>)
-  case fixed32(UInt32)
-}
+/// The fields of a message of a checkpoint's index.
+///
+/// What is wrong with a message is wrong with the entry: it throws `tf.entry`.
+struct TensorFlowMessage {
+  private let bytes: ProtobufBytes
+  private let reader: ProtobufReader
 
-/// Calls `body` with each field's number and value; throws `tf.entry`.
-func forEachField(
-  in message: ArraySlice<UInt8>, _ body: ((Int, FieldValue)) throws -> Void
-) throws {
-  var rest = message
-  let broken = RecurrentError(
-    .malformed, "tf.entry", found: "a broken protocol buffer", expected: "a bundle entry")
-  while !rest.isEmpty {
-    guard let tag = Varint.read(&rest), let number = Int(exactly: tag >> 3) else { throw broken }
-    switch tag & 7 {
-    case 0:
-      guard let value = Varint.read(&rest) else { throw broken }
-      try body((number, .integer(value)))
-    case 1:
-      guard rest.count >= 8 else { throw broken }
-      rest = rest.dropFirst(8)
-      try body((number, .fixed64))
-    case 2:
-      guard let length = Varint.read(&rest), length <= UInt64(rest.count) else { throw broken }
-      try body((number, .bytes(rest.prefix(Int(length)))))
-      rest = rest.dropFirst(Int(length))
-    case 5:
-      guard rest.count >= 4 else { throw broken }
-      try body((number, .fixed32(UInt32(littleEndianBytes: rest))))
-      rest = rest.dropFirst(4)
-    default: throw broken
+  /// The message that all bytes are.
+  init(_ bytes: ArraySlice<UInt8>) {
+    self.bytes = ProtobufBytes(MemorySource(Array(bytes)))
+    reader = ProtobufReader(self.bytes)
+  }
+
+  private init(_ bytes: ProtobufBytes, _ range: Range<Int>) {
+    self.bytes = bytes
+    reader = ProtobufReader(bytes, range)
+  }
+
+  /// Calls `body` with the number and the value of every field.
+  func forEachField(_ body: (Int, ProtobufField.Value) throws -> Void) throws {
+    var reader = reader
+    while let field = try next(&reader) { try body(field.number, field.value) }
+  }
+
+  private func next(_ reader: inout ProtobufReader) throws -> ProtobufField? {
+    do { return try reader.next() } catch {
+      throw RecurrentError(
+        .malformed, "tf.entry", found: "a broken protocol buffer", expected: "a bundle entry")
     }
+  }
+
+  /// A message inside this one.
+  func message(_ range: Range<Int>) -> TensorFlowMessage { TensorFlowMessage(bytes, range) }
+
+  /// A text inside this message.
+  func text(_ range: Range<Int>) throws -> String {
+    String(decoding: try bytes.bytes(range, limit: .max), as: UTF8.self)
+  }
+
+  /// Four bytes of this message.
+  func fixed32(_ range: Range<Int>) throws -> UInt32 {
+    UInt32(littleEndian: try bytes.bytes(range, limit: 4))
   }
 }

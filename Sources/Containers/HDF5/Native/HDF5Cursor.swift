@@ -5,22 +5,23 @@ import Tensors
 package struct HDF5Cursor {
   package let offsetSize: Int
   package let lengthSize: Int
-  private let bytes: [UInt8]
-  /// Where `bytes` lie in the source.
+  private var reader: ByteReader
+  /// Where the bytes lie in the source.
   private let origin: Int
-  package private(set) var position = 0
-  package private(set) var end: Int
 
   package init(_ bytes: [UInt8], at origin: Int, offsetSize: Int, lengthSize: Int) {
-    self.bytes = bytes
+    reader = ByteReader(bytes)
     self.origin = origin
     self.offsetSize = offsetSize
     self.lengthSize = lengthSize
-    end = bytes.count
   }
 
   /// The number of bytes that are left.
-  package var count: Int { end - position }
+  package var count: Int { reader.count }
+  /// The next byte, counted from the first.
+  package var position: Int { reader.position }
+  /// Where reading ends, counted from the first byte.
+  package var end: Int { reader.end }
 
   /// The position, for messages.
   package var place: String { "byte \(origin + position)" }
@@ -31,11 +32,7 @@ package struct HDF5Cursor {
 
   /// A little-endian number of `width` bytes, at most eight.
   package mutating func uint(_ width: Int) throws -> UInt64 {
-    try need(width)
-    var value: UInt64 = 0
-    for index in (0..<width).reversed() { value = value << 8 | UInt64(bytes[position + index]) }
-    position += width
-    return value
+    do { return try reader.unsigned(width) } catch { throw damage(error) }
   }
 
   /// An address; `nil` when it is undefined (all ones).
@@ -69,41 +66,34 @@ package struct HDF5Cursor {
   }
 
   package mutating func skip(_ count: Int) throws {
-    try need(count)
-    position += count
+    do { _ = try reader.take(count) } catch { throw damage(error) }
   }
 
   package mutating func take(_ count: Int) throws -> [UInt8] {
-    try need(count)
-    defer { position += count }
-    return Array(bytes[position..<position + count])
+    do { return Array(try reader.take(count)) } catch { throw damage(error) }
   }
 
   /// The bytes up to a NUL, which is passed over.
   package mutating func text(_ what: String) throws -> [UInt8] {
-    guard let stop = bytes[position..<end].firstIndex(of: 0) else {
+    guard let text = reader.bytes(until: 0) else {
       throw damage("\(what) without an end", "a NUL after it")
     }
-    defer { position = stop + 1 }
-    return Array(bytes[position..<stop])
+    return Array(text)
   }
 
   /// A cursor on the next `count` bytes, which are passed over.
   package mutating func part(_ count: Int) throws -> HDF5Cursor {
-    try need(count)
     var part = self
-    part.end = position + count
-    position += count
+    do { part.reader = try reader.part(count) } catch { throw damage(error) }
     return part
   }
 
   /// The same bytes from `offset` on, counted from the first.
   package func moved(to offset: Int) throws -> HDF5Cursor {
-    guard offset >= 0, offset <= end else {
+    var copy = self
+    do { try copy.reader.move(to: offset) } catch {
       throw damage("an offset of \(offset)", "an offset of at most \(end)")
     }
-    var copy = self
-    copy.position = offset
     return copy
   }
 
@@ -130,7 +120,7 @@ package struct HDF5Cursor {
   /// Reads a checksum and compares it with that of everything from `start` up to here.
   package mutating func expectChecksum(from start: Int = 0) throws {
     let place = place
-    let computed = hdf5Checksum(bytes[start..<position])
+    let computed = hdf5Checksum(reader.read(since: start))
     let stored = UInt32(truncatingIfNeeded: try uint(4))
     guard isRight(stored, for: computed) else {
       throw RecurrentError(
@@ -153,10 +143,8 @@ package struct HDF5Cursor {
       expected: "what h5py, Keras and PyTables write")
   }
 
-  private func need(_ count: Int) throws {
-    guard count >= 0, count <= end - position else {
-      throw damage("\(end - position) bytes", "\(count) more")
-    }
+  private func damage(_ shortage: ByteReader.Shortage) -> RecurrentError {
+    damage("\(shortage.left) bytes", "\(shortage.wanted) more")
   }
 
   private func fitting(_ value: UInt64, _ what: String, at place: String) throws -> Int {

@@ -197,7 +197,7 @@ package struct HDF5Filters {
     guard bytes.count >= 4 else {
       throw damaged("h5.fletcher32", "\(bytes.count) bytes", 4)
     }
-    let stored = bytes.suffix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    let stored = UInt32(littleEndian: bytes.suffix(4))
     let computed = hdf5Fletcher32(bytes.dropLast(4))
     // HDF5 1.6.2 and before swapped the bytes of each half on little-endian machines.
     let swapped = (computed & 0x00FF_00FF) << 8 | computed >> 8 & 0x00FF_00FF

@@ -115,7 +115,7 @@ package struct HDF5FractalHeap {
   // The checksum is computed with zeros in its own place.
   private func checkBlock(_ address: Int, size: Int, prefix: Int) throws {
     var bytes = try image.source.read(image.base + address..<image.base + address + size)
-    let stored = bytes[prefix..<prefix + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    let stored = UInt32(littleEndian: bytes[prefix..<prefix + 4])
     bytes.replaceSubrange(prefix..<prefix + 4, with: [0, 0, 0, 0])
     let computed = hdf5Checksum(bytes[...])
     guard isRight(stored, for: computed) else {
