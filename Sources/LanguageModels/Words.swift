@@ -4,21 +4,21 @@ import Tensors
 // The utilities of document D1, section 5.4: prepare_sequences, train_words and predict.
 
 /// A word as a model learns it: every character, and the one that follows.
-package struct WordSequence: Sendable, Equatable {
+public struct WordSequence: Sendable, Equatable {
   /// The characters of the word.
-  package let inputs: [Int]
+  public let inputs: [Int]
   /// The characters that follow; the last is a space.
-  package let targets: [Int]
+  public let targets: [Int]
 }
 
 extension Vocabulary {
   /// The characters of words, and the space that ends each.
-  package init(words: [String]) throws {
+  public init(words: [String]) throws {
     try self.init(.char, of: Array((words.joined() + " ").utf8))
   }
 
   /// Inputs and targets of words (`prepare_sequences` in D1); words without characters give none.
-  package func prepareSequences(_ words: [String]) throws -> [WordSequence] {
+  public func prepareSequences(_ words: [String]) throws -> [WordSequence] {
     let end = try encode(" ")
     return try words.compactMap { word in
       let inputs = try encode(word)
@@ -31,7 +31,7 @@ extension LanguageModel {
   /// D1's model of words: one `rnn_tanh` layer that reads one-hot characters, V → H → V.
   ///
   /// The weights are D1's: normal with a deviation of `scale`, and biases of 0.
-  package init(words: [String], hiddenSize: Int, scale: Double = 0.01, seed: Int = 0) throws {
+  public init(words: [String], hiddenSize: Int, scale: Double = 0.01, seed: Int = 0) throws {
     let vocabulary = try Vocabulary(words: words)
     var plan = TrainingPlan()
     (plan.cell, plan.hiddenSize, plan.seed) = (.rnnTanh, hiddenSize, seed)
@@ -55,7 +55,7 @@ extension LanguageModel {
   /// A plain recurrent cell has one bias in D1, so `bias_hh` stays what it is. Every `printInterval` epochs `report` gets the epoch, from 1, and the loss of all words in it.
   /// Returns the loss of the last epoch.
   @discardableResult
-  package mutating func trainWords(
+  public mutating func trainWords(
     _ words: [String], epochs: Int = 1000, learningRate: Double = 0.01, clip: Double = 5,
     printInterval: Int = 100, report: (Int, Double) -> Void = { _, _ in }
   ) throws -> Double {
@@ -84,7 +84,7 @@ extension LanguageModel {
   }
 
   /// The most likely `length` characters after a text (`predict` in D1).
-  package func predict(_ seedText: String, length: Int) throws -> String {
+  public func predict(_ seedText: String, length: Int) throws -> String {
     try text(after: seedText, length: length, choice: .greedy)
   }
 }

@@ -27,22 +27,22 @@ package enum HDF5 {
   /// Reads the tensors and the metadata; contiguous tensors stay windows on the file.
   ///
   /// Valid files outside the subset that Recurrent reads by itself are read by libhdf5 in a confined
-  /// process where `HDF5Worker.serveIfAsked()` has made that possible, in this process where
-  /// `trustingFile` allows it (libhdf5 crashes on some damaged files), and are refused otherwise.
+  /// process where `HDF5Worker.serveIfAsked()` has made that possible (libhdf5 crashes on some damaged files),
+  /// and are refused otherwise.
   ///
   /// Throws `.malformed` for damage and for anything that would reach outside the file (external
   /// links, external storage, virtual datasets), `.unsupported` for filters and features that are not
   /// known, each with a reason that begins with `h5.`.
-  package static func read(_ file: InputFile, trustingFile: Bool = false) throws -> StateDict {
-    try interpret(file, as: .stateDict, trustingFile: trustingFile)
+  package static func read(_ file: InputFile) throws -> StateDict {
+    try interpret(file, as: .stateDict)
   }
 
   /// Reads a file as one of the layouts that HDF5 files have.
   package static func interpret(
-    _ file: InputFile, as layout: HDF5Interpretation, trustingFile: Bool = false
+    _ file: InputFile, as layout: HDF5Interpretation
   ) throws -> StateDict {
     do {
-      let state = try layout.read(contents(of: file, trustingFile: trustingFile))
+      let state = try layout.read(contents(of: file))
       try file.checkUnchanged()
       return state
     } catch let error as RecurrentError {
@@ -54,13 +54,12 @@ package enum HDF5 {
   ///
   /// Our own reader does so or, where it knows too little about a whole file, libhdf5.
   package static func contents(
-    of source: any ByteSource, trustingFile: Bool = false
+    of source: any ByteSource
   ) throws -> HDF5Contents {
     do {
       return try HDF5Reader(source: source).contents()
     } catch let error as RecurrentError where error.reason == HDF5Reader.outsideSubset {
       guard let file = source as? InputFile else { throw error }
-      if trustingFile { return try HDF5LibraryFile(file).contents() }
       guard let executable = HDF5Worker.executable else { throw error }
       return try HDF5WorkerClient(file, executable: executable).contents()
     }

@@ -52,7 +52,7 @@ struct NativeWorkerTests {
       default: #expect("\(one.object)" == "\(other.object)")
       }
     }
-    let trusting = try HDF5.read(file, trustingFile: true)
+    let trusting = try HDF5Interpretation.stateDict.read(library)
     #expect(trusting.count == 6)
     #expect(try trusting["c"]?.bytes() == trusting["a"]?.bytes())
   }
