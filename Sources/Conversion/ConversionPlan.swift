@@ -132,7 +132,7 @@ public struct ConversionPlan: Sendable {
       throw RecurrentError(
         .malformed, "weights.none",
         found: "no tensor to write"
-          + (input.state.skipped.first.map { "; the file has \($0)" } ?? ""),
+          + (input.state.skipped.first.map { "; what there is: \($0)" } ?? ""),
         expected: "at least one tensor")
     }
     network = draft.network

@@ -118,6 +118,6 @@ public struct LanguageModel<S: Scalar>: Sendable {
   func vectors(_ ids: [Int], shape: [Int]) throws -> NDArray<S> {
     network.embedding == nil
       ? try NDArray(oneHot: ids, shape: shape, classes: vocabulary.count)
-      : try network.vectors(of: Tokens(ids, shape: shape))
+      : try network.vectors(of: NDArray(shape: shape, elements: ids))
   }
 }

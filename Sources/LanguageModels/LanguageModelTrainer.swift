@@ -140,8 +140,8 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   @discardableResult
   public mutating func advance() throws -> Step {
     let (allInputs, allTargets) = try blocks.languageModelBlock(stepCount, of: tokens)
-    let inputs = processes.own(allInputs, width: plan.rows)
-    let targets = processes.own(allTargets, width: plan.rows)
+    let inputs = processes.own(allInputs.elements, width: plan.rows)
+    let targets = processes.own(allTargets.elements, width: plan.rows)
     let shape = [plan.blockSteps, plan.rows]
     var next = stateful
     let masks =
@@ -212,14 +212,16 @@ extension StatefulModel {
   fileprivate mutating func forward(
     ids: [Int], shape: [Int]
   ) throws -> SequenceModel<S>.Output {
-    model.embedding != nil ? try self(Tokens(ids, shape: shape)) : try self(oneHot(ids, shape))
+    model.embedding != nil
+      ? try self(NDArray(shape: shape, elements: ids)) : try self(oneHot(ids, shape))
   }
 
   fileprivate mutating func backward(
     ids: [Int], shape: [Int], dropout: DropoutMasks?, targets: Targets<S>, loss: Loss
   ) throws -> SequenceModel<S>.Gradients {
     model.embedding != nil
-      ? try backward(Tokens(ids, shape: shape), dropout: dropout, targets: targets, loss: loss)
+      ? try backward(
+        NDArray(shape: shape, elements: ids), dropout: dropout, targets: targets, loss: loss)
       : try backward(oneHot(ids, shape), dropout: dropout, targets: targets, loss: loss)
   }
 

@@ -152,10 +152,18 @@ package struct TrainingCheckpoint: Sendable {
 }
 
 extension LanguageModelTrainer {
+  /// Goes on from a checkpoint with the same text, to the same bits as if training had never stopped.
+  ///
+  /// Throws `train.text-changed` for another text, `train.checkpoint` for a file that is no checkpoint or whose tensors
+  /// do not fit.
+  public init(resuming path: String, text: [UInt8]) throws {
+    self = try TrainingCheckpoint(contentsOf: path).resume(S.self, text: text)
+  }
+
   /// Replaces the checkpoint at a path, read back and compared before it appears.
   ///
   /// All processes call it, and the first one writes.
-  package func writeCheckpoint(to path: String) throws {
+  public func writeCheckpoint(to path: String) throws {
     let state = try checkpoint()
     guard processes.rank == 0 else { return }
     try WeightFormat.safetensors.write(state, to: path, overwrite: true) { written in

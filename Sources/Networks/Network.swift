@@ -98,14 +98,14 @@ extension StateDict {
   }
 }
 
-extension NDArray {
+extension NDArray where Element: Scalar {
   /// The numbers of a floating-point tensor; narrowing rounds to nearest, ties to even.
   public init(_ tensor: Tensor) throws {
-    let elements: [S]
-    if S.self == Float.self {
-      elements = try tensor.floats().map { S($0) }
+    let elements: [Element]
+    if Element.self == Float.self {
+      elements = try tensor.floats().map { Element($0) }
     } else {
-      elements = try tensor.doubles().map { S($0) }
+      elements = try tensor.doubles().map { Element($0) }
     }
     try self.init(shape: tensor.shape, elements: elements)
   }
@@ -116,5 +116,17 @@ extension NDArray {
       if let floats = elements as? [Float] { return try Tensor.make(floats, shape: shape) }
       return try Tensor.make(elements.map { Double($0) }, shape: shape)
     }
+  }
+}
+
+extension NDArray<Int> {
+  /// The numbers of an integer tensor: token ids, classes, lengths.
+  public init(_ tensor: Tensor) throws {
+    try self.init(shape: tensor.shape, elements: tensor.integers())
+  }
+
+  /// The array as a tensor of type i64.
+  public var tensor: Tensor {
+    get throws { try Tensor.make(elements, shape: shape) }
   }
 }

@@ -15,6 +15,17 @@ package struct FixturePortrait: Sendable {
   package let gradientNorms: [Double]
   /// Why there are no gradient norms, if there are none.
   package let gradientRemark: String?
+
+  package init(
+    probabilities: [[Double]], classNames: [String], states: [[Double]],
+    gradientNorms: [Double], gradientRemark: String?
+  ) {
+    self.probabilities = probabilities
+    self.classNames = classNames
+    self.states = states
+    self.gradientNorms = gradientNorms
+    self.gradientRemark = gradientRemark
+  }
 }
 
 extension Fixture {
@@ -72,19 +83,8 @@ extension FixtureRun {
       deltas = try model.rnn.stateGradients(
         x, h0: h0, c0: c0, gradOutput: output, gradHN: hN, gradCN: cN)
     case .loss(let loss)?:
-      guard model.headReads == .sequence else {
-        throw RecurrentError(
-          .unsupported, "parity.portrait", found: "a head that reads one step")
-      }
-      let output = try model.rnn(x, h0: h0, c0: c0).output
-      let logits = try model.head?(output)
-      let (_, slope) = try loss.evaluate(
-        logits: logits ?? output, targets: targets(),
-        batchFirst: fixture.configuration.batchFirst, lengths: nil)
-      let upstream = try model.head?.backward(output, gradOutput: slope).x ?? slope
-      deltas = try model.rnn.stateGradients(x, h0: h0, c0: c0, gradOutput: upstream)
+      return try model.stateGradientNorms(x, h0: h0, c0: c0, targets: targets(), loss: loss)
     }
-    let batch = x.shape.count == 3 ? x.shape[1 - timeAxis] : 1
-    return try gradientNorms(deltas).map { Double($0) / Double(max(1, batch)) }
+    return try model.gradientNorms(deltas, per: x)
   }
 }

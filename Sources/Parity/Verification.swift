@@ -50,7 +50,7 @@ struct FixtureRun<S: Scalar> {
   let network: Network
   let model: SequenceModel<S>
   /// The token ids, if an embedding comes first.
-  let tokens: Tokens?
+  let tokens: NDArray<Int>?
   /// The features that the recurrent network reads: the input, or the vectors of the token ids.
   let x: NDArray<S>
   let h0: NDArray<S>?
@@ -77,7 +77,7 @@ struct FixtureRun<S: Scalar> {
 
   private static func input(
     _ fixture: Fixture, _ model: SequenceModel<S>
-  ) throws -> (Tokens?, NDArray<S>) {
+  ) throws -> (NDArray<Int>?, NDArray<S>) {
     guard let input = fixture.inputs["x"] else {
       throw RecurrentError(
         .malformed, "fixture.missing", at: "tensor \"inputs/x\"", found: "no such tensor",
@@ -91,7 +91,7 @@ struct FixtureRun<S: Scalar> {
           : "integer token ids for the embedding")
     }
     guard !input.dtype.isFloatingPoint else { return (nil, try NDArray(input)) }
-    let tokens = Tokens(try input.integers(), shape: input.shape)
+    let tokens = try NDArray<Int>(input)
     do {
       return (tokens, try model.vectors(of: tokens))
     } catch let error as RecurrentError {

@@ -82,7 +82,7 @@ extension FixtureRun {
       if let tokens, let table = model.embedding {
         embedding.append(
           "weight",
-          try table.backward(tokens.ids, shape: tokens.shape, gradOutput: gradients.x))
+          try table.backward(tokens, gradOutput: gradients.x))
       }
       return Gradients(
         loss: try evaluateLoss(result, logits: nil) ?? 0,

@@ -171,7 +171,7 @@ public struct Model<S: Scalar>: Sendable {
 
   /// Runs whole sequences of token ids, (T,N), (N,T) if batch-first, or (T), through the embedding.
   public func callAsFunction(
-    _ tokens: Tokens, state: State = State(), lengths: [Int]? = nil
+    _ tokens: NDArray<Int>, state: State = State(), lengths: [Int]? = nil
   ) throws -> SequenceModel<S>.Output {
     let state = try start(state, rows: rows(tokens.shape, features: false))
     return try network(tokens, h0: state.h, c0: state.c, lengths: lengths)
@@ -179,7 +179,7 @@ public struct Model<S: Scalar>: Sendable {
 
   /// Runs one time step of one token id per row from `state` and replaces it.
   public func step(tokens: [Int], state: inout State) throws -> SequenceModel<S>.Output {
-    try step(network.vectors(of: Tokens(tokens, shape: [tokens.count])), state: &state)
+    try step(network.vectors(of: NDArray(tokens)), state: &state)
   }
 
   /// Runs one time step, x (N,D), from `state` and replaces it.
@@ -222,7 +222,7 @@ public struct Model<S: Scalar>: Sendable {
 
   /// The loss on token ids against targets, and its gradients, the embedding's among them.
   public func backward(
-    _ tokens: Tokens, state: State = State(), lengths: [Int]? = nil, targets: Targets<S>,
+    _ tokens: NDArray<Int>, state: State = State(), lengths: [Int]? = nil, targets: Targets<S>,
     loss: Loss
   ) throws -> SequenceModel<S>.Gradients {
     let state = try start(state, rows: rows(tokens.shape, features: false))

@@ -48,6 +48,35 @@ extension WeightFile {
     }
   }
 
+  /// The numbers of any tensor by its name: of a module of another kind, such as a convolution or a normalisation.
+  ///
+  /// Throws `weights.no-tensor` for a name that the file does not have.
+  public func array<S: Scalar>(_ name: String, as type: S.Type = S.self) throws -> NDArray<S> {
+    try numbers(name) { try NDArray($0) }
+  }
+
+  /// The numbers of an integer tensor by its name.
+  ///
+  /// Throws `weights.no-tensor` for a name that the file does not have, `tensor.not-integer` for other numbers.
+  public func array(_ name: String, as type: Int.Type) throws -> NDArray<Int> {
+    try numbers(name) { try NDArray<Int>($0) }
+  }
+
+  private func numbers<Result>(_ name: String, _ make: (Tensor) throws -> Result) throws -> Result {
+    do {
+      guard let tensor = state[Name(name)] else {
+        let names = state.entries.map(\.name.string)
+        throw RecurrentError(
+          .malformed, "weights.no-tensor", at: "tensor \"\(name)\"", found: "no such tensor",
+          expected: "one of the file's \(names.count)",
+          hint: nearest(to: name, among: names).map { "Did you mean \"\($0)\"?" })
+      }
+      return try make(tensor)
+    } catch let error as RecurrentError {
+      throw error.inFile(file.path)
+    }
+  }
+
   private func module<Result>(
     _ name: String, _ kind: ModuleKind, _ options: ReadOptions,
     _ make: (Network) throws -> Result

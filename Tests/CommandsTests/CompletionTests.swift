@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test func samplingIsACommandAndTrainingTakesAnyFile() throws {
-    #expect(try offers("rnn-train", "") == Self.files.union(["sample"]))
+    #expect(try offers("rnn-train", "") == Self.files.union(["plot", "sample"]))
     #expect(try offers("rnn-train", "s") == ["sample"])
     #expect(try offers("rnn-train", "text.txt", "") == Self.files)
     #expect(try offers("rnn-train", "sample", "m") == ["model.pt", "more"])

@@ -204,7 +204,10 @@ struct WrongCommandLineTests {
   @Test func theToleranceHasOneUnit() throws {
     let passed = try Tools.run("rnn-verify", CommandLineTests.good, "--verbose")
     #expect(passed.output.contains(" times the tolerance\n") && !passed.output.contains("%"))
-    let failed = try Tools.run("rnn-verify", try CommandLineTests().spoiled())
+    let fixtures = try CommandLineTests()
+    let failed = try withExtendedLifetime(fixtures) {
+      try Tools.run("rnn-verify", try fixtures.spoiled())
+    }
     #expect(failed.output.contains(" times the tolerance") && !failed.output.contains("%"))
   }
 

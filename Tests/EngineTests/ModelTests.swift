@@ -91,7 +91,7 @@ struct ModelTests {
     let table: NDArray<Double> = random.array([7, 2])
     model = try SequenceModel(
       rnn: model.rnn, head: model.head, embedding: Embedding(weight: table, paddingIndex: 2))
-    let tokens = Tokens([4, 2, 2, 6, 0, 4, 1, 5, 3, 3, 4, 2], shape: [3, 4])
+    let tokens = try NDArray([[4, 2, 2, 6], [0, 4, 1, 5], [3, 3, 4, 2]])
     let targets = Targets<Double>.classes([1, 0, 4, 2, 2, 3, 3, 0, 1, 2, 4, 4], shape: [3, 4])
     let loss = Loss.crossEntropy()
     let found = try model.backward(tokens, targets: targets, loss: loss)
@@ -119,7 +119,7 @@ struct ModelTests {
         rnn: model.rnn, head: model.head, embedding: Embedding(weight: NDArray(zeros: [5, 3])))
     }
     #expect(wide?.reason == "engine.embedding-size")
-    let none = #expect(throws: RecurrentError.self) { try model(Tokens([1], shape: [1, 1])) }
+    let none = #expect(throws: RecurrentError.self) { try model(NDArray([[1]])) }
     #expect(none?.reason == "engine.no-embedding")
   }
 

@@ -17,7 +17,7 @@ struct StreamingTests {
         rnn: rnn, head: Linear(weight: random.array([7, configuration.outputSize])),
         embedding: Embedding(weight: random.array([5, 4])))
       let tokens = (0..<6 * batch).map { ($0 * 3 + $0 / 4) % 5 }
-      let whole = try model(Tokens(tokens, shape: [6, batch]))
+      let whole = try model(NDArray(shape: [6, batch], elements: tokens))
       let stream = try ModelStream(model, batch: batch)
       for _ in 0..<2 {
         for step in 0..<6 {

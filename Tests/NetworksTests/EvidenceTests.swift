@@ -1,5 +1,4 @@
 import Containers
-import Conversion
 import Frameworks
 import Networks
 import RNNEngine

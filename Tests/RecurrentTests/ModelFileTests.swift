@@ -118,7 +118,8 @@ struct ModelFileTests {
             NDArray(shape: batchFirst ? [1, 5, 4] : [5, 1, 4], elements: x.elements))
         }
         return try model(
-          Tokens((0..<5).map { $0 * 2 % tokens }, shape: batchFirst ? [1, 5] : [5, 1]))
+          NDArray(
+            shape: batchFirst ? [1, 5] : [5, 1], elements: (0..<5).map { $0 * 2 % tokens }))
       }
       let (before, after) = try (run(model), run(again))
       for (a, b) in zip(before.output.elements, after.output.elements) {
@@ -164,6 +165,17 @@ struct ModelFileTests {
         }
         let table = try weights.embedding("encoder.embedding", as: Float.self)
         #expect(try table.weight == array(file, "encoder.embedding.weight"))
+        #expect(
+          try weights.array("value.bias", as: Float.self) == array(file, "value.bias"))
+        let missing = #expect(throws: RecurrentError.self) {
+          try weights.array("value.bais", as: Float.self)
+        }
+        #expect(missing?.reason == "weights.no-tensor" && missing?.file == path)
+        #expect(missing?.hint?.description.contains("value.bias") == true)
+        let float = #expect(throws: RecurrentError.self) {
+          try weights.array("value.bias", as: Int.self)
+        }
+        #expect(float?.reason == "tensor.not-integer")
         for body in [
           { _ = try weights.recurrent("decoder.cell", as: Float.self) },
           { _ = try weights.linear("encoder.embedding", as: Float.self) },
@@ -172,6 +184,21 @@ struct ModelFileTests {
           let error = #expect(throws: RecurrentError.self) { try body() }
           #expect(error?.reason == "weights.unrecognized" && error?.file == path)
         }
+      }
+    }
+  }
+
+  @Test func integersAreArrays() throws {
+    try withTemporaryFolder { directory in
+      let ids = try NDArray([[3, -1, 4], [1, 5, 1 << 40]])
+      var state = StateDict()
+      try state.append("ids", ids.tensor)
+      for suffix in ["npz", "safetensors", "h5"] {
+        let path = directory + "/ids." + suffix
+        try write(state, path)
+        let file = try WeightFile(path: path)
+        #expect(file.state["ids"]?.dtype == .i64)
+        #expect(try file.array("ids", as: Int.self) == ids)
       }
     }
   }

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Sources", "RNNEngine",
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Sources", "Engine",
                     "Documentation.docc", "Errata.md")
 with open(PAGE, encoding="utf-8") as file:
     page = file.read()

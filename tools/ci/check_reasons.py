@@ -13,7 +13,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-READERS = ["Tensors", "Containers", "Frameworks", "Networks", "Conversion"]
+READERS = ["Base", "Containers", "Frameworks", "Networks", "Conversion"]
 PAGE = ROOT / "Sources/Recurrent/Documentation.docc/ReasonCodes.md"
 WAITING = ROOT / "tools/ci/unreached_reasons.txt"
 NEVER = re.compile(r"\b(?:fatalError|precondition|preconditionFailure|assert|assertionFailure|print)\(|\bas!|\bunowned\b|"
@@ -77,7 +77,7 @@ def metadata_codes(sources):
 
 def page(codes):
     status = dict(re.findall(r"case (\w+) = (\d+)",
-                             (ROOT / "Sources/Tensors/RecurrentError.swift").read_text()))
+                             (ROOT / "Sources/Base/Tensors/RecurrentError.swift").read_text()))
     lines = ["# Reason codes", "", "Every refusal has a code that stays the same from release to release.", "",
              "## Overview", "",
              "The code stands in brackets in what the tools print (`error[zip.crc]`), as `reason` in `--json` and in",

@@ -169,6 +169,11 @@ extension Tensor {
     try make(patterns: values.map(\.bitPattern), .f64, shape)
   }
 
+  /// An `i64` tensor in memory.
+  public static func make(_ values: [Int], shape: [Int]) throws -> Tensor {
+    try make(patterns: values.map { UInt64(bitPattern: Int64($0)) }, .i64, shape)
+  }
+
   private static func make(
     patterns: [UInt64], _ dtype: DType, _ shape: [Int]
   ) throws -> Tensor {

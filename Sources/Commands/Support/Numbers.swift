@@ -6,7 +6,7 @@ public struct NumberOption {
   private let text: String?
   private let reason: String
 
-  /// Names the option for messages; `reason` is the error's code.
+  /// Names the option for messages; `reason` is the code of a number out of range.
   public init(_ flag: String, _ text: String?, reason: String = "usage.arguments") {
     (self.flag, self.text, self.reason) = (flag, text, reason)
   }
@@ -15,7 +15,9 @@ public struct NumberOption {
   public func whole(atLeast least: Int? = nil) throws -> Int? {
     try text.map { text in
       guard let value = Int(text), value >= least ?? .min else {
-        throw refusal(text, "a whole number" + (least.map { " of at least \($0)" } ?? ""))
+        throw refusal(
+          text, isNumber: Int(text) != nil,
+          "a whole number" + (least.map { " of at least \($0)" } ?? ""))
       }
       return value
     }
@@ -27,15 +29,17 @@ public struct NumberOption {
   {
     try text.map { text in
       guard let value = Double(text), value.isFinite, isValid(value) else {
-        throw refusal(text, words, hint)
+        throw refusal(text, isNumber: Double(text) != nil, words, hint)
       }
       return value
     }
   }
 
-  private func refusal(_ text: String, _ expected: String, _ hint: Advice? = nil) -> RecurrentError
-  {
+  private func refusal(
+    _ text: String, isNumber: Bool, _ expected: String, _ hint: Advice? = nil
+  ) -> RecurrentError {
     RecurrentError(
-      .usage, reason, at: flag, found: "\"\(text)\"", expected: expected, hint: hint)
+      .usage, isNumber ? reason : "usage.arguments", at: flag, found: "\"\(text)\"",
+      expected: expected, hint: hint)
   }
 }

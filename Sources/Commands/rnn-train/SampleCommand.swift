@@ -37,14 +37,18 @@ struct SampleCommand: Tool {
   @Flag(help: "Do not print the prompt.") var quiet = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
-  private static func option(_ flag: String, _ text: String?) -> NumberOption {
-    NumberOption(flag, text, reason: "train.option")
+  private static func option(
+    _ flag: String, _ text: String?, reason: String = "engine.sampling"
+  ) -> NumberOption {
+    NumberOption(flag, text, reason: reason)
   }
 
   private func tokenChoice() throws -> TokenChoice {
     let isZero = temperature.flatMap(Double.init) == 0
     let drawn = try TokenChoice(
-      temperature: Self.option("--temperature", temperature).number(
+      temperature: Self.option(
+        "--temperature", temperature, reason: isZero ? "train.option" : "engine.sampling"
+      ).number(
         "a number above 0",
         hint: isZero ? "--greedy takes the most likely token each time, as 0 would." : nil
       ) { $0 > 0 } ?? 1,
@@ -62,10 +66,12 @@ struct SampleCommand: Tool {
   }
 
   private func tokenCount() throws -> Int {
-    try Self.option("--length", length).whole(atLeast: 0) ?? 200
+    try Self.option("--length", length, reason: "train.option").whole(atLeast: 0) ?? 200
   }
 
-  private func givenSeed() throws -> Int? { try Self.option("--seed", seed).whole() }
+  private func givenSeed() throws -> Int? {
+    try Self.option("--seed", seed, reason: "train.option").whole()
+  }
 
   func check() throws { _ = try (tokenChoice(), tokenCount(), givenSeed()) }
 

@@ -176,7 +176,9 @@ package struct HDF5Layout {
       throw RecurrentError(
         .unsupported, "h5.keras", found: "weights in Keras's layout",
         expected: "a state dict (datasets named by their keys)",
-        hint: "Leave out \(.inputFormat("hdf5")): Keras's files are recognised by content.")
+        hint:
+          "Leave out \(.inputFormat("hdf5")) if it was said: Keras's files are recognised by content."
+      )
     }
   }
 }

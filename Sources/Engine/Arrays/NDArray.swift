@@ -1,17 +1,33 @@
 import Tensors
 
 /// A row-major array of any rank: what goes into the engine and what comes out of it.
-public struct NDArray<S: Scalar>: Sendable, Equatable {
+///
+/// The engine computes with `NDArray<Float>` and `NDArray<Double>`; token ids, classes and what `argmax` finds are
+/// `NDArray<Int>`. An axis is given by its number, from 0, or from the end where it is negative: -1 is the last.
+///
+/// ```swift
+/// let x = try NDArray<Float>([[1, 2, 3], [4, 5, 6]])
+/// x[1, 2]                     // 6
+/// x[1]                        // [4, 5, 6]
+/// x[.all, 0..<2]              // [[1, 2], [4, 5]]
+/// try x.softmax().sum(axis: -1)
+/// ```
+///
+/// Shapes that do not fit, which may come from data, throw `engine.shape`. An index outside its axis is a
+/// programmer's mistake and stops the program, as for `Array`.
+public struct NDArray<Element: Numeric & Sendable>: Sendable, Equatable {
   /// The extent of each axis, slowest first.
   public var shape: [Int]
   /// The elements in row-major order.
-  public var elements: [S]
+  public var elements: [Element]
 
   /// The number of elements.
   public var count: Int { elements.count }
+  /// The number of axes.
+  public var rank: Int { shape.count }
 
   /// Creates an array; throws `engine.shape` if the elements do not fill the shape exactly.
-  public init(shape: [Int], elements: [S]) throws {
+  public init(shape: [Int], elements: [Element]) throws {
     var product = 1
     for extent in shape {
       let (next, overflow) = product.multipliedReportingOverflow(by: extent)
@@ -28,33 +44,9 @@ public struct NDArray<S: Scalar>: Sendable, Equatable {
     self.init(trusted: shape, elements)
   }
 
-  /// Creates an array of zeros; every extent must be at least 0.
-  public init(zeros shape: [Int]) {
-    self.init(trusted: shape, [S](repeating: 0, count: shape.reduce(1, *)))
-  }
-
   /// For results whose shape the engine computed itself.
-  init(trusted shape: [Int], _ elements: [S]) {
+  init(trusted shape: [Int], _ elements: [Element]) {
     self.shape = shape
     self.elements = elements
-  }
-
-  /// The array with its first two axes exchanged, for `batch_first`.
-  func exchangingLeadingAxes() -> NDArray {
-    guard shape.count >= 2 else { return self }
-    let (first, second) = (shape[0], shape[1])
-    let exchanged = [second, first] + shape[2...]
-    // An empty array may claim any extents; its axes cost nothing to exchange.
-    if elements.isEmpty { return NDArray(trusted: exchanged, []) }
-    let run = shape[2...].reduce(1, *)
-    var result: [S] = []
-    result.reserveCapacity(count)
-    for j in 0..<second {
-      for i in 0..<first {
-        let start = (i * second + j) * run
-        result.append(contentsOf: elements[start..<start + run])
-      }
-    }
-    return NDArray(trusted: exchanged, result)
   }
 }

@@ -43,7 +43,17 @@ public struct Embedding<S: Scalar>: Sendable {
     try self.init(weight: weight, paddingIndex: paddingIndex)
   }
 
-  /// The vectors of the indices: `shape` + (E); throws `engine.index-range` for an index outside 0..<V.
+  /// The vectors of the indices: their shape and (E); throws `engine.index-range` for an index outside 0..<V.
+  public func callAsFunction(_ indices: NDArray<Int>) throws -> NDArray<S> {
+    try self(indices.elements, shape: indices.shape)
+  }
+
+  /// The gradient of the weight, given that of the vectors; zero for the padding index.
+  public func backward(_ indices: NDArray<Int>, gradOutput: NDArray<S>) throws -> NDArray<S> {
+    try backward(indices.elements, shape: indices.shape, gradOutput: gradOutput)
+  }
+
+  /// The vectors of indices in row-major order: `shape` and (E); throws `engine.index-range` for an index outside 0..<V.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func callAsFunction(_ indices: [Int], shape: [Int]) throws -> NDArray<S> {

@@ -32,7 +32,7 @@ func crossEntropyTerms<S: Scalar>(
   var hots: [Int]?
   var values: [S] = []
   switch targets {
-  case .classes(let indices, _): hots = indices
+  case .classes(let indices): hots = indices.elements
   case .values(let array): values = array.elements
   }
   var logProbabilities = [S](repeating: 0, count: classes)
@@ -127,8 +127,8 @@ private func fillLogSoftmax<S: Scalar>(
 private func checkTargets<S>(_ targets: Targets<S>, rows: Int, _ logitsShape: [Int]) throws {
   let (shape, count, expectedShape, expectedCount): ([Int], Int, [Int], Int)
   switch targets {
-  case .classes(let indices, let given):
-    (shape, count) = (given, indices.count)
+  case .classes(let indices):
+    (shape, count) = (indices.shape, indices.count)
     (expectedShape, expectedCount) = (Array(logitsShape.dropLast()), rows)
   case .values(let values):
     (shape, count) = (values.shape, values.count)

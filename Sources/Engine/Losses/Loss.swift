@@ -13,10 +13,15 @@ public enum Reduction: String, Sendable, CaseIterable {
 
 /// What a network should have said.
 public enum Targets<S: Scalar>: Sendable {
-  /// Class indices; the shape is that of the logits without the class axis.
-  case classes([Int], shape: [Int])
+  /// Class indices in the shape of the logits without the class axis.
+  case classes(NDArray<Int>)
   /// Probabilities, one-hot vectors or real targets, in the shape of the logits.
   case values(NDArray<S>)
+
+  /// Class indices in row-major order; that they fill the shape is checked where they are used.
+  public static func classes(_ indices: [Int], shape: [Int]) -> Targets {
+    .classes(NDArray(trusted: shape, indices))
+  }
 }
 
 /// A loss on logits (T, N, C), (N, T, C) if `batchFirst`, or (T, C), with PyTorch's definitions.
@@ -180,11 +185,11 @@ struct LossTerms<S: Scalar> {
   var gradient: [S]
 }
 
-extension NDArray {
+extension NDArray where Element: Scalar {
   /// Some rows of the last axis.
   fileprivate func selecting(_ rows: [Int], as shape: [Int]) -> NDArray {
     let width = self.shape[self.shape.count - 1]
-    var result: [S] = []
+    var result: [Element] = []
     result.reserveCapacity(rows.count * width)
     for row in rows { result += elements[row * width..<(row + 1) * width] }
     return NDArray(trusted: shape, result)
@@ -197,10 +202,10 @@ extension Targets {
     let (found, count): ([Int], Int)
     let expected: [Int]
     switch self {
-    case .classes(let indices, let shape):
-      (found, count, expected) = (shape, indices.count, Array(logits.dropLast()))
+    case .classes(let indices):
+      (found, count, expected) = (indices.shape, indices.count, Array(logits.dropLast()))
       if found == expected, count == expected.reduce(1, *) {
-        return .classes(rows.map { indices[$0] }, shape: [rows.count])
+        return .classes(NDArray(rows.map { indices.elements[$0] }))
       }
     case .values(let values):
       (found, count, expected) = (values.shape, values.count, logits)

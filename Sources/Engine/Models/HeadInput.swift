@@ -13,23 +13,12 @@ enum HeadInput {
     case .sequence: return output
     case .last:
       let rows = lastRows(output.shape, configuration, lengths)
-      var elements: [S] = []
-      elements.reserveCapacity(rows.count * width)
-      for row in rows { elements += output.elements[row * width..<(row + 1) * width] }
-      return NDArray(trusted: isBatched ? [rows.count, width] : [width], elements)
+      let last = NDArray(trusted: [output.count / width, width], output.elements).selecting(rows)
+      return NDArray(trusted: isBatched ? last.shape : [width], last.elements)
     case .final:
-      let (directions, size) = (configuration.directionCount, configuration.stateSize)
-      let batch = isBatched ? hN.shape[1] : 1
-      let first = (configuration.layerCount - 1) * directions
-      var elements: [S] = []
-      elements.reserveCapacity(batch * width)
-      for n in 0..<batch {
-        for direction in 0..<directions {
-          let start = ((first + direction) * batch + n) * size
-          elements += hN.elements[start..<start + size]
-        }
-      }
-      return NDArray(trusted: isBatched ? [batch, width] : [width], elements)
+      let last = hN[((configuration.layerCount - 1) * configuration.directionCount)...]
+      guard isBatched else { return last.flattened() }
+      return NDArray(trusted: [hN.shape[1], width], last.exchangingLeadingAxes().elements)
     }
   }
 
@@ -50,18 +39,13 @@ enum HeadInput {
       }
       return (result, nil)
     case .final:
-      let (directions, size) = (configuration.directionCount, configuration.stateSize)
-      let batch = output.count == 3 ? hN[1] : 1
-      let first = (configuration.layerCount - 1) * directions
+      let directions = configuration.directionCount
+      let rows = NDArray(
+        trusted: [output.count == 3 ? hN[1] : 1, directions, configuration.stateSize],
+        gradient.elements)
       var result = NDArray<S>(zeros: hN)
-      for n in 0..<batch {
-        for direction in 0..<directions {
-          let start = ((first + direction) * batch + n) * size
-          let from = (n * directions + direction) * size
-          result.elements.replaceSubrange(
-            start..<start + size, with: gradient.elements[from..<from + size])
-        }
-      }
+      result[((configuration.layerCount - 1) * directions)...] = NDArray(
+        trusted: [directions] + hN.dropFirst(), rows.exchangingLeadingAxes().elements)
       return (nil, result)
     }
   }

@@ -16,17 +16,8 @@ public struct LearnedState<S: Scalar>: Sendable, Equatable {
   }
 
   /// The state of a batch, (L·D, N, S).
-  public func expanded(rows: Int) throws -> NDArray<S> {
-    let (count, width) = (vectors.shape[0], vectors.shape[1])
-    var result = NDArray<S>(zeros: [count, rows, width])
-    for index in 0..<count {
-      for row in 0..<rows {
-        let start = (index * rows + row) * width
-        result.elements.replaceSubrange(
-          start..<start + width, with: vectors.elements[index * width..<(index + 1) * width])
-      }
-    }
-    return result
+  public func expanded(rows: Int) -> NDArray<S> {
+    vectors.insertingAxis(at: 1).selecting([Int](repeating: 0, count: rows), axis: 1)
   }
 
   /// The gradient of the vectors: that of the batch's state, (L·D, N, S), summed over the rows.

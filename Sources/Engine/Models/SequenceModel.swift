@@ -101,8 +101,8 @@ public struct SequenceModel<S: Scalar>: Sendable {
   /// The vectors of token ids (T,N), (N,T) if batch-first, or (T): their shape and (D).
   ///
   /// Throws `engine.no-embedding` when the model has none, `engine.index-range` for an id outside it.
-  public func vectors(of tokens: Tokens) throws -> NDArray<S> {
-    try requiredEmbedding()(tokens.ids, shape: tokens.shape)
+  public func vectors(of tokens: NDArray<Int>) throws -> NDArray<S> {
+    try requiredEmbedding()(tokens)
   }
 
   private func requiredEmbedding() throws -> Embedding<S> {
@@ -118,7 +118,7 @@ public struct SequenceModel<S: Scalar>: Sendable {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func callAsFunction(
-    _ tokens: Tokens, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
+    _ tokens: NDArray<Int>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil
   ) throws -> Output {
     try self(vectors(of: tokens), h0: h0, c0: c0, lengths: lengths)
   }
@@ -127,16 +127,16 @@ public struct SequenceModel<S: Scalar>: Sendable {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func backward(
-    _ tokens: Tokens, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
+    _ tokens: NDArray<Int>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
     let embedding = try requiredEmbedding()
     var gradients = try backward(
-      embedding(tokens.ids, shape: tokens.shape), h0: h0, c0: c0, lengths: lengths,
+      embedding(tokens), h0: h0, c0: c0, lengths: lengths,
       dropout: dropout, targets: targets, loss: loss)
     gradients.embedding.append(
       "weight",
-      try embedding.backward(tokens.ids, shape: tokens.shape, gradOutput: gradients.x))
+      try embedding.backward(tokens, gradOutput: gradients.x))
     return gradients
   }
 
@@ -225,19 +225,5 @@ public struct SequenceModel<S: Scalar>: Sendable {
       ? nil : try Embedding(parameters: groups[2], paddingIndex: embedding?.paddingIndex)
     self = try SequenceModel(
       rnn: recurrent, head: newHead, embedding: newEmbedding, headReads: headReads)
-  }
-}
-
-/// Token ids in an array, row-major, as `nn.Embedding` takes them.
-public struct Tokens: Sendable, Equatable {
-  /// The ids, row-major.
-  public let ids: [Int]
-  /// (T,N), (N,T) if batch-first, or (T).
-  public let shape: [Int]
-
-  /// Pairs ids with their shape, which is checked where they are used.
-  public init(_ ids: [Int], shape: [Int]) {
-    self.ids = ids
-    self.shape = shape
   }
 }

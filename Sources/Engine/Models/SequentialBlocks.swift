@@ -26,14 +26,15 @@ public struct SequentialBlocks: Sendable, Equatable {
     self.rows = rows
   }
 
-  /// The positions that a block reads, (T, N) in row-major order.
-  public func positions(ofBlock block: Int) -> [Int] {
+  /// The positions that a block reads, (T, N).
+  public func positions(ofBlock block: Int) -> NDArray<Int> {
     let stride = length / rows
     // Reduced first, so that no number of blocks overflows.
     let start = (block % length) * (steps % length) % length
-    return (0..<steps).flatMap { step in
+    let positions = (0..<steps).flatMap { step in
       (0..<rows).map { row in (row * stride + start + step % length) % length }
     }
+    return NDArray(trusted: [steps, rows], positions)
   }
 
   /// A block of token ids with the tokens that follow them: the inputs and targets of a language model.
@@ -41,7 +42,7 @@ public struct SequentialBlocks: Sendable, Equatable {
   /// Both are (T, N); the target of the last token is the first. Throws `engine.blocks` unless there
   /// are `length` tokens.
   public func languageModelBlock(_ block: Int, of tokens: [Int]) throws
-    -> (inputs: [Int], targets: [Int])
+    -> (inputs: NDArray<Int>, targets: NDArray<Int>)
   {
     guard tokens.count == length else {
       throw RecurrentError(
@@ -51,21 +52,5 @@ public struct SequentialBlocks: Sendable, Equatable {
     return (
       positions.map { tokens[$0] }, positions.map { tokens[($0 + 1) % length] }
     )
-  }
-}
-
-extension NDArray {
-  /// One-hot vectors of class indices, in the indices' shape with the classes as last axis.
-  ///
-  /// Throws `engine.target-range` for an index outside 0..<classes.
-  public init(oneHot indices: [Int], shape: [Int], classes: Int) throws {
-    if let stray = indices.first(where: { $0 < 0 || $0 >= classes }) {
-      throw RecurrentError(
-        .malformed, "engine.target-range", found: "index \(stray)",
-        expected: "0 to \(classes - 1)")
-    }
-    var elements = [S](repeating: 0, count: try elementCount(of: [indices.count, classes]))
-    for (position, index) in indices.enumerated() { elements[position * classes + index] = 1 }
-    try self.init(shape: shape + [classes], elements: elements)
   }
 }

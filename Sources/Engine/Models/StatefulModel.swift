@@ -49,7 +49,7 @@ public struct StatefulModel<S: Scalar>: Sendable {
   }
 
   /// Runs a block of token ids and keeps the state that it ends in.
-  public mutating func callAsFunction(_ tokens: Tokens) throws -> SequenceModel<S>.Output {
+  public mutating func callAsFunction(_ tokens: NDArray<Int>) throws -> SequenceModel<S>.Output {
     try self(model.vectors(of: tokens))
   }
 
@@ -63,7 +63,7 @@ public struct StatefulModel<S: Scalar>: Sendable {
 
   /// The same for a block of token ids, with the gradient of the embedding.
   public mutating func backward(
-    _ tokens: Tokens, dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
+    _ tokens: NDArray<Int>, dropout: DropoutMasks? = nil, targets: Targets<S>, loss: Loss
   ) throws -> SequenceModel<S>.Gradients {
     keep(
       try model.backward(tokens, h0: h, c0: c, dropout: dropout, targets: targets, loss: loss))

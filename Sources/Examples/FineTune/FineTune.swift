@@ -22,12 +22,14 @@ struct FineTune {
       }
       return token
     }
+    guard tokens.count > 1 else {
+      print("TEXT: at least two characters")
+      return
+    }
     // Every character predicts the next: x is (T, 1, D), the targets are (T, 1).
-    let (inputs, next) = (tokens.dropLast(), tokens.dropFirst())
-    let x = try NDArray<Float>(
-      shape: [inputs.count, 1, alphabet.count],
-      elements: inputs.flatMap { token in alphabet.indices.map { $0 == token ? 1 : 0 } })
-    let targets = Targets<Float>.classes(Array(next), shape: [next.count, 1])
+    let column = NDArray(tokens).insertingAxis(at: 1)
+    let x = try NDArray<Float>(oneHot: column[..<(tokens.count - 1)], classes: alphabet.count)
+    let targets = Targets<Float>.classes(column[1...])
     var optimizer = Adam<Float>(learningRate: 1e-3)
     for step in 1...steps {
       var gradients = try model.backward(x, targets: targets, loss: .crossEntropy())

@@ -33,11 +33,10 @@ struct Port {
       inputBias: try fixture.array("weights/bias_ih_l0"),
       hiddenBias: try fixture.array("weights/bias_hh_l0"))
     let start = try fixture.inputs["h_0"].map { try NDArray<Double>($0).elements }
-    let states = network.run(x.elements, steps: x.shape[0], from: start)
-    let size = network.hiddenBias.count
+    let states = network.run(x.rows, from: start)
     return [
-      "outputs/output": try NDArray(shape: [x.shape[0], size], elements: states.flatMap { $0 }),
-      "outputs/h_n": try NDArray(shape: [1, size], elements: states.last ?? []),
+      "outputs/output": try NDArray(states),
+      "outputs/h_n": try NDArray(states.suffix(1)),
     ]
   }
 }
@@ -46,19 +45,17 @@ struct Port {
 struct TanhRNN {
   var inputWeights, hiddenWeights, inputBias, hiddenBias: NDArray<Double>
 
-  func run(_ x: [Double], steps: Int, from start: [Double]?) -> [[Double]] {
-    let (size, width) = (hiddenBias.count, inputWeights.shape[1])
-    var h = start ?? [Double](repeating: 0, count: size)
-    return (0..<steps).map { step in
-      h = (0..<size).map { unit in
-        var sum = inputBias.elements[unit] + hiddenBias.elements[unit]
-        for i in 0..<width {
-          sum += inputWeights.elements[unit * width + i] * x[step * width + i]
-        }
-        for j in 0..<size { sum += hiddenWeights.elements[unit * size + j] * h[j] }
-        return Double.tanh(sum)
+  func run(_ x: [[Double]], from start: [Double]?) -> [[Double]] {
+    var h = start ?? [Double](repeating: 0, count: hiddenBias.count)
+    return x.map { input in
+      let units = zip(inputWeights.rows, hiddenWeights.rows)
+      let biases = zip(inputBias.elements, hiddenBias.elements)
+      h = zip(units, biases).map { weights, bias in
+        Double.tanh(bias.0 + bias.1 + product(weights.0, input) + product(weights.1, h))
       }
       return h
     }
   }
+
+  private func product(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).map(*).reduce(0, +) }
 }

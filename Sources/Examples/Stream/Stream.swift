@@ -29,7 +29,7 @@ struct Stream {
     print(arguments[2], terminator: "")
     for step in 0..<length {
       if step > 0 || arguments[2].isEmpty { try stream.step(oneHot(last)) }
-      last = stream.logits.indices.max { stream.logits[$0] < stream.logits[$1] } ?? 0
+      last = try NDArray(stream.logits).argmax()
       print(alphabet[last], terminator: "")
     }
     print()

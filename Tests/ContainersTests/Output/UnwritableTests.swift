@@ -1,6 +1,5 @@
 import Containers
 import Foundation
-import Frameworks
 import Tensors
 import TestSupport
 import Testing

@@ -1,7 +1,6 @@
 import Bytes
 import Containers
 import Foundation
-import Frameworks
 import Tensors
 import TestSupport
 import Testing

@@ -1,5 +1,4 @@
 import Containers
-import Frameworks
 import Tensors
 import Testing
 

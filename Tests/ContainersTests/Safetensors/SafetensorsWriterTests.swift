@@ -1,6 +1,5 @@
 import Bytes
 import Containers
-import Frameworks
 import Tensors
 import Testing
 

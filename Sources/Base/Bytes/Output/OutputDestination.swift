@@ -77,10 +77,11 @@ package struct OutputDestination {
   package var creationMode: mode_t { replaced == nil ? 0o666 : 0o600 }
 
   /// Keeps others from a file that was just created, and returns the mode that the system gave it.
-  package func hide(_ descriptor: Int32) -> mode_t {
+  package func hide(_ descriptor: Int32) throws -> mode_t {
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { return 0o600 }
-    _ = fchmod(descriptor, 0o600)
+    guard fstat(descriptor, &status) == 0, fchmod(descriptor, 0o600) == 0 else {
+      throw modeFailure()
+    }
     return status.st_mode & 0o777
   }
 
@@ -91,10 +92,13 @@ package struct OutputDestination {
       _ = fchown(descriptor, replaced.owner, replaced.group)
     }
     guard fchmod(descriptor, replaced?.mode ?? usual) == 0 else {
-      throw RecurrentError(
-        .inputOutput, "file.mode", file: path, found: String(cString: strerror(errno)))
+      throw modeFailure()
     }
     if replaced != nil { files_copy_attributes(resolvedPath, descriptor) }
+  }
+
+  private func modeFailure() -> RecurrentError {
+    RecurrentError(.inputOutput, "file.mode", file: path, found: systemMessage())
   }
 
   /// Makes the new name durable; file systems that cannot sync a directory need no such call.

@@ -46,7 +46,7 @@ package final class OutputFile: ByteSink {
         open($0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, destination.creationMode)
       }
     }
-    usualMode = destination.hide(descriptor)
+    usualMode = try destination.hide(descriptor)
     buffer.reserveCapacity(Self.bufferSize)
   }
 

@@ -32,7 +32,7 @@ package enum Fan: Sendable, Equatable {
   case output
 }
 
-extension NDArray {
+extension NDArray where Element: Scalar {
   /// Uniform between ±gain·√(6 / (inputs + outputs)), `xavier_uniform_`; bit-equal.
   ///
   /// Throws `engine.shape` for fewer than two axes, as every initialiser of this file.
@@ -83,7 +83,9 @@ extension NDArray {
     let count = try checkedCount(shape)
     if count == 0 { return NDArray(trusted: shape, []) }
     let (rows, columns) = (shape[0], count / shape[0])
-    let draws = try generator.normal(S.self, shape: [rows, columns]).elements.map { Double($0) }
+    let draws = try generator.normal(Element.self, shape: [rows, columns]).elements.map {
+      Double($0)
+    }
     // The vectors to make orthonormal: columns of the taller of the matrix and its transpose.
     let wide = rows < columns
     let (vectorCount, length) = wide ? (rows, columns) : (columns, rows)
@@ -95,7 +97,7 @@ extension NDArray {
     for row in 0..<rows {
       for column in 0..<columns {
         let element = wide ? vectors[row][column] : vectors[column][row]
-        result.elements[row * columns + column] = S(element) * S(gain)
+        result.elements[row * columns + column] = Element(element) * Element(gain)
       }
     }
     return result

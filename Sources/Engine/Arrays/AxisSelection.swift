@@ -1,0 +1,58 @@
+/// What a subscript takes of one axis: an index, which removes the axis, a range, or `.all`.
+public protocol AxisSelection {
+  /// The places that are taken of an axis of an extent; places outside it stop the program.
+  func places(inAxisOf extent: Int) -> Range<Int>
+  /// Whether the axis is there in the result.
+  static var keepsAxis: Bool { get }
+}
+
+extension AxisSelection {
+  /// Ranges keep their axis.
+  public static var keepsAxis: Bool { true }
+}
+
+/// All of an axis, written `.all`.
+public struct WholeAxis: AxisSelection, Sendable {
+  /// Every place.
+  public func places(inAxisOf extent: Int) -> Range<Int> { 0..<extent }
+}
+
+extension AxisSelection where Self == WholeAxis {
+  /// All of an axis.
+  public static var all: WholeAxis { WholeAxis() }
+}
+
+extension Int: AxisSelection {
+  /// One place.
+  public func places(inAxisOf extent: Int) -> Range<Int> { self..<self + 1 }
+  /// An index removes its axis.
+  public static var keepsAxis: Bool { false }
+}
+
+extension Range<Int>: AxisSelection {
+  /// The places of the range.
+  public func places(inAxisOf extent: Int) -> Range<Int> { self }
+}
+
+extension ClosedRange<Int>: AxisSelection {
+  /// The places of the range.
+  public func places(inAxisOf extent: Int) -> Range<Int> { Range(self) }
+}
+
+extension PartialRangeFrom<Int>: AxisSelection {
+  /// From the lower bound to the end.
+  public func places(inAxisOf extent: Int) -> Range<Int> {
+    precondition(lowerBound <= extent, "\(lowerBound)... of an axis of extent \(extent)")
+    return lowerBound..<extent
+  }
+}
+
+extension PartialRangeUpTo<Int>: AxisSelection {
+  /// From the beginning up to the upper bound.
+  public func places(inAxisOf extent: Int) -> Range<Int> { 0..<upperBound }
+}
+
+extension PartialRangeThrough<Int>: AxisSelection {
+  /// From the beginning through the upper bound.
+  public func places(inAxisOf extent: Int) -> Range<Int> { 0..<upperBound + 1 }
+}

@@ -1,0 +1,26 @@
+import RNNEngine
+import Tensors
+
+extension SequenceModel {
+  /// ‖dL/dh‖/N before every step, all layers together.
+  package func stateGradientNorms(
+    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, targets: Targets<S>, loss: Loss
+  ) throws -> [Double] {
+    guard headReads == .sequence else {
+      throw RecurrentError(.unsupported, "parity.portrait", found: "a head that reads one step")
+    }
+    let output = try rnn(x, h0: h0, c0: c0).output
+    let logits = try head?(output)
+    let (_, slope) = try loss.evaluate(
+      logits: logits ?? output, targets: targets, batchFirst: rnn.configuration.batchFirst)
+    let upstream = try head?.backward(output, gradOutput: slope).x ?? slope
+    return try gradientNorms(
+      rnn.stateGradients(x, h0: h0, c0: c0, gradOutput: upstream), per: x)
+  }
+
+  /// The norms of gradients (T, …), divided by the number of rows of the input.
+  func gradientNorms(_ deltas: NDArray<S>, per x: NDArray<S>) throws -> [Double] {
+    let rows = x.rank == 3 ? x.shape[rnn.configuration.batchFirst ? 0 : 1] : 1
+    return try RNNEngine.gradientNorms(deltas).map { Double($0) / Double(max(1, rows)) }
+  }
+}
