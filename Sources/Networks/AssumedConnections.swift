@@ -1,7 +1,7 @@
 import RNNEngine
 import Tensors
 
-/// What names and shapes suggest about connections, and nothing contradicts (design, section 7).
+/// What names and shapes suggest about connections, and nothing contradicts (the page "What a proof proves").
 extension ConnectionFinder {
   static func items(_ modules: [Module], _ state: StateDict) -> [Item] {
     if let structure = state.structure, !structure.modules.isEmpty, !structure.statesConnections {

@@ -3,7 +3,7 @@ import RNNEngine
 import Tensors
 
 /// Works out how the modules of a file are connected: as the file states, as the caller says, or by the one rule for what
-/// may be assumed (design, section 7).
+/// may be assumed (the page "What a proof proves").
 package struct ConnectionFinder {
   package internal(set) var connections: [Connection] = []
   let modules: [Module]

@@ -1,6 +1,6 @@
 import Tensors
 
-/// How the toolkit knows something about a file: the law of section 2 of the design.
+/// How the toolkit knows something about a file; the page "What a proof proves" says what follows from each.
 public enum Evidence: String, Sendable, CaseIterable {
   /// The file says so.
   case stated

@@ -1,7 +1,7 @@
 import RNNEngine
 import Tensors
 
-/// The one codec of the metadata that tensors cannot say (design, section 5), for one module.
+/// The one codec of the metadata that tensors cannot say, for one module; the page "Conventions" lists the keys.
 ///
 /// With several modules in a file the keys are prefixed by the module's name and a dot; the bare keys speak of the only
 /// one. Every reader throws `metadata.KEY` for a value that its key does not have.

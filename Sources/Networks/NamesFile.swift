@@ -1,4 +1,4 @@
-// A names file (design, section 8): a convention of one's own, as JSON.
+// A names file: a convention of one's own, as JSON. The page "Names files" (NamesFiles) describes every key.
 //
 //   {"schema": 1,
 //    "modules": {NAME: {"cell": "gru", "gates": "r z n", "orientation": "rows", "layers": 1, "directions": [""],

@@ -36,7 +36,7 @@ package struct RearrangedSource: ByteSource {
   /// The elements of one line, of which the result is a matrix, if it has to be transposed.
   private let tiledWidth: Int?
 
-  /// Throws `conversion.slot` for a placement that goes backwards or stands still; `room` is where
+  /// Throws `conversion.slot` for a placement that goes backwards or stands still; `room` is the memory pool where
   /// matrices are transposed.
   package init(_ dtype: DType, _ shape: [Int], _ pieces: [Piece], room: TileRoom = TileRoom())
     throws

@@ -33,7 +33,7 @@ public struct Tolerance: Sendable, Equatable {
     absolute + relative * expected.magnitude + relativeToMaximum * maximum
   }
 
-  /// The defaults for outputs, losses and trained parameters (engine.md, section E).
+  /// The defaults for outputs, losses and trained parameters; <doc:MakingFixtures> has them as a table.
   public static func forward(_ dtype: DType) -> Tolerance {
     switch dtype {
     case .f64: Tolerance(relative: 1e-10, absolute: 1e-12)

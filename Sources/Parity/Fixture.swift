@@ -7,7 +7,7 @@ import Tensors
 
 /// A network, inputs, and the outputs and gradients that another implementation computed from them.
 ///
-/// The contract is DESIGN.md, section 7; anyone can make one from Python with `numpy.savez` alone.
+/// <doc:MakingFixtures> lists its tensors and keys; anyone can make one from Python with `numpy.savez` alone.
 public struct Fixture: Sendable {
   /// What the fixture says about itself.
   package let configuration: FixtureConfiguration

@@ -8,8 +8,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Files of several modules: every module converts under its own name, everything else goes along (design, sections 2
-/// and 7).
+/// Files of several modules: every module converts under its own name, everything else goes along.
 @Suite("Every module converts under its own name, and everything else goes along")
 struct SeveralModulesTests {
   /// Numbers that differ from place to place; second biases are zero, so that sums of biases are exact.

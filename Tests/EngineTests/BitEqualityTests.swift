@@ -168,7 +168,7 @@ struct BitEqualityTests {
     expectSameBits(plain.hN, first.0.hN)
   }
 
-  /// A tape that is used for the last time gives its room away; one that is not keeps its numbers.
+  /// A tape that is used for the last time gives its memory away; one that is not keeps its numbers.
   @Test(arguments: BitCase.all)
   func aTapeMayBeUsedAgain(_ example: BitCase) throws {
     let (rnn, x, h0, c0) = try material(example, Float.self, steps: 6, rows: 3)
@@ -259,7 +259,7 @@ struct BitEqualityTests {
     expectSameBits(found.hN, expected.hN)
   }
 
-  /// One model, many tasks at once, each with forward and backward passes of its own.
+  /// One model, many concurrent tasks, each with forward and backward passes of its own.
   @Test func concurrentTasksGetTheSameBits() async throws {
     for kind in Kind.allCases {
       let configuration = kind.configuration(

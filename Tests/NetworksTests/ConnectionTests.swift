@@ -5,7 +5,7 @@ import RNNEngine
 import Tensors
 import Testing
 
-/// What may be assumed about the connections of a list of tensors, and what not (design, section 7).
+/// What may be assumed about the connections of a list of tensors, and what not: the rule of the page "What a proof proves".
 @Suite("A connection is assumed only where one candidate fits")
 struct ConnectionTests {
   private func state(_ tensors: [(String, [Int])], keepsOrder: Bool = true) throws -> StateDict {

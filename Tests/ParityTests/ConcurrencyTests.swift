@@ -19,7 +19,7 @@ private let goldens: [String] = {
   }.map { folder + "/" + $0 }
 }()
 
-/// Models and files are values that any number of tasks may use at once; run under the thread
+/// Models and files are values that any number of tasks may use concurrently; run under the thread
 /// sanitizer (tools/ci/sanitize thread), this finds what only happens to work.
 @Suite("Models and files may be used from any number of tasks")
 struct ConcurrencyTests {

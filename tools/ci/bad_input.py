@@ -3,7 +3,7 @@
 
 usage: bad_input.py FOLDER_OF_THE_TOOLS      (needs NumPy)
 
-Every refusal has its exit status (DESIGN.md, section 6) and reason code, and leaves nothing behind.
+Every refusal has its exit status (the page CommandLine) and reason code, and leaves nothing behind.
 """
 import io
 import json

@@ -210,7 +210,7 @@ WITH_DROPOUT = [case(f"dropout-{name}", **{**TRAINING, **options}) for name, opt
     ("ce-gru-adam-f32", dict(cell="gru", seed=10, classes=3, dtype="f32", loss=MEAN, optimizer=ADAM)),
 )]
 # Hundred updates. Losses agree for that long, parameters only where a step is no quotient of small numbers
-# (engine.md, section E), so that only gradient descent is held to them.
+# (the page Guarantees, "Long training"), so that only gradient descent is held to them.
 CURVE = dict(SMALL, classes=3, only=("losses",), loss=MEAN)
 CURVES = [case(f"curve-{name}-{dtype}", **{**CURVE, **options}, dtype=dtype,
                optimizer={**optimizer, "steps": 100},

@@ -1,4 +1,4 @@
-"""Writes one fixture (DESIGN.md, section 7): an .npz with what numpy.savez would have put in it."""
+"""Writes one fixture (the page MakingFixtures): an .npz with what numpy.savez would have put in it."""
 import io
 import json
 import os

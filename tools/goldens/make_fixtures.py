@@ -3,9 +3,9 @@
 
     tools/goldens/make_fixtures.py [OUTPUT_DIRECTORY]        NumPy only; the same bytes on every run
 
-Each document has one class: its own code, corrected. A comment `erratum n` names the line of the
-table in engine.md, section C1, that a correction answers. Gradients are checked here by central
-differences, and known numbers (section C3) by assertion, so wrong reference code writes nothing.
+Each document has one class: its own code, corrected. A comment `erratum n` names the entry of
+Sources/Engine/Documentation.docc/Errata.md that a correction answers. Gradients are checked here by central
+differences, and known numbers by assertion, so wrong reference code writes nothing.
 """
 import os
 import sys

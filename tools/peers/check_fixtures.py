@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds every committed fixture against PyTorch's autograd, by the contract of DESIGN.md, section 7.
+"""Holds every committed fixture against PyTorch's autograd, read as the page MakingFixtures describes them.
 
     $(tools/peers/environment) tools/peers/check_fixtures.py [FOLDER...]
 

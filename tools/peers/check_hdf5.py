@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks with h5py, h5dump and h5ls that an HDF5 file has the layout of DESIGN.md, section 5.
+"""Checks with h5py, h5dump and h5ls that an HDF5 file has the layout that the page Formats promises.
 
 usage: check_hdf5.py FILE.h5 [EXPECTED.npz|EXPECTED.pt]
 

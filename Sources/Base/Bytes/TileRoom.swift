@@ -1,14 +1,14 @@
 import HostSystem
 import Tensors
 
-/// The memory in which tensors are transposed, lent to one of them at a time.
+/// The memory pool in which tensors are transposed, lent to one of them at a time.
 ///
 /// Fresh pages cost as much as what is done in them, so the tensors of one state dict share theirs. They
 /// are taken when the first tensor needs them, and given back with the last.
 package final class TileRoom: @unchecked Sendable {
   /// The bytes for a tile.
   static let tileBytes = 14 << 20
-  /// The bytes for what two threads read from a file at once; it is still in the processor's cache when it
+  /// The bytes for what two threads read from a file concurrently; it is still in the processor's cache when it
   /// moves into a tile.
   static let stagingBytes = 1 << 19
 
@@ -16,7 +16,7 @@ package final class TileRoom: @unchecked Sendable {
   // Guarded by the lock.
   private var pages: UnsafeMutableRawBufferPointer?
 
-  /// Creates a room that has no memory yet.
+  /// Creates a pool that has no memory yet.
   package init() {}
 
   deinit {

@@ -22,7 +22,7 @@ package final class Lock: @unchecked Sendable {
     return try body()
   }
 
-  /// The same if no other thread is inside; `nil` at once if one is.
+  /// The same if no other thread is inside; `nil` immediately if one is.
   package func withLockIfFree<Result>(_ body: () throws -> Result) rethrows -> Result? {
     guard pthread_mutex_trylock(mutex) == 0 else { return nil }
     defer { pthread_mutex_unlock(mutex) }

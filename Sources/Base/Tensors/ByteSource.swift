@@ -16,7 +16,7 @@ package protocol ByteSource: Sendable {
   /// The others must be read and written, and what hinders the system is found there.
   func copy(_ range: Range<Int>, to descriptor: Int32) -> Int
 
-  /// Whether the bytes are got much faster by `forEachRun` than in their order.
+  /// Whether `forEachRun` delivers the bytes much faster than reading them in their order.
   var isTiled: Bool { get }
 
   /// Calls `body` with every byte once, in runs with their positions; `order` is what suits the caller, and

@@ -1,6 +1,6 @@
 import HostSystem
 
-/// Memory for one piece of work, given back at once and as a whole.
+/// Memory for one piece of work, given back immediately and as a whole.
 ///
 /// Large pieces are pages of their own: a heap that gets and returns large blocks grows to several times
 /// their size. Throws `memory.block` when the system has none.

@@ -1,5 +1,5 @@
-// Memory for traces: large blocks come and go with every training step, and a block fresh from the
-// operating system costs a page fault every 4 KB, which is more time than what is computed in it.
+// A memory pool for traces: large blocks come and go with every training step. A block fresh from the
+// operating system costs a page fault every 4 KB, which takes longer than the computation in it.
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
@@ -20,7 +20,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
   void *block;
   size_t bytes;
-} kept[KEPT];  // the latest first
+} kept[KEPT];  // most recent first
 static int count;
 static size_t total;
 

@@ -1,4 +1,4 @@
-// Layers beside each other: cells of a grid, each of which needs the one on its left and the one above.
+// Layers that run concurrently: cells of a grid, each of which needs the one on its left and the one above.
 #include <stdatomic.h>
 
 #include "CKernels.h"

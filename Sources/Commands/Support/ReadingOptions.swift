@@ -1,7 +1,7 @@
 import ArgumentParser
 import Recurrent
 
-/// What a caller knows about a file: the options that every reading tool shares (design, section 7).
+/// What a caller knows about a file: the options that every reading tool shares. The page "On the command line" lists them.
 public struct ReadingOptions: ParsableArguments {
   /// The container.
   @Option(

@@ -1,4 +1,4 @@
-// HDF5 in state-dict layout (DESIGN.md, section 5).
+// HDF5 in state-dict layout: one dataset at the root for each key. The page "Formats" says what else is read.
 //
 //   0, 512, 1024, 2048, …   signature 89 48 44 46 0D 0A 1A 0A (a user block may precede it)
 //   + 8                     superblock version, 0 to 3

@@ -1,4 +1,6 @@
-/// Limits on what a file may make a reader do, ours or libhdf5 (reliability.md, 2.3).
+/// Limits on what a file may make a reader do, ours or libhdf5.
+///
+/// The page "What is refused, and what is not there" has them as a table.
 package enum HDF5Limit {
   /// All bytes that describe objects, taken together.
   package static let metadataBytes = 256 << 20

@@ -35,7 +35,7 @@ struct ForwardBuffers<S: Scalar> {
   let cells: UnsafeMutablePointer<S>
   /// The layer's output, zero where there is a projection to add up.
   let output: UnsafeMutablePointer<S>
-  /// Room for (N, H) elements.
+  /// Scratch memory for (N, H) elements.
   let scratch: UnsafeMutablePointer<S>
   /// Whether matrices are read from their end first, which finds in the cache what was read last.
   var backwards = false
@@ -58,7 +58,7 @@ struct BackwardBuffers<S: Scalar> {
   let dState, dCells: UnsafeMutablePointer<S>
   /// Gets dL/dh' (rows, P) of all rows if there is a projection.
   let dProjected: UnsafeMutablePointer<S>
-  /// Room for (N, H) elements.
+  /// Scratch memory for (N, H) elements.
   let scratch: UnsafeMutablePointer<S>
 }
 

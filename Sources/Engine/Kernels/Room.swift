@@ -1,8 +1,8 @@
 import CKernels
 
-/// Room for elements, uninitialised, at an address that vectors like.
+/// Uninitialised memory for elements, from the memory pool, aligned for vectors.
 ///
-/// Large rooms are used again and again: new memory costs a page fault every 4 KB.
+/// Large blocks return to the pool and are used again: new memory costs a page fault every 4 KB.
 final class Room<S: Scalar>: @unchecked Sendable {
   let count: Int
   let elements: UnsafeMutablePointer<S>

@@ -33,7 +33,7 @@ func inParallel(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
 }
 
 /// Does all cells of a grid, those of a row one after the other, and each after the one above it; the rows
-/// beside each other on at most `threadCount` threads.
+/// run concurrently on at most `threadCount` threads.
 @inline(__always)
 func inWavefront(rows: Int, columns: Int, _ body: (_ row: Int, _ column: Int) -> Void) {
   withoutActuallyEscaping(body) { body in

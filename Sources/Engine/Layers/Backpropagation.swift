@@ -16,7 +16,7 @@ extension RNN {
   /// The gradients of `sum(output · gradOutput) + sum(hN · gradHN) + sum(cN · gradCN)`.
   ///
   /// What `gradOutput` holds after the end of a ragged row does not matter. A tape that is used for the
-  /// last time gives its room to the gradients.
+  /// last time gives its memory to the gradients.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func backward(

@@ -57,7 +57,7 @@ extension Stack {
         if range.contains(1) { run(second) }
       }
     }
-    // As many at a time as run beside each other: what is not in use has no room.
+    // As many at a time as run concurrently: what is not in use takes no memory.
     let isBeside = runsDirectionsBesideEachOther(layer, schedule)
     for index in stride(from: 0, to: configuration.directionCount, by: isBeside ? 2 : 1) {
       let first = try direction(index)

@@ -10,7 +10,7 @@ struct LayerTape<S: Scalar>: Sendable {
   /// What the layer read, and the states it went through, rows by time step.
   let input, output: [S]
   /// The trace of each direction; `nil` if the cell needs none. A backward pass that is the only owner
-  /// of a trace puts its gradient in the same room.
+  /// of a trace puts its gradient in the same memory.
   var traces: [Room<S>?]
   /// Of the normalisation after the layer, if there is one.
   let norm: NormTape<S>?

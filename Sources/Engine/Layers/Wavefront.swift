@@ -1,7 +1,7 @@
-// Layers beside each other: while a layer reads a chunk of steps, the one above it reads the chunk before.
+// Layers that run concurrently: while a layer reads a chunk of steps, the one above it reads the chunk before.
 
 extension Stack {
-  /// The output and the traces of every layer, if the layers had better run beside each other.
+  /// The output and the traces of every layer, if the layers had better run concurrently.
   func wavefront(
     _ rows: [S], _ schedule: Schedule, _ initial: States<S>, _ states: inout States<S>,
     masks: [[S]], keepsTraces: Bool
@@ -44,7 +44,7 @@ extension Stack {
     }
   }
 
-  /// The steps of a chunk, where layers run beside each other.
+  /// The steps of a chunk, where layers run concurrently.
   ///
   /// They run one after the other where a layer needs all of the one below (two directions) or something
   /// stands between them (normalisation, residual connections), and where there are more threads than

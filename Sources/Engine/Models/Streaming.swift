@@ -2,7 +2,7 @@ import Tensors
 
 /// A model that reads one time step after another, without a heap allocation per step.
 ///
-/// The bits are those of the whole sequence. Weights and room are prepared once; a stream belongs to one
+/// The bits are those of the whole sequence. Weights and scratch memory are prepared once; a stream belongs to one
 /// task at a time, and any number of streams may share a model.
 ///
 /// ```swift

@@ -28,7 +28,7 @@ struct OptimizerMemory<S: Scalar>: Sendable {
   }
 
   /// Calls `body` for every part of every parameter, with its elements, its gradient, its buffers and
-  /// room that holds nothing.
+  /// scratch memory.
   ///
   /// A part is small enough to stay in the nearest caches while the operations of a step pass over it, so
   /// that a step reads and writes memory once.
@@ -134,7 +134,7 @@ struct OptimizerPart<S: Scalar> {
   let buffers: [Vector<S>]
   fileprivate let rooms: [Vector<S>]
 
-  /// Room for a denominator.
+  /// Scratch memory for a denominator.
   var room: Vector<S> { rooms[0] }
 
   /// A copy of a vector, one at a time.

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Spectra and gradient norms agree with LAPACK and with document D4")
 struct DiagnosisTests {
-  /// The matrix that document D4 prints, and what it prints of 20 steps backwards (engine.md C3).
+  /// The matrix that document D4 prints, and what it prints of 20 steps backwards.
   private let printed = [
     -0.68153985, -1.93970896, 0.67076229, -1.46036714, 0.391873, 0.91808671, 0.36187896, 0.73361743,
     -0.69306025,

@@ -3,7 +3,7 @@ import Testing
 
 @testable import RNNEngine
 
-/// The documents' scripts, from their seeds alone (engine.md C3).
+/// The documents' scripts, from their seeds alone: the losses of the corrected code, as Errata.md has it.
 @Suite("The documents' scripts, from their seeds alone")
 struct DocumentTests {
   /// "RNN Training": data of `default_rng(0)`, weights of `default_rng(42)`, 50 steps.
@@ -93,8 +93,8 @@ struct DocumentTests {
   /// "VanillaRNN": weights of `np.random.seed(0)`, 1000 steps, of all parameters and of `by` alone.
   ///
   /// The document's X has five distinct rows, its last target is the first of them; "hello" is what its
-  /// comments say, with one row for both l and a space to end with. The losses are engine.md's, which
-  /// come from the run of `by` alone, and tools/goldens/make_fixtures.py's.
+  /// comments say, with one row for both l and a space to end with. The losses are those of NumPy: of a run of
+  /// `by` alone, and of tools/goldens/make_fixtures.py.
   @Test(arguments: [
     ([0, 1, 2, 3, 4], [1, 2, 3, 4, 0], 8.047197900586498, 8.047197852644729, 0.1142141360242454),
     ([0, 1, 2, 2, 3], [1, 2, 2, 3, 4], 8.04703709751874, 6.738163126893344, 0.1515025189542901),

@@ -2,7 +2,7 @@ import Testing
 
 @testable import RNNEngine
 
-/// A hundred training steps with PyTorch's losses (engine.md E): only the losses are stored, everything
+/// A hundred training steps with PyTorch's losses: only the losses are stored, everything
 /// else follows from the seed as in Python.
 ///
 /// The runs are such that PyTorch in single precision agrees with itself in double precision, which the

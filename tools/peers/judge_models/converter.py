@@ -1,4 +1,4 @@
-"""rnn-convert, and what it said, read as its contract has it (DESIGN.md, section 7)."""
+"""rnn-convert, and what it said, read as the page CommandLine describes it."""
 import json
 import os
 import re
