@@ -8,7 +8,7 @@ import Tensors
 /// A recurrent network with the vocabulary that says what its tokens mean.
 ///
 /// ```swift
-/// let model = try LanguageModel<Float>(contentsOf: "char.h5")
+/// let model = try LanguageModel<Float>(path: "char.h5")
 /// let text = try model.text(after: "The ", length: 200, choice: .greedy)
 /// ```
 public struct LanguageModel<S: Scalar>: Sendable {
@@ -53,7 +53,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
   ///
   /// PyTorch files carry no metadata; `vocabularyFile` names a file of the same model that does. Throws
   /// `train.vocabulary` where there is no vocabulary.
-  public init(contentsOf path: String, vocabularyFile: String? = nil) throws {
+  public init(path: String, vocabularyFile: String? = nil) throws {
     let state = try Self.modelState(path)
     let described = try vocabularyFile.map(Self.modelState) ?? state
     do {
@@ -105,7 +105,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
   }
 
   /// Writes the model to any container, read back and compared before the file appears.
-  public func write(to path: String, overwrite: Bool = false) throws {
+  public func write(toPath path: String, overwrite: Bool = false) throws {
     let format = try WeightFormat.forWriting(path: path)
     let state = try stateDict(
       as: format.expectedConvention.map(Convention.named) ?? .torch, in: format)

@@ -9,7 +9,7 @@ import Tensors
 /// ```swift
 /// var trainer = try LanguageModelTrainer<Float>(plan, text: text)
 /// while !trainer.isFinished { try trainer.advance() }
-/// try trainer.result.write(to: "model.h5")
+/// try trainer.result.write(toPath: "model.h5")
 /// ```
 public struct LanguageModelTrainer<S: Scalar>: Sendable {
   /// What is computed; `limit` may be raised.

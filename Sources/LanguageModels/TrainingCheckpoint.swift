@@ -31,7 +31,7 @@ package struct TrainingCheckpoint: Sendable {
   private let path: String
 
   /// Opens a checkpoint; throws `train.checkpoint` if the file is none.
-  package init(contentsOf path: String) throws {
+  package init(path: String) throws {
     self.path = path
     state = try WeightFile(path: path).state
     do {
@@ -157,7 +157,7 @@ extension LanguageModelTrainer {
   /// Throws `train.text-changed` for another text, `train.checkpoint` for a file that is no checkpoint or whose tensors
   /// do not fit.
   public init(resuming path: String, text: [UInt8]) throws {
-    self = try TrainingCheckpoint(contentsOf: path).resume(S.self, text: text)
+    self = try TrainingCheckpoint(path: path).resume(S.self, text: text)
   }
 
   /// Replaces the checkpoint at a path, read back and compared before it appears.

@@ -20,7 +20,7 @@ extension Convention {
   /// Reads a names file: the names and layout of weights under anybody's names.
   ///
   /// Throws `names.…` naming the module and the key that is wrong, and what reading the file throws.
-  public init(contentsOf path: String) throws {
+  public init(path: String) throws {
     let file = try InputFile(path: path)
     do {
       guard file.count <= 1 << 20 else {

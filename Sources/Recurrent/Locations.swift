@@ -1,6 +1,7 @@
 import Containers
 import Conversion
 import Frameworks
+import LanguageModels
 import Networks
 import RNNEngine
 import Tensors
@@ -14,17 +15,34 @@ import Tensors
 extension Model {
   /// Opens any container in any convention; `url` is a file URL.
   ///
-  /// Throws as ``init(contentsOf:options:)-(String,_)``, and `usage.url` for a URL of another kind.
+  /// Throws as ``init(path:options:)``, and `usage.url` for a URL of another kind.
   public init(contentsOf url: URL, options: ReadOptions = .init()) throws {
-    try self.init(contentsOf: filePath(url), options: options)
+    try self.init(path: filePath(url), options: options)
   }
 
-  /// Writes to a file URL, as ``write(to:convention:overwrite:)-(String,_,_)`` writes to a path.
+  /// Writes to a file URL, as ``write(toPath:convention:overwrite:)`` writes to a path.
   public func write(
     to url: URL, convention: Convention? = nil, overwrite: Bool = false
   ) throws {
-    try write(to: filePath(url), convention: convention, overwrite: overwrite)
+    try write(toPath: filePath(url), convention: convention, overwrite: overwrite)
   }
+}
+
+extension LanguageModel {
+  /// Opens a model file; throws as ``init(path:vocabularyFile:)``, and `usage.url` for a URL that names no file.
+  public init(contentsOf url: URL, vocabularyFile: URL? = nil) throws {
+    try self.init(path: filePath(url), vocabularyFile: vocabularyFile.map(filePath))
+  }
+
+  /// Writes to a file URL, as ``write(toPath:overwrite:)`` writes to a path.
+  public func write(to url: URL, overwrite: Bool = false) throws {
+    try write(toPath: filePath(url), overwrite: overwrite)
+  }
+}
+
+extension Convention {
+  /// Reads a names file; throws as ``init(path:)``, and `usage.url` for a URL that names no file.
+  public init(contentsOf url: URL) throws { try self.init(path: filePath(url)) }
 }
 
 extension WeightFile {

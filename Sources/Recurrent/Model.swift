@@ -8,10 +8,10 @@ import Tensors
 /// A recurrent network: opened from a file or made from Swift; run it, differentiate it, write it elsewhere.
 ///
 /// ```swift
-/// let model = try Model<Float>(contentsOf: "char-rnn.pt")
+/// let model = try Model<Float>(path: "char-rnn.pt")
 /// let result = try model(x)                       // result.output, result.hN, result.logits
 /// let gradients = try model.backward(x, targets: targets, loss: .crossEntropy())
-/// try model.write(to: "char-rnn.h5")              // with every other tensor of the file
+/// try model.write(toPath: "char-rnn.h5")              // with every other tensor of the file
 /// ```
 ///
 /// What the file holds beside the network is kept, and written again. A file of several networks is opened with
@@ -38,7 +38,7 @@ public struct Model<S: Scalar>: Sendable {
   ///
   /// Throws what the readers throw, `weights.ambiguous` for a file of several networks; `options` says what the
   /// file does not.
-  public init(contentsOf path: String, options: ReadOptions = .init()) throws {
+  public init(path: String, options: ReadOptions = .init()) throws {
     let file = try WeightFile(path: path)
     do {
       try self.init(file, options: options)
@@ -80,7 +80,7 @@ public struct Model<S: Scalar>: Sendable {
       SequenceModel(rnn: rnn, head: head, embedding: embedding, headReads: headReads))
   }
 
-  /// Wraps a network that a program made, for ``write(to:convention:overwrite:)``.
+  /// Wraps a network that a program made, for ``write(toPath:convention:overwrite:)``.
   public init(_ network: SequenceModel<S>) throws {
     self.network = network
     recognition = nil
@@ -237,7 +237,7 @@ public struct Model<S: Scalar>: Sendable {
   /// as f32 for `Float` and f64 for `Double`. Throws `output.exists` for a file that is there,
   /// `conversion.not-one-network` where the container holds one network and the file was more.
   public func write(
-    to path: String, convention: Convention? = nil, overwrite: Bool = false
+    toPath path: String, convention: Convention? = nil, overwrite: Bool = false
   ) throws {
     let format = try WeightFormat.forWriting(path: path)
     let state: StateDict

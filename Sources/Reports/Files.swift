@@ -5,7 +5,7 @@ extension Figure {
   /// Writes the drawing as an SVG file, which appears when it is complete.
   ///
   /// Throws `output.exists` for a file that is there, unless it is to be replaced, and what the system says.
-  public func write(to path: String, overwrite: Bool = false) throws {
+  public func write(toPath path: String, overwrite: Bool = false) throws {
     try writeText(file, to: path, overwrite: overwrite)
   }
 }
@@ -14,7 +14,7 @@ extension Page {
   /// Writes the page as an HTML file, which appears when it is complete.
   ///
   /// Throws `output.exists` for a file that is there, unless it is to be replaced, and what the system says.
-  public func write(to path: String, overwrite: Bool = false) throws {
+  public func write(toPath path: String, overwrite: Bool = false) throws {
     try writeText(html, to: path, overwrite: overwrite)
   }
 }

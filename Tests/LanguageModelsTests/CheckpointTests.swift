@@ -28,7 +28,7 @@ struct CheckpointTests {
   }
 
   private func resumeReason(_ path: String, _ text: [UInt8] = sampleText) -> String? {
-    reason { _ = try TrainingCheckpoint(contentsOf: path).resume(Float.self, text: text) }
+    reason { _ = try TrainingCheckpoint(path: path).resume(Float.self, text: text) }
   }
 
   @Test func goesOnWithTheSameTextOnly() throws {
@@ -57,7 +57,7 @@ struct CheckpointTests {
       }
       // A missing carried state is a state of zeros; a missing moment shows at the next step.
       let outcome = reason {
-        var trainer = try TrainingCheckpoint(contentsOf: path).resume(Float.self, text: sampleText)
+        var trainer = try TrainingCheckpoint(path: path).resume(Float.self, text: sampleText)
         try trainer.advance()
       }
       #expect(outcome != nil || found == "state", "\(missing)")
@@ -91,7 +91,7 @@ struct CheckpointTests {
 
   @Test func limitMayBeRaised() throws {
     let folder = try TemporaryFolder()
-    let saved = try TrainingCheckpoint(contentsOf: checkpoint(in: folder))
+    let saved = try TrainingCheckpoint(path: checkpoint(in: folder))
     #expect(try saved.resume(Float.self, text: sampleText).plan.limit == 30)
     #expect(try saved.resume(Float.self, text: sampleText, limit: 44).plan.limit == 44)
     let epochs = try saved.resume(Float.self, text: sampleText, epochs: 2)

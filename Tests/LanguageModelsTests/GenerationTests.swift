@@ -28,8 +28,8 @@ struct GenerationTests {
       try model.write(to: other)
       let again =
         container == "pt"
-        ? try LanguageModel<Float>(contentsOf: path, vocabularyFile: other)
-        : try LanguageModel<Float>(contentsOf: path)
+        ? try LanguageModel<Float>(path: path, vocabularyFile: other)
+        : try LanguageModel<Float>(path: path)
       #expect(again.vocabulary == model.vocabulary)
       let draw = try TokenChoice(temperature: 0.9, topK: 9, topP: 0.95)
       let text = try model.text(after: "the c", length: 40, choice: draw, seed: 5)
@@ -43,7 +43,7 @@ struct GenerationTests {
     let model = try model([:])
     try model.write(to: folder.file("a.pt"))
     #expect(
-      reason { _ = try LanguageModel<Float>(contentsOf: folder.file("a.pt")) }
+      reason { _ = try LanguageModel<Float>(path: folder.file("a.pt")) }
         == "train.vocabulary")
     #expect(
       reason { _ = try LanguageModel(model.network, vocabulary: .bytes) } == "train.vocabulary")
@@ -54,7 +54,7 @@ struct GenerationTests {
     var trainer = try LanguageModelTrainer<Float>(plan(["lr": "0.05"]), text: sampleText)
     for _ in 0..<6 { try trainer.advance() }
     try trainer.writeCheckpoint(to: folder.file("c"))
-    let read = try LanguageModel<Float>(contentsOf: folder.file("c"))
+    let read = try LanguageModel<Float>(path: folder.file("c"))
     let text = try trainer.result.text(after: "the", length: 30, choice: .greedy)
     #expect(try read.text(after: "the", length: 30, choice: .greedy) == text)
     let head = try #require(trainer.best?.network.head?.weight)
@@ -71,7 +71,7 @@ struct GenerationTests {
     ).current
     let folder = try TemporaryFolder()
     try model.write(to: folder.file("large." + container))
-    let read = try LanguageModel<Float>(contentsOf: folder.file("large." + container))
+    let read = try LanguageModel<Float>(path: folder.file("large." + container))
     #expect(read.vocabulary == model.vocabulary)
     #expect(read.vocabulary.count == 20_001)
   }

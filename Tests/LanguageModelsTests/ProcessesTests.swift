@@ -116,7 +116,7 @@ struct ProcessesTests {
       return try trainer.current
     }
     let rest = try run(2) { process in
-      var trainer = try TrainingCheckpoint(contentsOf: path).resume(
+      var trainer = try TrainingCheckpoint(path: path).resume(
         Float.self, text: sampleText, processes: process)
       while !trainer.isFinished { try trainer.advance() }
       return try trainer.current
@@ -127,7 +127,7 @@ struct ProcessesTests {
     }
     #expect(
       reason {
-        _ = try TrainingCheckpoint(contentsOf: path).resume(Float.self, text: sampleText)
+        _ = try TrainingCheckpoint(path: path).resume(Float.self, text: sampleText)
       } == "train.processes")
   }
 }

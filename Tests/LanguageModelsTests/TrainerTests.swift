@@ -69,7 +69,7 @@ struct TrainerTests {
     var part = try LanguageModelTrainer<S>(plan, text: sampleText)
     for _ in 0..<17 { try part.advance() }
     try part.writeCheckpoint(to: folder.file("c"))
-    let saved = try TrainingCheckpoint(contentsOf: folder.file("c"))
+    let saved = try TrainingCheckpoint(path: folder.file("c"))
     #expect(saved.stepCount == 17)
     var rest = try saved.resume(S.self, text: sampleText)
     for index in 17..<30 { #expect(try rest.advance() == steps[index]) }

@@ -29,7 +29,7 @@ struct ConcurrencyTests {
   private let alphabet: Int
 
   init() throws {
-    model = try Model<Float>(contentsOf: root + "/checkpoints/char-rnn.pt")
+    model = try Model<Float>(path: root + "/checkpoints/char-rnn.pt")
     alphabet = model.architecture.inputSize
   }
 

@@ -76,7 +76,7 @@ struct UnfitFixtureTests {
   }
 
   @Test func stepsNeedAPastAndRows() throws {
-    var model = try Model<Float>(contentsOf: "\(folder)/checkpoints/char-rnn.pt")
+    var model = try Model<Float>(path: "\(folder)/checkpoints/char-rnn.pt")
     let size = model.architecture.inputSize
     var state = Model<Float>.State()
     let flat = try NDArray<Float>(shape: [size], elements: [Float](repeating: 1, count: size))
@@ -94,7 +94,7 @@ struct UnfitFixtureTests {
         stored.name, Tensor.make((0..<count).map { Float($0) * 0.01 }, shape: stored.shape))
     }
     try WeightFormat.npz.write(file, to: path) { _ in }
-    model = try Model<Float>(contentsOf: path)
+    model = try Model<Float>(path: path)
     let wide = try NDArray<Float>(shape: [1, 3], elements: [1, 2, 3])
     state = .init()
     #expect(reason { _ = try model.step(wide, state: &state) } == "model.bidirectional")

@@ -48,14 +48,14 @@ struct ModelFileTests {
         ["author": "me", "cell": "gru"])
       let path = directory + "/in.safetensors"
       try write(original, path)
-      var model = try Model<Float>(contentsOf: path)
+      var model = try Model<Float>(path: path)
       #expect(model.network.head == nil)
       let name: Name = "net.rnn.bias_hh_l0"
       var groups = model.network.parameterGroups
       groups[0]["bias_hh_l0"]?.elements[5] = 2.5
       try model.network.setParameterGroups(groups)
       let output = directory + "/out." + suffix
-      try model.write(to: output)
+      try model.write(toPath: output)
       let written = try WeightFile(path: output).state
       #expect(written.names == original.names)
       for entry in original.entries {
@@ -103,8 +103,8 @@ struct ModelFileTests {
     #expect(model.recognition == nil && model.assumptions.isEmpty)
     try withTemporaryFolder { directory in
       let path = directory + "/model." + suffix
-      try model.write(to: path)
-      let again = try Model<Float>(contentsOf: path)
+      try model.write(toPath: path)
+      let again = try Model<Float>(path: path)
       #expect(again.assumptions.isEmpty, "\(again.assumptions)")
       var found = again.architecture
       found.batchFirst = model.architecture.batchFirst
@@ -226,8 +226,8 @@ struct ModelFileTests {
       let source = directory + "/in.safetensors"
       try write(file, source)
       let path = directory + "/model." + suffix
-      if suffix != "safetensors" { try Model<Float>(contentsOf: source).write(to: path) }
-      let model = try Model<Float>(contentsOf: suffix == "safetensors" ? source : path)
+      if suffix != "safetensors" { try Model<Float>(path: source).write(toPath: path) }
+      let model = try Model<Float>(path: suffix == "safetensors" ? source : path)
       #expect(try model.initialState.h?.elements == array(file, "net.rnn.h_0").elements)
       let x = try frames(4, 2, 4)
       let whole = try model(x)

@@ -30,9 +30,9 @@ struct ArrayTests {
       "a", description: "d", axes: ("x", "y"), series: [.init("one", [1, 2, 4])]
     ).figure
     let path = folder.file("a.svg")
-    try figure.write(to: path)
+    try figure.write(toPath: path)
     #expect(try String(contentsOfFile: path, encoding: .utf8) == figure.file)
-    #expect(reason { try figure.write(to: path) } == "output.exists")
+    #expect(reason { try figure.write(toPath: path) } == "output.exists")
     var page = Page("p")
     page.figures([figure])
     try page.write(to: path, overwrite: true)

@@ -91,7 +91,7 @@ public struct ReadingOptions: ParsableArguments {
     }
     var options = ReadOptions()
     options.convention =
-      try readAs.map(Convention.named) ?? names.map { try Convention(contentsOf: $0) }
+      try readAs.map(Convention.named) ?? names.map { try Convention(path: $0) }
     options.module = module
     options.head = head.map(neighbour)
     options.embedding = embedding.map(neighbour)

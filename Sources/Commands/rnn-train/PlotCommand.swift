@@ -31,7 +31,7 @@ struct PlotCommand: Tool {
 
   mutating func perform() throws -> Int32 {
     let file = try PageFile(page, besides: [log])
-    let training = try TrainingLog(contentsOf: log)
+    let training = try TrainingLog(path: log)
     try file.write(training, title: training.model ?? log)
     let (steps, samples) = (training.steps.count, training.samples.count)
     if json {

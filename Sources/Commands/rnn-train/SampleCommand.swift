@@ -79,7 +79,7 @@ struct SampleCommand: Tool {
     let (choice, length) = try (tokenChoice(), tokenCount())
     let prompt = prompt ?? ""
     let seed = try givenSeed() ?? Int.random(in: 0..<1 << 31)
-    let writer = try LanguageModel<Float>(contentsOf: model, vocabularyFile: vocabulary)
+    let writer = try LanguageModel<Float>(path: model, vocabularyFile: vocabulary)
     var bytes = Array(prompt.utf8)
     do {
       _ = try writer.vocabulary.encode(bytes)

@@ -126,7 +126,7 @@ struct TrainCommand: Tool {
 
   private func savedTraining() throws -> TrainingCheckpoint {
     do {
-      return try TrainingCheckpoint(contentsOf: checkpointPath)
+      return try TrainingCheckpoint(path: checkpointPath)
     } catch var error as RecurrentError {
       if error.reason == "file.missing" {
         error.hint = "There is nothing to go on from: leave --resume out to begin."

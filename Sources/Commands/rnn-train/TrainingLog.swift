@@ -59,7 +59,7 @@ struct TrainingLog {
   /// Reads a file of `--log`; of several trainings in it the last is kept.
   ///
   /// Throws `json.…` and `train.log` with the line and the column or key, and what reading throws.
-  init(contentsOf path: String) throws {
+  init(path: String) throws {
     do {
       let bytes = try InputFile(path: path).readAll()
       let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)

@@ -20,8 +20,7 @@ final class TrainingRecord {
     page = try run.html.map {
       try PageFile($0, besides: [text, model, checkpoint] + [run.log].compactMap { $0 })
     }
-    if page != nil, run.resume, let path = run.log, let earlier = try? TrainingLog(contentsOf: path)
-    {
+    if page != nil, run.resume, let path = run.log, let earlier = try? TrainingLog(path: path) {
       log = earlier
     }
     file = try run.log.map { try LogFile(path: $0) }

@@ -14,7 +14,7 @@ struct FineTune {
       print("usage: example-fine-tune MODEL TEXT STEPS OUTPUT")
       return
     }
-    var model = try Model<Float>(contentsOf: arguments[1])
+    var model = try Model<Float>(path: arguments[1])
     let tokens = try arguments[2].map { character -> Int in
       guard let token = alphabet.firstIndex(of: character) else {
         throw RecurrentError(
@@ -39,7 +39,7 @@ struct FineTune {
       try optimizer.step(&model.network, gradients: gradients)
     }
     // The same keys as before, read back before the file appears.
-    try model.write(to: arguments[4], overwrite: true)
+    try model.write(toPath: arguments[4], overwrite: true)
     print("wrote \(arguments[4])")
   }
 }

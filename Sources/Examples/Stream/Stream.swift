@@ -14,7 +14,7 @@ struct Stream {
       print("usage: example-stream MODEL PROMPT LENGTH")
       return
     }
-    let model = try Model<Float>(contentsOf: arguments[1])
+    let model = try Model<Float>(path: arguments[1])
     // Prepared once; a step allocates nothing.
     let stream = try ModelStream(model.network)
     var last = 0
