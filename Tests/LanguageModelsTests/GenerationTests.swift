@@ -23,9 +23,9 @@ struct GenerationTests {
     for (cell, embedding) in [("rnn_relu", "0"), ("gru", "5")] {
       let model = try model(["level": level, "cell": cell, "embedding": embedding, "layers": "2"])
       let path = folder.file("\(cell).\(container)")
-      try model.write(to: path)
+      try model.write(toPath: path)
       let other = folder.file("\(cell)-vocabulary.npz")
-      try model.write(to: other)
+      try model.write(toPath: other)
       let again =
         container == "pt"
         ? try LanguageModel<Float>(path: path, vocabularyFile: other)
@@ -41,7 +41,7 @@ struct GenerationTests {
   @Test func missingOrWrongVocabularyIsRefused() throws {
     let folder = try TemporaryFolder()
     let model = try model([:])
-    try model.write(to: folder.file("a.pt"))
+    try model.write(toPath: folder.file("a.pt"))
     #expect(
       reason { _ = try LanguageModel<Float>(path: folder.file("a.pt")) }
         == "train.vocabulary")
@@ -70,7 +70,7 @@ struct GenerationTests {
       plan(["level": "word", "hidden": "2", "embedding": "2"]), text: text
     ).current
     let folder = try TemporaryFolder()
-    try model.write(to: folder.file("large." + container))
+    try model.write(toPath: folder.file("large." + container))
     let read = try LanguageModel<Float>(path: folder.file("large." + container))
     #expect(read.vocabulary == model.vocabulary)
     #expect(read.vocabulary.count == 20_001)

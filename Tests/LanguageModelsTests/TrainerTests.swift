@@ -76,8 +76,8 @@ struct TrainerTests {
     #expect(rest.isFinished)
     #expect(rest.validations == whole.validations)
     for (trainer, name) in [(whole, "a"), (rest, "b")] {
-      try trainer.result.write(to: folder.file(name + ".h5"))
-      try trainer.current.write(to: folder.file(name + ".safetensors"))
+      try trainer.result.write(toPath: folder.file(name + ".h5"))
+      try trainer.current.write(toPath: folder.file(name + ".safetensors"))
       try trainer.writeCheckpoint(to: folder.file(name + ".checkpoint"))
     }
     for ending in [".h5", ".safetensors", ".checkpoint"] {

@@ -8,7 +8,7 @@ import Testing
 struct LocationTests {
   @Test func modelsOpenAndWriteByURL() throws {
     let checkpoint = URL(fileURLWithPath: Checkout.fixture("checkpoints/char-rnn.pt"))
-    let model = try Model<Float>(path: checkpoint)
+    let model = try Model<Float>(contentsOf: checkpoint)
     let output = URL(fileURLWithPath: newPath(" with space.h5"))
     defer { remove(output.path) }
     try model.write(to: output)

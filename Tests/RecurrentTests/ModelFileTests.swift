@@ -65,12 +65,12 @@ struct ModelFileTests {
       #expect(try array(written, name).elements[5] == 2.5)
       if suffix != "pt" { #expect(written.metadata["author"] == "me") }
       // Only what is there is overwritten when asked.
-      #expect(throws: RecurrentError.self) { try model.write(to: output) }
-      try model.write(to: output, overwrite: true)
+      #expect(throws: RecurrentError.self) { try model.write(toPath: output) }
+      try model.write(toPath: output, overwrite: true)
       // Containers of one network hold no file of more.
       for other in ["onnx", "keras"] {
         let error = #expect(throws: RecurrentError.self) {
-          try model.write(to: directory + "/out." + other)
+          try model.write(toPath: directory + "/out." + other)
         }
         #expect(error?.reason == "conversion.not-one-network")
       }

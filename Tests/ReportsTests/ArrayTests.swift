@@ -35,7 +35,7 @@ struct ArrayTests {
     #expect(reason { try figure.write(toPath: path) } == "output.exists")
     var page = Page("p")
     page.figures([figure])
-    try page.write(to: path, overwrite: true)
+    try page.write(toPath: path, overwrite: true)
     #expect(try String(contentsOfFile: path, encoding: .utf8) == page.html)
   }
 

@@ -4,13 +4,13 @@ import Glibc
 import Tensors
 
 /// Bytes in a file without a name that readers can open, used again for every input.
-public final class Bait {
+package final class Bait {
   private let descriptor: Int32
   /// The path that opens the bytes.
-  public let path: String
+  package let path: String
 
   /// Creates an empty file in memory.
-  public init() {
+  package init() {
     let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
     let unique = "\(folder)/rnn-bait-\(getpid())"
     descriptor = open(unique, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(0o600))
@@ -20,7 +20,7 @@ public final class Bait {
   }
 
   /// Replaces the contents.
-  public func fill(_ bytes: UnsafeRawBufferPointer) {
+  package func fill(_ bytes: UnsafeRawBufferPointer) {
     precondition(ftruncate(descriptor, 0) == 0)
     var done = 0
     while done < bytes.count {
@@ -32,17 +32,17 @@ public final class Bait {
   }
 
   /// Cuts the contents.
-  public func cut(to count: Int) { precondition(ftruncate(descriptor, off_t(count)) == 0) }
+  package func cut(to count: Int) { precondition(ftruncate(descriptor, off_t(count)) == 0) }
 
   /// Replaces one byte.
-  public func set(_ byte: UInt8, at offset: Int) {
+  package func set(_ byte: UInt8, at offset: Int) {
     var byte = byte
     precondition(pwrite(descriptor, &byte, 1, off_t(offset)) == 1)
   }
 }
 
 /// What came of reading a hostile file.
-public enum Outcome: Equatable {
+package enum Outcome: Equatable {
   /// A refusal with its reason.
   case refused(String)
   /// Accepted: a digest of names, types, shapes, bytes and metadata.
@@ -50,7 +50,7 @@ public enum Outcome: Equatable {
 }
 
 /// Reads a file and all its elements, as a conversion does; traps on errors that no file may cause.
-public func outcome(of path: String) -> Outcome {
+package func outcome(of path: String) -> Outcome {
   do {
     let file = try WeightFile(path: path)
     var digest = Digest()
@@ -80,7 +80,7 @@ private func reason(_ error: any Error, isPrinted: Bool = true) -> String {
 }
 
 /// Hands the fuzzer's bytes to a reader, and reads all elements that it finds.
-public func attack(
+package func attack(
   _ start: UnsafePointer<UInt8>?, _ count: Int, read: (MemorySource) throws -> StateDict
 ) -> CInt {
   let source = MemorySource(Array(UnsafeBufferPointer(start: start, count: count)))
