@@ -253,7 +253,7 @@ struct TrainCommand: Tool {
     let earlier = trainer.validations.min()
     let isBetter = loss.map { $0 < earlier ?? .infinity } ?? true
     let result = try isBetter ? trainer.current : trainer.result
-    try result.write(to: model, overwrite: run.force || run.resume)
+    try result.write(toPath: model, overwrite: run.force || run.resume)
     if let format = try? WeightFormat.forWriting(path: model), !format.carriesMetadata, !run.quiet,
       !json
     {
