@@ -80,7 +80,8 @@ let package = Package(
       exclude: ["LibraryOnly", "Networks", "Refused"]),
     .target(
       name: "NetworksTestSupport", dependencies: ["Networks"], path: "Tests/Support/Networks"),
-    .testTarget(name: "TensorsTests", dependencies: ["Bytes", "TestSupport"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+    .testTarget(name: "BytesTests", dependencies: ["Bytes", "TestSupport"]),
     .testTarget(name: "ContainersTests", dependencies: ["Containers", "TestSupport"]),
     .testTarget(name: "FrameworksTests", dependencies: ["Frameworks", "TestSupport"]),
     .testTarget(name: "EngineTests", dependencies: ["RNNEngine", "CKernels", "TestSupport"]),

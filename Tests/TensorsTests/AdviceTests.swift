@@ -2,7 +2,8 @@ import Testing
 
 @testable import Tensors
 
-@Suite struct AdviceTests {
+@Suite("Advice names parameters in the words of whoever gives it")
+struct AdviceTests {
   private enum Word: String { case one = "the_one" }
 
   @Test func theLibrarySpeaksOfItsParameters() {

@@ -21,11 +21,14 @@ package struct SourceWindow: Sendable {
     return bytes[offset - start]
   }
 
-  /// A range, which must lie inside the source.
+  /// A range; throws `file.truncated` where it does not lie inside the source.
   package mutating func bytes(_ range: Range<Int>) throws -> ArraySlice<UInt8> {
     if range.lowerBound < start || range.upperBound > start + bytes.count {
-      // What is longer than a window would push out what lies around it.
-      guard range.count <= size else { return try source.read(range)[...] }
+      // What is longer than a window would push out what lies around it; the source itself refuses what it
+      // does not have.
+      guard range.count <= size, range.upperBound <= source.count else {
+        return try source.read(range)[...]
+      }
       try move(to: range.lowerBound)
     }
     return bytes[range.lowerBound - start..<range.upperBound - start]

@@ -12,8 +12,11 @@ package enum HDF5Library {
     lock.acquire()
     defer { lock.release() }
     if let setUpFailure { throw setUpFailure }
-    // Error printing is a setting of each thread.
+    // Whether errors are printed is a setting of each thread, and the program's.
+    var (printer, context): (H5E_auto2_t?, UnsafeMutableRawPointer?) = (nil, nil)
+    let isKnown = H5Eget_auto2(chdf5_default(), &printer, &context) >= 0
     _ = H5Eset_auto2(chdf5_default(), nil, nil)
+    defer { if isKnown { _ = H5Eset_auto2(chdf5_default(), printer, context) } }
     return try body()
   }
 
@@ -57,12 +60,13 @@ package enum HDF5Library {
 
   private static let oldest = (major: UInt32(1), minor: UInt32(10))
 
-  // No environment variable and no plugin may decide what a file's content makes us run or open.
+  /// Whether this process exists to read a file of a stranger: set before the first use of the library.
+  ///
+  /// Only then its own settings are changed. In any other process they are the program's, which may use
+  /// libhdf5 itself.
+  nonisolated(unsafe) package static var isConfined = false
+
   private static let setUpFailure: RecurrentError? = {
-    for variable in [
-      "HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD", "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX",
-      "HDF5_DISABLE_VERSION_CHECK", "HDF5_DRIVER",
-    ] { unsetenv(variable) }
     do {
       try load(names)
     } catch {
@@ -70,13 +74,15 @@ package enum HDF5Library {
     }
     var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
     // H5dont_atexit must come first; files are closed by their owners, not by an exit handler.
-    _ = H5dont_atexit()
+    if isConfined { _ = H5dont_atexit() }
     guard H5get_libversion(&major, &minor, &release) >= 0, (major, minor) >= oldest else {
       return RecurrentError(
         .unsupported, "h5.library-version", found: "libhdf5 \(major).\(minor).\(release)",
         expected: "libhdf5 \(oldest.major).\(oldest.minor) or newer",
         hint: "Install a newer libhdf5.")
     }
+    guard isConfined else { return nil }
+    // No plugin may decide what a file's content makes us run, and no link what we open.
     let linkTypeExternal = H5L_type_t(rawValue: 64)
     guard H5open() >= 0, H5PLset_loading_state(0) >= 0, H5Lunregister(linkTypeExternal) >= 0 else {
       return RecurrentError(

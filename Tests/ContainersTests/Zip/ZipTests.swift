@@ -3,7 +3,6 @@ import TestSupport
 import Testing
 
 @testable import Containers
-@testable import Frameworks
 @testable import Tensors
 
 @Suite("A zip archive cut or changed anywhere is an error, not a crash")
@@ -115,5 +114,25 @@ struct ZipTests {
     var huge = bytes
     for field in [20, 24] { for byte in 0..<4 { huge[directory + field + byte] = 0xFE } }
     #expect(reason { _ = try ZipArchive(MemorySource(huge)) } == "zip.layout")
+  }
+
+  @Test("A tensor that is written by tiles has the checksum of its bytes in order")
+  func tiledEntriesHaveTheChecksumOfTheirBytes() throws {
+    try withTemporaryFolder { directory in
+      let (lines, width) = (151, 15_003)
+      let bytes = (0..<lines * width * 8).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
+      let tiled = try StridedSource(
+        MemorySource(bytes), elementSize: 8, shape: [lines, width], strides: [1, lines], offset: 0)
+      #expect(tiled.isTiled)
+      // As an archive it has the checksum of its bytes in order.
+      let sink = try OutputFile(path: directory + "/out.zip", overwrite: false)
+      var zip = ZipWriter(sink)
+      try zip.add("matrix", [MemorySource([1, 2, 3]), tiled])
+      try zip.finish()
+      try sink.publish()
+      let archive = try ZipArchive(InputFile(path: directory + "/out.zip"))
+      let entry = try #require(archive.entries.first)
+      #expect(try archive.source(of: entry).readAll() == [1, 2, 3] + tiled.readAll())
+    }
   }
 }

@@ -30,6 +30,7 @@ CALL(hid_t, H5Dget_type, (hid_t a), (a))
 CALL(hid_t, H5Dopen2, (hid_t a, const char *b, hid_t c), (a, b, c))
 CALL(herr_t, H5Dread, (hid_t a, hid_t b, hid_t c, hid_t d, hid_t e, void *f), (a, b, c, d, e, f))
 
+CALL(herr_t, H5Eget_auto2, (hid_t a, H5E_auto2_t *b, void **c), (a, b, c))
 CALL(herr_t, H5Eset_auto2, (hid_t a, H5E_auto2_t b, void *c), (a, b, c))
 CALL(herr_t, H5Ewalk2, (hid_t a, H5E_direction_t b, H5E_walk2_t c, void *d), (a, b, c, d))
 

@@ -1,5 +1,4 @@
 import Bytes
-import Containers
 import Foundation
 import Tensors
 import TestSupport
@@ -53,15 +52,6 @@ struct OutputFileTests {
         + Array("tail".utf8)
       let found = [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory + "/out.bin")))
       #expect(found == expected)
-      // As an archive it has the checksum of its bytes in order.
-      let sink = try OutputFile(path: directory + "/out.zip", overwrite: false)
-      var zip = ZipWriter(sink)
-      try zip.add("matrix", [MemorySource([1, 2, 3]), tiled])
-      try zip.finish()
-      try sink.publish()
-      let archive = try ZipArchive(InputFile(path: directory + "/out.zip"))
-      let entry = try #require(archive.entries.first)
-      #expect(try archive.source(of: entry).readAll() == [1, 2, 3] + transposed)
     }
   }
 
