@@ -22,8 +22,7 @@ extension FixtureResult {
     let others = failures.count > 1 ? " (and \(failures.count - 1) more tensors differ)" : ""
     throw RecurrentError(
       .malformed, "parity.difference", file: path, at: "tensor \"\(worst.tensor)\"",
-      found: worst.summary + others,
-      hint: "rnn-verify \(path) says where they part.")
+      found: worst.summary + others)
   }
 }
 

@@ -99,6 +99,39 @@ struct WrongCommandLineTests {
     #expect(!FileManager.default.fileExists(atPath: model))
   }
 
+  @Test func aTrainingReplacesNoneOfItsOwnFiles() throws {
+    let text = folder.file("text.txt")
+    let words = "so long lives this"
+    try words.write(toFile: text, atomically: false, encoding: .utf8)
+    let model = folder.file("m.h5")
+    for (arguments, files) in [
+      (["--log", text], "--log and TEXT"), (["--log", model], "--log and MODEL"),
+      (["--log", model + ".checkpoint"], "--log and --checkpoint"),
+      (["--checkpoint", text, "--force"], "--checkpoint and TEXT"),
+      (["--checkpoint", model], "--checkpoint and MODEL"),
+      (["--html", folder.file("p"), "--log", folder.file("p")], "--html and --log"),
+      (["--log", folder.file("./text.txt")], "--log and TEXT"),
+    ] {
+      let place = arguments.last == "--force" ? arguments[1] : arguments[arguments.count - 1]
+      try refuses(
+        "rnn-train", [text, model] + arguments,
+        "\(place): \(files) in one file, expected a file for each.")
+    }
+    let other = folder.file("other.jsonl")
+    try "{\"name\": 1}\n".write(toFile: other, atomically: false, encoding: .utf8)
+    try refuses(
+      "rnn-train", [text, model, "--batch", "1", "--steps", "1", "--log", other],
+      "\(other): a file that is no log of a training, expected a new file, or a log to go on.",
+      status: 73)
+    #expect(try String(contentsOfFile: text, encoding: .utf8) == words)
+    #expect(try String(contentsOfFile: other, encoding: .utf8) == "{\"name\": 1}\n")
+    #expect(!FileManager.default.fileExists(atPath: model))
+    let page = folder.file("same.html")
+    try refuses(
+      "rnn-verify", [CommandLineTests.good, "--html", page, "--junit", page],
+      "\(page): --junit and --html in one file, expected a file for each.")
+  }
+
   @Test func otherToolsSayTheirRanges() throws {
     try refuses(
       "rnn-verify", ["--rtol", "-1", "a"], "--rtol: \"-1\", expected a number of at least 0.")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Containers
 import HostSystem
 import Recurrent
 
@@ -29,6 +30,7 @@ extension Tool {
     Output.openStandardStreams()
     var arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
     answerIfThatIsAll(arguments)
+    HDF5Library.ownsProcess = true
     HDF5Worker.serveIfAsked()
     removeTemporariesOnSignals()
     var tool: Self

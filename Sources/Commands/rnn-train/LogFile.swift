@@ -1,3 +1,5 @@
+import Bytes
+import Containers
 import HostSystem
 import Recurrent
 
@@ -6,9 +8,10 @@ final class LogFile {
   private let path: String
   private let descriptor: Int32
 
-  /// Opens the file for appending; throws `output.create`.
+  /// Opens the file for appending; throws `output.create`, and `output.exists` for a file that is no log.
   init(path: String) throws {
     self.path = path
+    try Self.checkIsLog(path)
     descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_t(0o666))
     guard descriptor >= 0 else {
       throw RecurrentError(
@@ -23,23 +26,22 @@ final class LogFile {
 
   func write(_ object: JSON) throws {
     let line = Array((object.serialized() + "\n").utf8)
-    var done = 0
-    while done < line.count {
-      let sent = line.withUnsafeBytes { bytes in
-        systemWrite(descriptor, bytes.baseAddress.map { $0 + done }, line.count - done)
-      }
-      if sent < 0, errno == EINTR { continue }
-      guard sent > 0 else {
-        throw RecurrentError(
-          .inputOutput, "file.write", file: path,
-          found: String(cString: strerror(sent < 0 ? errno : EIO)))
-      }
-      done += sent
+    let code = line.withUnsafeBytes { writeFully($0, to: descriptor) }
+    guard code == 0 else {
+      throw RecurrentError(.inputOutput, "file.write", file: path, found: systemMessage(code))
     }
   }
-}
 
-/// `write(2)`, which the method of the same name hides inside the class.
-private func systemWrite(_ descriptor: Int32, _ start: UnsafeRawPointer?, _ count: Int) -> Int {
-  write(descriptor, start, count)
+  /// Lines are added to a log, and to nothing else that is there.
+  private static func checkIsLog(_ path: String) throws {
+    guard let file = try? InputFile(path: path), file.count > 0 else { return }
+    let start = try file.read(0..<min(1 << 16, file.count))
+    let line = start.prefix { $0 != UInt8(ascii: "\n") }
+    let first = try? JSON.parse(Array(line))
+    guard first?["step"] != nil || first?["event"] != nil else {
+      throw RecurrentError(
+        .cannotCreate, "output.exists", file: path, found: "a file that is no log of a training",
+        expected: "a new file, or a log to go on")
+    }
+  }
 }

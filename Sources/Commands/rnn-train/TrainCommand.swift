@@ -48,6 +48,10 @@ struct TrainCommand: Tool {
       throw RecurrentError(
         .usage, "train.option", found: "--epochs and --steps", expected: "one of them")
     }
+    try checkDistinct([
+      ("TEXT", text), ("MODEL", model), ("--checkpoint", checkpointPath), ("--log", run.log),
+      ("--html", run.html),
+    ])
     _ = try (
       run.stepsBetweenCheckpoints(), run.stepsBetweenLines(), run.stepsBetweenSamples()
     )

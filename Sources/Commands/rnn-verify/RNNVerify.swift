@@ -125,6 +125,7 @@ struct RNNVerify: Tool {
           hint: nearest(to: filter, among: names).map { "Did you mean \($0)?" })
       }
     }
+    try checkDistinct([("--html", html), ("--junit", junit)])
     for report in [html, junit].compactMap({ $0 }) where files.contains(report) {
       throw RecurrentError(
         .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",

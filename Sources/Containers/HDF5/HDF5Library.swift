@@ -60,11 +60,11 @@ package enum HDF5Library {
 
   private static let oldest = (major: UInt32(1), minor: UInt32(10))
 
-  /// Whether this process exists to read a file of a stranger: set before the first use of the library.
+  /// Whether libhdf5's own settings may be changed: set by the tools and by the worker, before the first use of
+  /// the library.
   ///
-  /// Only then its own settings are changed. In any other process they are the program's, which may use
-  /// libhdf5 itself.
-  nonisolated(unsafe) package static var isConfined = false
+  /// In any other process they are the program's, which may use libhdf5 itself.
+  nonisolated(unsafe) package static var ownsProcess = false
 
   private static let setUpFailure: RecurrentError? = {
     do {
@@ -74,14 +74,14 @@ package enum HDF5Library {
     }
     var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
     // H5dont_atexit must come first; files are closed by their owners, not by an exit handler.
-    if isConfined { _ = H5dont_atexit() }
+    if ownsProcess { _ = H5dont_atexit() }
     guard H5get_libversion(&major, &minor, &release) >= 0, (major, minor) >= oldest else {
       return RecurrentError(
         .unsupported, "h5.library-version", found: "libhdf5 \(major).\(minor).\(release)",
         expected: "libhdf5 \(oldest.major).\(oldest.minor) or newer",
         hint: "Install a newer libhdf5.")
     }
-    guard isConfined else { return nil }
+    guard ownsProcess else { return nil }
     // No plugin may decide what a file's content makes us run, and no link what we open.
     let linkTypeExternal = H5L_type_t(rawValue: 64)
     guard H5open() >= 0, H5PLset_loading_state(0) >= 0, H5Lunregister(linkTypeExternal) >= 0 else {

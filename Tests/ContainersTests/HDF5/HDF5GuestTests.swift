@@ -1,6 +1,6 @@
+import Bytes
 import Foundation
 import HostSystem
-import Bytes
 import Tensors
 import TestSupport
 import Testing

@@ -84,7 +84,7 @@ package enum HDF5WorkerServer {
   /// From here on: this one file, little memory and time, no new files, processes or privileges.
   private static func confine(path: String, seconds: Int) {
     limitResources(seconds: seconds)
-    HDF5Library.isConfined = true
+    HDF5Library.ownsProcess = true
     // libhdf5's one-time setup must come before files are out of reach; landlock is Linux's alone.
     _ = try? HDF5Library.locked {}
     _ = system_confine(path)

@@ -1,0 +1,20 @@
+import Bytes
+import Tensors
+
+/// Throws `usage.arguments` where two of a command's files are one, by name or as the file system knows them.
+///
+/// One of them would be written over the other.
+package func checkDistinct(_ files: [(word: String, path: String?)]) throws {
+  var seen: [(word: String, path: String)] = []
+  for (word, path) in files {
+    guard let path else { continue }
+    let file = try? InputFile(path: path)
+    for other in seen
+    where other.path == path || file.map({ $0.isSameFile(as: other.path) }) == true {
+      throw RecurrentError(
+        .usage, "usage.arguments", file: path, found: "\(word) and \(other.word) in one file",
+        expected: "a file for each")
+    }
+    seen.append((word, path))
+  }
+}
