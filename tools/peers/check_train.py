@@ -225,7 +225,9 @@ def surface(work):
     check("quiet: is quiet", result.stdout + result.stderr == b"")
     refused("another plan", 64, "train.resume-options", text, model, "--resume", "--hidden", 7)
     refused("another text", 65, "train.text-changed", TEXT, model, "--resume")
-    refused("no checkpoint", 65, "train.checkpoint", text, model, "--resume", "--checkpoint", model)
+    refused("one file for two", 64, "usage.arguments", text, model, "--resume", "--checkpoint", model)
+    refused("no checkpoint", 65, "train.checkpoint", text, model, "--resume", "--checkpoint",
+            shutil.copy(model, f"{work}/no-checkpoint.h5"))
     result = ok("more steps", text, model, "--resume", "--steps", 20, "--json")
     check("more steps: made", json.loads(result.stdout)["steps"] == 20)
 
