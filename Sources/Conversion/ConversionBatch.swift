@@ -95,7 +95,7 @@ package struct ConversionBatch: Sendable {
       // Another job may be creating the same one.
       if mkdir(part, 0o777) != 0, errno != EEXIST, !FileTree.isDirectory(part) {
         throw RecurrentError(
-          .cannotCreate, "output.directory", file: part, found: String(cString: strerror(errno)),
+          .cannotCreate, "output.directory", file: part, found: systemMessage(),
           expected: "a directory that can be created")
       }
     }

@@ -76,7 +76,7 @@ enum FileTree {
       throw RecurrentError(
         code == EACCES ? .permission : .inputOutput,
         code == EACCES ? "file.permission" : "file.read", file: path,
-        found: String(cString: strerror(code)), expected: "a directory that can be read")
+        found: systemMessage(code), expected: "a directory that can be read")
     }
     defer { closedir(directory) }
     var names: [String] = []

@@ -103,7 +103,7 @@ package enum FixtureSearch {
       throw RecurrentError(
         code == EACCES ? .permission : .noInput,
         code == EACCES ? "file.permission" : "file.missing", file: path,
-        found: String(cString: strerror(code)), expected: "a fixture file or directory")
+        found: systemMessage(code), expected: "a fixture file or directory")
     }
     defer { closedir(directory) }
     var names: [Name] = []

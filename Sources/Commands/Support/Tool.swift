@@ -153,7 +153,7 @@ public enum Output {
   /// Writes bytes to standard output, which need not be text.
   public static func write(_ bytes: [UInt8]) {
     guard send(bytes, to: STDOUT_FILENO) else {
-      let code = String(cString: strerror(errno))
+      let code = systemMessage()
       complain("error[output.write]: standard output: \(code).\n")
       leave(Int32(RecurrentError.Kind.inputOutput.rawValue))
     }

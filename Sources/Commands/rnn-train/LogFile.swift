@@ -15,7 +15,7 @@ final class LogFile {
     descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_t(0o666))
     guard descriptor >= 0 else {
       throw RecurrentError(
-        .cannotCreate, "output.create", file: path, found: String(cString: strerror(errno)),
+        .cannotCreate, "output.create", file: path, found: systemMessage(),
         expected: "a file that can be written to")
     }
   }

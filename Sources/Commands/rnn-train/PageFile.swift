@@ -8,15 +8,9 @@ struct PageFile {
 
   /// Checks that the page can be written, and that it replaces no file that is something else.
   ///
-  /// Throws `output.exists` for a file that is no page, `usage.arguments` for one of the other files of
-  /// the command, and what creating a file throws.
-  init(_ path: String, besides others: [String]) throws {
+  /// Throws `output.exists` for a file that is no page, and what creating a file throws.
+  init(_ path: String) throws {
     self.path = path
-    guard !others.contains(path) else {
-      throw RecurrentError(
-        .usage, "usage.arguments", file: path, found: "a page that would replace another file",
-        expected: "another name")
-    }
     if let file = try? InputFile(path: path) {
       let start = try file.read(0..<min(15, file.count))
       guard

@@ -29,8 +29,10 @@ struct PlotCommand: Tool {
   @Flag(help: "Print nothing but errors.") var quiet = false
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
+  func check() throws { try checkDistinct([("LOG", log), ("PAGE", page)]) }
+
   mutating func perform() throws -> Int32 {
-    let file = try PageFile(page, besides: [log])
+    let file = try PageFile(page)
     let training = try TrainingLog(path: log)
     try file.write(training, title: training.model ?? log)
     let (steps, samples) = (training.steps.count, training.samples.count)

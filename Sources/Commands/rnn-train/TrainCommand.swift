@@ -182,7 +182,7 @@ struct TrainCommand: Tool {
     let isFirst = start.processes.rank == 0
     let record =
       try isFirst
-      ? TrainingRecord(run, text: text, model: model, checkpoint: checkpointPath) : nil
+      ? TrainingRecord(run, model: model) : nil
     let stepsBetweenCheckpoints = try run.stepsBetweenCheckpoints()
     let display = try TrainingDisplay(
       isQuiet: run.quiet || json || !isFirst, printEvery: run.stepsBetweenLines(),

@@ -15,11 +15,9 @@ final class TrainingRecord {
 
   /// Opens what `run` asks for; `nil` where it asks for nothing. A page of a resumed training begins with
   /// the steps that its log has from before.
-  init?(_ run: RunOptions, text: String, model: String, checkpoint: String) throws {
+  init?(_ run: RunOptions, model: String) throws {
     guard run.log != nil || run.html != nil else { return nil }
-    page = try run.html.map {
-      try PageFile($0, besides: [text, model, checkpoint] + [run.log].compactMap { $0 })
-    }
+    page = try run.html.map { try PageFile($0) }
     if page != nil, run.resume, let path = run.log, let earlier = try? TrainingLog(path: path) {
       log = earlier
     }

@@ -279,7 +279,7 @@ package struct HDF5Writer {
   }
 
   private func systemError(_ reason: String, _ place: String?) -> RecurrentError {
-    RecurrentError(.inputOutput, reason, at: place, found: String(cString: strerror(errno)))
+    RecurrentError(.inputOutput, reason, at: place, found: systemMessage())
   }
 
   private func reason() -> String {

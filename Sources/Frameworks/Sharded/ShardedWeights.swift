@@ -117,7 +117,7 @@ package enum ShardedWeights {
     guard lstat(path, &status) == 0 else {
       throw RecurrentError(
         .noInput, "shard.missing", at: "file \"\(name)\"",
-        found: String(cString: strerror(errno)), expected: "the file beside the index")
+        found: systemMessage(), expected: "the file beside the index")
     }
     guard status.st_mode & S_IFMT == S_IFLNK else {
       return try InputFile(path: path, followsLinks: false)

@@ -23,7 +23,7 @@ package struct OutputDestination {
       guard let real = realpath(path, nil) else {
         throw RecurrentError(
           .cannotCreate, "output.dangling-link", file: path,
-          found: "a symbolic link to nothing: " + String(cString: strerror(errno)),
+          found: "a symbolic link to nothing: " + systemMessage(),
           expected: "a link to a file, or no link")
       }
       resolved = String(cString: real)
@@ -110,7 +110,7 @@ package struct OutputDestination {
       throw RecurrentError(
         .inputOutput, Self.unsureReason, file: path,
         found: "the file is complete, but its name may be lost in a power failure: "
-          + String(cString: strerror(EIO)))
+          + systemMessage(EIO))
     }
   }
 

@@ -87,7 +87,7 @@ package final class OutputFile: ByteSink {
       attempt += 1
       guard code == EEXIST || code == EINTR, attempt < 100 else {
         throw RecurrentError(
-          .cannotCreate, "output.create", file: path, found: String(cString: strerror(code)),
+          .cannotCreate, "output.create", file: path, found: systemMessage(code),
           expected: "a directory that can be written to")
       }
     }
@@ -255,14 +255,14 @@ package final class OutputFile: ByteSink {
   private func failure(_ reason: String, _ code: Int32) -> RecurrentError {
     RecurrentError(
       .inputOutput, code == ENOSPC || code == EDQUOT ? "file.full" : reason, file: path,
-      found: String(cString: strerror(code)))
+      found: systemMessage(code))
   }
 
   private func publishFailure(_ code: Int32) -> RecurrentError {
     code == EEXIST
       ? OutputDestination.exists(path)
       : RecurrentError(
-        .cannotCreate, "output.publish", file: path, found: String(cString: strerror(code)),
+        .cannotCreate, "output.publish", file: path, found: systemMessage(code),
         expected: "a name that the finished file can take")
   }
 }
