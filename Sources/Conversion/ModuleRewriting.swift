@@ -155,7 +155,7 @@ struct ModuleRewriting {
   ) throws {
     if let refusal = module.refusal { throw refusal }
     let prefix = name.asPrefix
-    let dense = target.parts == nil ? target.root + prefix : "layers/\(name)/vars/#"
+    let dense = target.prefixes == nil ? target.root + prefix : "layers/\(name)/vars/#"
     var naming = Naming(recurrent: prefix, head: dense, embedding: dense)
     if module.kind == .cell, target.layouts.contains(where: { $0.kind == .cell }) {
       naming.spelling = "cell"

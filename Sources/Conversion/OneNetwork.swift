@@ -78,11 +78,11 @@ struct OneNetwork {
     architecture.head = nil
     architecture.embedding = nil
     var naming = Naming.customary(for: network.architecture)
-    var parts: [[[String]]] = []
-    if convention.parts != nil {
+    var prefixes: [[[String]]] = []
+    if convention.prefixes != nil {
       naming = Naming(
         recurrent: "", head: "layers/dense/vars/#", embedding: "layers/embedding/vars/#")
-      parts = recognition.modules.map { module in
+      prefixes = recognition.modules.map { module in
         switch module.kind {
         case .embedding: return [[naming.embedding]]
         case .linear: return [[naming.head]]
@@ -104,11 +104,11 @@ struct OneNetwork {
         }
       }
     }
-    return (naming, structure(names, parts, convention))
+    return (naming, structure(names, prefixes, convention))
   }
 
   private func structure(
-    _ names: [String], _ parts: [[[String]]], _ convention: Convention
+    _ names: [String], _ prefixes: [[[String]]], _ convention: Convention
   ) -> Structure {
     let recognition = network.recognition
     let architecture = network.architecture
@@ -117,7 +117,7 @@ struct OneNetwork {
     for (index, module) in recognition.modules.enumerated() {
       var stated = Structure.Module(
         name: names[index], kind: module.kind == .cell ? .recurrent : module.kind,
-        parts: parts.isEmpty ? [] : parts[index])
+        prefixes: prefixes.isEmpty ? [] : prefixes[index])
       if module.isRecurrent {
         stated.recurrent = facts(prefix: names[index].asPrefix)
       }

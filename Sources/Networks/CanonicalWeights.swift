@@ -19,7 +19,7 @@ package struct CanonicalWeights: Sendable {
   /// Slots that the file does not store apart (the second bias of a one-bias convention).
   package let merged: Set<Slot>
   /// Where matrices are transposed.
-  private let room = TileRoom()
+  private let scratch = TileScratch()
 
   /// How a tensor that holds a sum is made.
   package enum SumRule: Sendable {
@@ -137,7 +137,7 @@ package struct CanonicalWeights: Sendable {
     }
     return try Tensor(
       dtype: dtype, shape: stored.shape,
-      source: RearrangedSource(dtype, stored.shape, pieces, room: room))
+      source: RearrangedSource(dtype, stored.shape, pieces, scratch: scratch))
   }
 
   private func checkOmissions(_ tensors: [StoredTensor]) throws {

@@ -25,8 +25,8 @@ public struct Convention: Sendable {
   package var refine: @Sendable (_ found: inout Candidate, StateDict) -> Void = { _, _ in }
   /// What the framework puts before the path of every module, dot included.
   package var root = ""
-  /// The parts in a file, where names alone do not show them.
-  package var parts: (@Sendable (StateDict) -> [String])?
+  /// The prefixes of the modules in a file, where names alone do not show them.
+  package var prefixes: (@Sendable (StateDict) -> [String])?
   /// Where the modules of one part-based layer lie: components that only name the cell within its layer.
   package var innerComponents: Set<String> = []
   /// What the names and shapes of a file settle by themselves in this convention.

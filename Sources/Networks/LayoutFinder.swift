@@ -90,8 +90,8 @@ package struct LayoutFinder {
       guard seen.insert(Name(part)).inserted, let cell = cell(part) else { return }
       result.append(cell)
     }
-    if let parts = convention.parts {
-      for part in parts(state) { add(part) }
+    if let prefixes = convention.prefixes {
+      for part in prefixes(state) { add(part) }
       return result
     }
     let layouts = convention.layouts.filter { $0.kind == .recurrent && !$0.numbersLayers }
@@ -189,12 +189,12 @@ package struct LayoutFinder {
     var result: [Candidate] = []
     var seen: Set<Name> = []
     let layouts = convention.layouts.filter { $0.kind == .embedding || $0.kind == .linear }
-    let fromParts = convention.parts?(state) ?? []
+    let stated = convention.prefixes?(state) ?? []
     for layout in layouts {
       guard let anchor = layout.tensors.first else { continue }
       var prefixes: [String] = []
-      if convention.parts != nil {
-        prefixes = fromParts
+      if convention.prefixes != nil {
+        prefixes = stated
       } else {
         prefixes = state.names.compactMap { anchor.matched($0.string, layout)?.prefix }
       }
@@ -224,7 +224,7 @@ package struct LayoutFinder {
   {
     let bare =
       prefix.hasPrefix(convention.root) ? String(prefix.dropFirst(convention.root.count)) : prefix
-    let name = KerasParts.name(ofPart: prefix) ?? bare.withoutDot
+    let name = KerasPrefixes.layerName(ofPrefix: prefix) ?? bare.withoutDot
     let candidate = layout.dense(name, at: prefix, weight: weight, hasBias: bias != nil)
     let kind = stated(name)
     guard kind == nil || kind == layout.kind else { return nil }
@@ -232,7 +232,7 @@ package struct LayoutFinder {
       // Where tables have a word of their own, that word tells; elsewhere the module's name.
       let sharesWord = convention.layouts.contains {
         $0.kind == .linear && $0.tensors[0].name == layout.tensors[0].name
-          || $0.kind == .linear && convention.parts != nil
+          || $0.kind == .linear && convention.prefixes != nil
       }
       let isGiven =
         kind == .embedding || options.table == name

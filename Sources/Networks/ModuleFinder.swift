@@ -128,9 +128,9 @@ package struct ModuleFinder {
       dense = finder.dense(except: own)
     }
     let stacks = CellStacks(
-      innerComponents: convention.parts == nil
-        ? convention.innerComponents : KerasParts.innerComponents,
-      separator: convention.parts == nil ? "." : "/", numbersLayers: convention.parts == nil,
+      innerComponents: convention.prefixes == nil
+        ? convention.innerComponents : KerasPrefixes.innerComponents,
+      separator: convention.prefixes == nil ? "." : "/", numbersLayers: convention.prefixes == nil,
       linearWidths: Set(dense.filter { $0.kind == .linear }.map(\.architecture.inputSize)))
     result += stacks.candidates(
       singles.map { cell in
@@ -152,11 +152,11 @@ package struct ModuleFinder {
       structure.owner == convention.name
     {
       if let part = candidate.naming.layers.first?.first
-        ?? (convention.parts == nil ? nil : candidate.naming.head)
+        ?? (convention.prefixes == nil ? nil : candidate.naming.head)
       {
-        candidate.stated = structure.modules.first { $0.parts.joined().contains(part) }
+        candidate.stated = structure.modules.first { $0.prefixes.joined().contains(part) }
         if let name = candidate.stated?.name {
-          candidate.name = KerasParts.name(ofPart: name) ?? name
+          candidate.name = KerasPrefixes.layerName(ofPrefix: name) ?? name
         }
       } else {
         candidate.stated = structure.module(candidate.name)
@@ -189,14 +189,14 @@ package struct ModuleFinder {
     let prefix = module.name.asPrefix
     switch module.kind {
     case .recurrent, .cell:
-      if !module.parts.isEmpty { return stated(parts: module, finder) }
+      if !module.prefixes.isEmpty { return stated(parts: module, finder) }
       for layout in convention.layouts
       where layout.kind == module.kind || (layout.kind == .recurrent && layout.numbersLayers) {
         if let candidate = finder.numbered(prefix, layout) { return candidate }
       }
       return Self.unreadable(module)
     case .embedding, .linear:
-      let part = module.parts.first?.first ?? prefix
+      let part = module.prefixes.first?.first ?? prefix
       for layout in convention.layouts where layout.kind == module.kind {
         guard let weight = state[layout.tensors[0].name(at: part)]?.shape, weight.count == 2 else {
           continue
@@ -227,14 +227,14 @@ package struct ModuleFinder {
   }
 
   private func stated(parts module: Structure.Module, _ finder: LayoutFinder) -> Candidate? {
-    guard let first = module.parts.first?.first, let cell = finder.cell(first) else {
+    guard let first = module.prefixes.first?.first, let cell = finder.cell(first) else {
       return Self.unreadable(module)
     }
     var architecture = cell.architecture
-    architecture.layerCount = module.parts.count
-    architecture.bidirectional = module.parts[0].count == 2
+    architecture.layerCount = module.prefixes.count
+    architecture.bidirectional = module.prefixes[0].count == 2
     var naming = Naming(
-      recurrent: module.name.asPrefix, layers: module.parts)
+      recurrent: module.name.asPrefix, layers: module.prefixes)
     naming.spelling = finder.convention.layouts[cell.layout].spelling
     return Candidate(
       kind: module.kind, name: module.name, architecture: architecture, naming: naming)

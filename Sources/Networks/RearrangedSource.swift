@@ -29,20 +29,22 @@ package struct RearrangedSource: ByteSource {
   package let count: Int
   private let dtype: DType
   private let pieces: [Piece]
-  private let room: TileRoom
+  private let scratch: TileScratch
   private let cache = BlockCache()
   /// Whether every element is one of a source, and none are transposed.
   private let isDirect: Bool
   /// The elements of one line, of which the result is a matrix, if it has to be transposed.
   private let tiledWidth: Int?
 
-  /// Throws `conversion.slot` for a placement that goes backwards or stands still; `room` is the memory pool where
+  /// Throws `conversion.slot` for a placement that goes backwards or stands still; `scratch` is the memory where
   /// matrices are transposed.
-  package init(_ dtype: DType, _ shape: [Int], _ pieces: [Piece], room: TileRoom = TileRoom())
+  package init(
+    _ dtype: DType, _ shape: [Int], _ pieces: [Piece], scratch: TileScratch = TileScratch()
+  )
     throws
   {
     self.dtype = dtype
-    self.room = room
+    self.scratch = scratch
     self.pieces = pieces.filter { piece in
       (!piece.terms.isEmpty || piece.addend != 0) && piece.size.rows > 0 && piece.size.columns > 0
     }
@@ -86,7 +88,7 @@ package struct RearrangedSource: ByteSource {
     let tiling = Tiling(
       lines: count / dtype.byteCount / width, width: width, elementSize: dtype.byteCount,
       order: order)
-    try tiling.forEachRun(in: room) {
+    try tiling.forEachRun(in: scratch) {
       try fill($1, $0, width)
     } use: {
       try body($0, $1)
@@ -112,12 +114,12 @@ package struct RearrangedSource: ByteSource {
   }
 
   /// Fills memory with a rectangle of the result.
-  private func fill(_ room: Tiling.Room, _ tile: Tiling.Tile, _ width: Int) throws {
+  private func fill(_ destination: Tiling.Destination, _ tile: Tiling.Tile, _ width: Int) throws {
     let parts = pieces.map { $0.part(in: tile, width: width) }
     if !Self.areCovered(tile.lines.count * tile.elements.count, parts.compactMap { $0 }) {
       for line in 0..<tile.lines.count {
         memset(
-          room.start + line * room.pitch * dtype.byteCount, 0,
+          destination.start + line * destination.pitch * dtype.byteCount, 0,
           tile.elements.count * dtype.byteCount)
       }
     }
@@ -128,12 +130,12 @@ package struct RearrangedSource: ByteSource {
         placement.offset + part.rows.lowerBound * placement.rowStride
         + part.columns.lowerBound * placement.columnStride
       let position =
-        (first / width - tile.lines.lowerBound) * room.pitch + first % width
+        (first / width - tile.lines.lowerBound) * destination.pitch + first % width
         - tile.elements.lowerBound
       try copy(
-        piece, part, to: room.start + position * dtype.byteCount,
-        strides: piece.rowsAreLines(width) ? [room.pitch, 1] : [1, room.pitch],
-        staging: room.staging)
+        piece, part, to: destination.start + position * dtype.byteCount,
+        strides: piece.rowsAreLines(width) ? [destination.pitch, 1] : [1, destination.pitch],
+        staging: destination.staging)
     }
   }
 

@@ -119,7 +119,7 @@ extension Candidate {
 extension Structure {
   /// The convention of the tensors that a structure speaks of.
   package var owner: String {
-    if modules.contains(where: { $0.parts.contains { !$0.isEmpty } }) {
+    if modules.contains(where: { $0.prefixes.contains { !$0.isEmpty } }) {
       return Convention.keras.name
     }
     return convention ?? Convention.torch.name

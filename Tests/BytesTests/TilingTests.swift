@@ -105,10 +105,10 @@ struct TilingTests {
   }
 
   @Test func aRoomThatIsLentIsNotLentAgain() throws {
-    let room = TileRoom()
-    try room.lend { first, _ in
+    let scratch = TileScratch()
+    try scratch.lend { first, _ in
       first[0] = 1
-      try room.lend { second, staging in
+      try scratch.lend { second, staging in
         #expect(second.baseAddress != first.baseAddress)
         #expect(second.count == first.count && staging.count > 0)
         second[0] = 2
@@ -116,7 +116,7 @@ struct TilingTests {
       #expect(first[0] == 1)
     }
     // The memory stays for the next.
-    try room.lend { tile, _ in #expect(tile[0] == 1) }
+    try scratch.lend { tile, _ in #expect(tile[0] == 1) }
   }
 
   @Test func tiledTensorsAreComparedAndRounded() throws {

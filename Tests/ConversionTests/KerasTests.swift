@@ -308,7 +308,7 @@ struct KerasTests {
       statesConnections: true,
       modules: [
         .init(
-          name: "a", kind: .recurrent, className: "LSTM", parts: [["layers/lstm/cell/vars/#"]])
+          name: "a", kind: .recurrent, className: "LSTM", prefixes: [["layers/lstm/cell/vars/#"]])
       ])
     empty.structure?.modules[0].recurrent.cell = "lstm"
     var wrong = empty

@@ -13,32 +13,32 @@ struct InPlaceGradientTests {
   private func expectTheSameInPlace(_ cell: any CellStep.Type) {
     let (count, hidden) = (3, 5)
     let width = cell.layout.blockCount * hidden
-    func room(_ count: Int, seed: UInt64) -> Room<Double> {
+    func pooled(_ count: Int, seed: UInt64) -> PooledMemory<Double> {
       var random = SplitMix64(state: seed)
-      let (values, room): (NDArray<Double>, Room<Double>) = (
-        random.array([count]), Room(count: count)
+      let (values, memory): (NDArray<Double>, PooledMemory<Double>) = (
+        random.array([count]), PooledMemory(count: count)
       )
-      room.elements.update(from: values.elements, count: count)
-      return room
+      memory.elements.update(from: values.elements, count: count)
+      return memory
     }
-    func numbers(_ room: Room<Double>) -> [Double] {
-      Array(UnsafeBufferPointer(start: room.elements, count: room.count))
+    func numbers(_ memory: PooledMemory<Double>) -> [Double] {
+      Array(UnsafeBufferPointer(start: memory.elements, count: memory.count))
     }
-    func run(_ trace: Room<Double>, _ dTrace: Room<Double>) -> [[Double]] {
-      let rooms = (0..<6).map { room(count * hidden, seed: UInt64($0)) }
+    func run(_ trace: PooledMemory<Double>, _ dTrace: PooledMemory<Double>) -> [[Double]] {
+      let blocks = (0..<6).map { pooled(count * hidden, seed: UInt64($0)) }
       cell.backward(
         0,
         BackwardRows(
           count: count, hidden: hidden, trace: trace.elements, traceStride: width,
-          previous: rooms[0].elements, previousStride: hidden, previousCells: rooms[1].elements,
-          previousCellsStride: hidden, state: rooms[2].elements, stateStride: hidden,
-          dState: rooms[3].elements, dTrace: dTrace.elements, carry: rooms[4].elements,
-          dCells: rooms[5].elements))
-      return [numbers(dTrace)] + rooms.map(numbers)
+          previous: blocks[0].elements, previousStride: hidden, previousCells: blocks[1].elements,
+          previousCellsStride: hidden, state: blocks[2].elements, stateStride: hidden,
+          dState: blocks[3].elements, dTrace: dTrace.elements, carry: blocks[4].elements,
+          dCells: blocks[5].elements))
+      return [numbers(dTrace)] + blocks.map(numbers)
     }
-    let trace = room(count * width, seed: 77)
+    let trace = pooled(count * width, seed: 77)
     let before = numbers(trace)
-    let apart = run(trace, Room(count: count * width))
+    let apart = run(trace, PooledMemory(count: count * width))
     #expect(numbers(trace) == before && apart[0] != before)
     #expect(run(trace, trace) == apart)
   }

@@ -83,7 +83,7 @@ struct TeamTests {
 
   /// Both directions of a layer run at a time, forwards and backwards; with four threads and nine rows not.
   @Test(arguments: Kind.allCases, [1, 3, 9])
-  func directionsBesideEachOtherDoNotShowInTheBits(_ kind: Kind, _ rows: Int) throws {
+  func concurrentDirectionsDoNotShowInTheBits(_ kind: Kind, _ rows: Int) throws {
     var random = SplitMix64(state: 33)
     let rnn: RNN<Float> = try random.network(
       kind.configuration(inputSize: 90, hiddenSize: 70, layerCount: 2, bidirectional: true),

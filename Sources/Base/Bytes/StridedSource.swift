@@ -51,9 +51,9 @@ package struct StridedSource: ByteSource {
     let view = view
     let tiling = Tiling(
       lines: shape[0], width: shape[1], elementSize: elementSize, order: order)
-    try tiling.forEachRun(in: TileRoom()) { tile, room in
+    try tiling.forEachRun(in: TileScratch()) { tile, destination in
       try view.part([tile.lines, tile.elements]).copy(
-        to: room.start, strides: [room.pitch, 1], staging: room.staging)
+        to: destination.start, strides: [destination.pitch, 1], staging: destination.staging)
     } use: {
       try body($0, $1)
     }

@@ -68,7 +68,7 @@ package struct StridedView: Sendable {
     guard !shape.contains(0) else { return }
     let axes = Axis.sorted(shape, strides, targetStrides)
     if let staging { return try visit(axes[...], offset, target, staging) }
-    try withScratch(max(TileRoom.stagingBytes, elementSize)) {
+    try withScratch(max(TileScratch.stagingBytes, elementSize)) {
       try visit(axes[...], offset, target, $0)
     }
   }

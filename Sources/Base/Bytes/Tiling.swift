@@ -21,7 +21,7 @@ package struct Tiling: Sendable {
   }
 
   /// Memory for a tile, or for a part of one.
-  package struct Room: @unchecked Sendable {
+  package struct Destination: @unchecked Sendable {
     /// Where the first element of the first line goes; there may be anything.
     package let start: UnsafeMutableRawPointer
     /// Elements from one line to the next.
@@ -50,7 +50,7 @@ package struct Tiling: Sendable {
     self.lines = lines
     self.width = width
     self.elementSize = elementSize
-    let capacity = TileRoom.tileBytes / elementSize
+    let capacity = TileScratch.tileBytes / elementSize
     let whole = capacity / max(1, width)
     if lines <= whole || order == .forwards && whole * elementSize >= Self.leastRun {
       tileLines = Self.even(lines, whole)
@@ -72,10 +72,10 @@ package struct Tiling: Sendable {
   /// Calls `fill` for parts of every tile, for two at a time, and `use` with every run of bytes and its
   /// position in the result.
   package func forEachRun(
-    in room: TileRoom, fill: @Sendable (Tile, Room) throws -> Void,
+    in scratch: TileScratch, fill: @Sendable (Tile, Destination) throws -> Void,
     use: (Int, UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    try room.lend { memory, staging in
+    try scratch.lend { memory, staging in
       guard let start = memory.baseAddress else { return }
       for top in stride(from: 0, to: lines, by: tileLines) {
         for left in stride(from: 0, to: width, by: tileWidth) {
@@ -90,18 +90,18 @@ package struct Tiling: Sendable {
 
   private func fill(
     _ tile: Tile, _ start: UnsafeMutableRawPointer, _ staging: UnsafeMutableRawBufferPointer,
-    _ body: @Sendable (Tile, Room) throws -> Void
+    _ body: @Sendable (Tile, Destination) throws -> Void
   ) throws {
     let pitch = tile.elements.count
     guard pitch > 1, tile.lines.count * pitch * elementSize > Self.smallTile else {
-      return try body(tile, Room(start: start, pitch: pitch, staging: staging))
+      return try body(tile, Destination(start: start, pitch: pitch, staging: staging))
     }
     let split = (pitch / 2 + 15) / 16 * 16
     let middle = tile.elements.lowerBound + min(split, pitch - 1)
-    let first = Room(
+    let first = Destination(
       start: start, pitch: pitch,
       staging: UnsafeMutableRawBufferPointer(rebasing: staging[..<(staging.count / 2)]))
-    let second = Room(
+    let second = Destination(
       start: start + (middle - tile.elements.lowerBound) * elementSize, pitch: pitch,
       staging: UnsafeMutableRawBufferPointer(rebasing: staging[(staging.count / 2)...]))
     try forked {

@@ -51,7 +51,7 @@ extension Structure {
     package var className: String
     /// Where the convention finds its tensors, by layer and direction; empty where that follows from
     /// the name.
-    package var parts: [[String]]
+    package var prefixes: [[String]]
     /// What a recurrent module or a cell is, as far as the file says so.
     package var recurrent: Recurrent
     /// The rows of a linear layer's matrix in PyTorch's layout, or the features of a table's vectors, where the
@@ -72,14 +72,14 @@ extension Structure {
 
     /// Describes a module.
     package init(
-      name: String, kind: ModuleKind, className: String = "", parts: [[String]] = [],
+      name: String, kind: ModuleKind, className: String = "", prefixes: [[String]] = [],
       recurrent: Recurrent = .init(), paddingIndex: Int? = nil, activation: String? = nil,
       refusal: RecurrentError? = nil, remarks: [Remark] = []
     ) {
       self.name = name
       self.kind = kind
       self.className = className
-      self.parts = parts
+      self.prefixes = prefixes
       self.recurrent = recurrent
       self.paddingIndex = paddingIndex
       self.activation = activation

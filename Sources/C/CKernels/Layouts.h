@@ -42,7 +42,7 @@ typedef struct {
   const void *a, *packed;
   void *c;
   long k, n, from, to;
-  int parts, flip;  // no parts: there is nothing more to do
+  int splits, backwards;  // no splits: there is nothing more to do
 } ck_piece;
 
 // One sweep of a single row: the thread that comes first makes it, the others help with its products, if

@@ -23,7 +23,7 @@ static void help(ck_team *team) {
     }
     if (posted < 0) return;
     seen = posted;
-    if (team->piece.parts == 0) return;
+    if (team->piece.splits == 0) return;
     team->help(&team->piece);
     atomic_store_explicit(&team->done, seen, memory_order_release);
   }
@@ -66,7 +66,7 @@ static int is_to_share(ck_team *team, long multiplications) {
 
 // Sends the helper away, who has nothing to do at the moment.
 static void dismiss(ck_team *team) {
-  team->piece.parts = 0;
+  team->piece.splits = 0;
   long posted = atomic_load_explicit(&team->posted, memory_order_relaxed);
   atomic_store_explicit(&team->posted, posted + 1, memory_order_release);
 }

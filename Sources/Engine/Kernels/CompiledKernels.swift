@@ -124,7 +124,7 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     let (rows, columns) = (gradientBlock.rows, gradientBlock.columns)
     if rows == 0, isFirst { dWeight.update(repeating: 0, count: columns * inputBlock.columns) }
     inParallel(columns, grain: max(16, grain(inputBlock.columns * rows))) { range in
-      let scratch = Room<S>(count: table.pointee.weight_scratch(range.count))
+      let scratch = PooledMemory<S>(count: table.pointee.weight_scratch(range.count))
       table.pointee.weight_gradient(
         gradient + gradientBlock.offset + range.lowerBound, gradientBlock.stride, range.count,
         input + inputBlock.offset, inputBlock.stride, inputBlock.columns, rows,
@@ -140,7 +140,7 @@ struct CompiledKernels<S: Scalar>: RecurrentKernels, @unchecked Sendable {
     into dInput: UnsafeMutablePointer<S>, isFirst: Bool
   ) {
     // As a bias, so that no element is written twice.
-    let zeros = Room<S>(count: isFirst ? inputSize : 0)
+    let zeros = PooledMemory<S>(count: isFirst ? inputSize : 0)
     zeros.elements.update(repeating: 0, count: zeros.count)
     inParallel(block.rows, grain: grain(block.columns * inputSize)) { rows in
       table.pointee.product(

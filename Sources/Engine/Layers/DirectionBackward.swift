@@ -5,11 +5,12 @@ struct DirectionBackward<S: Scalar> {
   private let hasBias: Bool
   private let weights: BackwardWeights<S>
   private let sweep: Sweep
-  private let trace: Room<S>?
-  private let dTrace, dProjected, scratch: Room<S>
+  private let trace: PooledMemory<S>?
+  private let dTrace, dProjected, scratch: PooledMemory<S>
 
   init(
-    _ stack: Stack<S>, _ schedule: Schedule, layer: Int, direction: Int, trace: inout Room<S>?
+    _ stack: Stack<S>, _ schedule: Schedule, layer: Int, direction: Int,
+    trace: inout PooledMemory<S>?
   ) throws {
     let configuration = stack.configuration
     (self.layer, self.direction) = (layer, direction)
@@ -20,10 +21,10 @@ struct DirectionBackward<S: Scalar> {
         parameters: stack.parameters, configuration: configuration, layer: layer,
         direction: direction))
     sweep = Sweep(configuration, schedule, layer: layer, direction: direction)
-    dTrace = Self.gradientRoom(sweep, &trace)
+    dTrace = Self.gradientMemory(sweep, &trace)
     self.trace = trace
-    dProjected = Room<S>(count: sweep.hasProjection ? schedule.rows * sweep.stateSize : 0)
-    scratch = Room<S>(count: schedule.count(0) * sweep.hiddenSize)
+    dProjected = PooledMemory<S>(count: sweep.hasProjection ? schedule.rows * sweep.stateSize : 0)
+    scratch = PooledMemory<S>(count: schedule.count(0) * sweep.hiddenSize)
   }
 
   /// Makes the gradient of the trace, and replaces those of the final states by those of the initial ones.
@@ -126,13 +127,15 @@ struct DirectionBackward<S: Scalar> {
   /// A step reads the blocks that it overwrites and those of earlier steps. A cell that multiplies a
   /// block of its trace needs that block afterwards.
   @inline(never)
-  private static func gradientRoom(_ sweep: Sweep, _ trace: inout Room<S>?) -> Room<S> {
+  private static func gradientMemory(_ sweep: Sweep, _ trace: inout PooledMemory<S>?)
+    -> PooledMemory<S>
+  {
     if sweep.layout.phases.allSatisfy({ $0.operand == nil }), isKnownUniquelyReferenced(&trace),
       let trace
     {
       return trace
     }
-    return Room(count: sweep.schedule.rows * sweep.traceWidth)
+    return PooledMemory(count: sweep.schedule.rows * sweep.traceWidth)
   }
 }
 
@@ -176,8 +179,8 @@ extension Sweep {
   /// The state before each row's step (rows, S).
   private func statesBeforeSteps<S: Scalar>(
     output: UnsafePointer<S>, initial: UnsafePointer<S>
-  ) -> Room<S> {
-    let result = Room<S>(count: schedule.rows * stateSize)
+  ) -> PooledMemory<S> {
+    let result = PooledMemory<S>(count: schedule.rows * stateSize)
     var place = result.elements
     for step in 0..<schedule.steps {
       let (before, continuing) = schedule.predecessor(of: step, reversed: reversed)

@@ -6,8 +6,8 @@ final class DirectionForward<S: Scalar> {
   private let sweep: Sweep
   private let schedule: Schedule
   private let keepsTrace: Bool
-  private let trace: Room<S>
-  private let scratch: Room<S>
+  private let trace: PooledMemory<S>
+  private let scratch: PooledMemory<S>
   /// Steps in a chunk.
   private let chunk: Int
 
@@ -27,9 +27,9 @@ final class DirectionForward<S: Scalar> {
     self.chunk = chunk ?? max(1, rowsPerChunk / schedule.count(0))
     let rows =
       keepsTrace ? schedule.rows : min(self.chunk, schedule.steps) * schedule.count(0)
-    trace = Room<S>(count: rows * sweep.traceWidth)
+    trace = PooledMemory<S>(count: rows * sweep.traceWidth)
     let scratchCount = sweep.hasProjection ? schedule.count(0) * sweep.hiddenSize : 0
-    scratch = Room<S>(count: scratchCount)
+    scratch = PooledMemory<S>(count: scratchCount)
     scratch.elements.initialize(repeating: 0, count: scratchCount)
   }
 
@@ -71,7 +71,7 @@ final class DirectionForward<S: Scalar> {
   }
 
   /// The trace of all steps, if it was kept.
-  var keptTrace: Room<S>? { keepsTrace ? trace : nil }
+  var keptTrace: PooledMemory<S>? { keepsTrace ? trace : nil }
 }
 
 // So many rows of projections stay in the second-level cache until the sweep has used them.

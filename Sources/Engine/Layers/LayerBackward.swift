@@ -23,7 +23,7 @@ extension Stack {
       }
       var dInput = try backwardLayer(
         layer, &tapes[layer], schedule, initial, dOutput, &dStates, &gradients, isFirst: isFirst)
-      if configuration.addsInput(of: layer) { add(dOutput, to: &dInput) }
+      if configuration.addsResidual(of: layer) { add(dOutput, to: &dInput) }
       dOutput = dInput
     }
     return dOutput
@@ -58,10 +58,10 @@ extension Stack {
       }
     }
     // As many at a time as run concurrently: what is not in use takes no memory.
-    let isBeside = runsDirectionsBesideEachOther(layer, schedule)
-    for index in stride(from: 0, to: configuration.directionCount, by: isBeside ? 2 : 1) {
+    let isConcurrent = runsDirectionsConcurrently(layer, schedule)
+    for index in stride(from: 0, to: configuration.directionCount, by: isConcurrent ? 2 : 1) {
       let first = try direction(index)
-      let second = isBeside ? try direction(index + 1) : nil
+      let second = isConcurrent ? try direction(index + 1) : nil
       run(
         first, second, output: tape.output, initialState: initial.h, initialCells: initial.c,
         dOutput: dOutput, dState: &dStates.h, dCells: &dStates.c)

@@ -11,7 +11,7 @@ struct LayerTape<S: Scalar>: Sendable {
   let input, output: [S]
   /// The trace of each direction; `nil` if the cell needs none. A backward pass that is the only owner
   /// of a trace puts its gradient in the same memory.
-  var traces: [Room<S>?]
+  var traces: [PooledMemory<S>?]
   /// Of the normalisation after the layer, if there is one.
   let norm: NormTape<S>?
   /// What the output was multiplied by before it went to the next layer.
@@ -39,7 +39,7 @@ struct Stack<S: Scalar>: Sendable {
         try wavefront?[layer]
         ?? forwardLayer(layer, current, schedule, initial, &states, keepsTraces: keep != nil)
       var passed = output
-      if configuration.addsInput(of: layer) {
+      if configuration.addsResidual(of: layer) {
         add(current, to: &passed)
       }
       var norm: NormTape<S>?
@@ -74,21 +74,21 @@ struct Stack<S: Scalar>: Sendable {
   private func forwardLayer(
     _ layer: Int, _ input: [S], _ schedule: Schedule, _ initial: States<S>,
     _ states: inout States<S>, keepsTraces: Bool
-  ) throws -> (output: [S], traces: [Room<S>?]) {
-    var output = outputRoom(schedule)
-    var traces: [Room<S>?] = []
+  ) throws -> (output: [S], traces: [PooledMemory<S>?]) {
+    var output = unfilledOutput(schedule)
+    var traces: [PooledMemory<S>?] = []
     guard schedule.rows > 0 else {
       return (output, Array(repeating: nil, count: configuration.directionCount))
     }
     let directions = try (0..<configuration.directionCount).map {
       try DirectionForward(self, schedule, layer: layer, direction: $0, keepsTraces: keepsTraces)
     }
-    let isBeside = runsDirectionsBesideEachOther(layer, schedule)
+    let isConcurrent = runsDirectionsConcurrently(layer, schedule)
     func run(
       input: UnsafePointer<S>, initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
       output: UnsafeMutablePointer<S>
     ) {
-      inParallel(directions.count, grain: isBeside ? 1 : directions.count) { range in
+      inParallel(directions.count, grain: isConcurrent ? 1 : directions.count) { range in
         for direction in directions[range] {
           for index in 0..<direction.chunkCount {
             direction.run(
@@ -108,7 +108,7 @@ struct Stack<S: Scalar>: Sendable {
 
   /// Whether two directions are better work for the threads than the rows of each, which may be too few to
   /// share, and need the threads to wait for each other more often.
-  func runsDirectionsBesideEachOther(_ layer: Int, _ schedule: Schedule) -> Bool {
+  func runsDirectionsConcurrently(_ layer: Int, _ schedule: Schedule) -> Bool {
     let threads = threadCount
     return configuration.directionCount > 1 && threads > 1
       && (schedule.count(0) < 2 * threads || threads == 2 && !hasLargeMatrices)
@@ -128,7 +128,7 @@ struct Stack<S: Scalar>: Sendable {
   }
 
   /// A layer's output before it is known.
-  func outputRoom(_ schedule: Schedule) -> [S] {
+  func unfilledOutput(_ schedule: Schedule) -> [S] {
     let count = schedule.rows * configuration.outputSize
     // A projection adds to its output.
     return configuration.projSize > 0 ? [S](repeating: 0, count: count) : .unfilled(count)

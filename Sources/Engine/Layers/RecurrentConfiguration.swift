@@ -124,7 +124,7 @@ public struct RecurrentConfiguration: Sendable, Equatable {
 
   func normalises(after layer: Int) -> Bool { stacking.layerNorm && layer + 1 < layerCount }
 
-  func addsInput(of layer: Int) -> Bool { stacking.residual && layer > 0 }
+  func addsResidual(of layer: Int) -> Bool { stacking.residual && layer > 0 }
 }
 
 /// The names of one layer and direction's parameters.

@@ -5,7 +5,7 @@ extension Stack {
   func wavefront(
     _ rows: [S], _ schedule: Schedule, _ initial: States<S>, _ states: inout States<S>,
     masks: [[S]], keepsTraces: Bool
-  ) throws -> [(output: [S], traces: [Room<S>?])]? {
+  ) throws -> [(output: [S], traces: [PooledMemory<S>?])]? {
     guard let chunk = stepsInWavefront(schedule, threads: threadCount) else { return nil }
     let layers = try (0..<configuration.layerCount).map {
       try DirectionForward(
@@ -13,9 +13,9 @@ extension Stack {
     }
     // A chunk of each layer's input with its mask, which is that of the layer below.
     let masked = masks.indices.map {
-      Room<S>(count: layers[$0].rows(0).count * layers[$0 + 1].inputSize)
+      PooledMemory<S>(count: layers[$0].rows(0).count * layers[$0 + 1].inputSize)
     }
-    var outputs = layers.map { _ in outputRoom(schedule) }
+    var outputs = layers.map { _ in unfilledOutput(schedule) }
     func run(
       rows: UnsafePointer<S>, initial: UnsafePointer<S>, cells: UnsafeMutablePointer<S>,
       outputs: [UnsafeMutablePointer<S>]
@@ -26,11 +26,11 @@ extension Stack {
         let start = places.lowerBound * direction.inputSize
         var input = (layer == 0 ? rows : UnsafePointer(outputs[layer - 1])) + start
         if layer > 0, !masks.isEmpty {
-          let room = masked[layer - 1].elements
+          let memory = masked[layer - 1].elements
           multiply(
             input, by: masks[layer - 1], from: start, count: places.count * direction.inputSize,
-            into: room)
-          input = UnsafePointer(room)
+            into: memory)
+          input = UnsafePointer(memory)
         }
         direction.run(index, input: input, initial: initial, cells: cells, output: outputs[layer])
       }

@@ -26,10 +26,10 @@ public final class ModelStream<S: Scalar> {
   private let layers: [Layer]
   private let norms: [LayerNorm<S>?]
   /// h of all layers (L, N, S) before a step, and after it.
-  private var states, nextStates: Room<S>
+  private var states, nextStates: PooledMemory<S>
   /// c of all layers (L, N, H).
-  private let cells: Room<S>
-  private let input, trace, scratch: Room<S>
+  private let cells: PooledMemory<S>
+  private let input, trace, scratch: PooledMemory<S>
   /// Whether the number of steps made is odd: kernels read large matrices forwards and backwards in turns.
   private var isOdd = false
 
@@ -38,15 +38,17 @@ public final class ModelStream<S: Scalar> {
     let sweep: Sweep
     let weights: ForwardWeights<S>
     let input: Block
-    let addsInput: Bool
+    let addsResidual: Bool
     /// Of even steps and of odd ones, whose states before and after are each other's.
     let even, odd: ForwardBuffers<S>
 
     init(
-      _ sweep: Sweep, _ weights: ForwardWeights<S>, input: Block, addsInput: Bool,
+      _ sweep: Sweep, _ weights: ForwardWeights<S>, input: Block, addsResidual: Bool,
       _ buffers: (_ isOdd: Bool) -> ForwardBuffers<S>
     ) {
-      (self.sweep, self.weights, self.input, self.addsInput) = (sweep, weights, input, addsInput)
+      (self.sweep, self.weights, self.input, self.addsResidual) = (
+        sweep, weights, input, addsResidual
+      )
       (even, odd) = (buffers(false), buffers(true))
     }
   }
@@ -80,17 +82,17 @@ public final class ModelStream<S: Scalar> {
     let (size, hidden) = (configuration.stateSize, configuration.hiddenSize)
     func zeros(_ count: Int) -> [S] { [S](repeating: 0, count: count * batch) }
     // Every layer leaves its output in the input, the last one too, which may be wider than any input.
-    func room(_ count: Int) -> Room<S> {
-      let room = Room<S>(count: count * batch)
-      room.elements.update(repeating: 0, count: room.count)
-      return room
+    func zeroed(_ count: Int) -> PooledMemory<S> {
+      let memory = PooledMemory<S>(count: count * batch)
+      memory.elements.update(repeating: 0, count: memory.count)
+      return memory
     }
     let (states, nextStates) = (
-      room(configuration.layerCount * size), room(configuration.layerCount * size)
+      zeroed(configuration.layerCount * size), zeroed(configuration.layerCount * size)
     )
-    let cells = room(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
-    input = room(max(size, inputSizes.max() ?? 0))
-    let (trace, scratch) = (room(sweeps.map(\.traceWidth).max() ?? 0), room(hidden))
+    let cells = zeroed(configuration.cell.hasCellState ? configuration.layerCount * hidden : 0)
+    input = zeroed(max(size, inputSizes.max() ?? 0))
+    let (trace, scratch) = (zeroed(sweeps.map(\.traceWidth).max() ?? 0), zeroed(hidden))
     layers = try sweeps.indices.map { layer in
       let (sweep, parameters) = (
         sweeps[layer],
@@ -100,7 +102,7 @@ public final class ModelStream<S: Scalar> {
       let weights = try stack.weights.forward(parameters)
       return Layer(
         sweep, weights, input: Block(rows: batch, columns: inputSizes[layer]),
-        addsInput: configuration.addsInput(of: layer)
+        addsResidual: configuration.addsResidual(of: layer)
       ) { isOdd in
         ForwardBuffers(
           trace: trace.elements, hidden: weights.hidden, projection: weights.projection,
@@ -206,7 +208,7 @@ public final class ModelStream<S: Scalar> {
         layer.sweep, input.elements, layer.input, weights: layer.weights,
         isOdd ? layer.odd : layer.even)
       let passed = input.elements
-      if layer.addsInput {
+      if layer.addsResidual {
         for i in 0..<count { passed[i] = next[i] + passed[i] }
       } else {
         passed.update(from: next, count: count)

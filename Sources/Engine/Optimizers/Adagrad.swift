@@ -51,8 +51,8 @@ public struct Adagrad<S: Scalar>: Optimizer {
         TensorArithmetic.add(gradient, elements, times: S(weightDecay))
       }
       TensorArithmetic.addProduct(buffers[0], gradient, gradient, times: 1)
-      TensorArithmetic.denominator(part.room, buffers[0], divisor: 1, epsilon: S(epsilon))
-      TensorArithmetic.addQuotient(elements, gradient, part.room, times: S(-rate))
+      TensorArithmetic.denominator(part.denominator, buffers[0], divisor: 1, epsilon: S(epsilon))
+      TensorArithmetic.addQuotient(elements, gradient, part.denominator, times: S(-rate))
     }
   }
 }

@@ -86,8 +86,8 @@ public struct Adam<S: Scalar>: Optimizer {
       TensorArithmetic.addProduct(buffers[1], gradient, gradient, times: S(1 - beta2))
       if amsgrad { TensorArithmetic.maximum(buffers[2], buffers[1]) }
       TensorArithmetic.denominator(
-        part.room, amsgrad ? buffers[2] : buffers[1], divisor: divisor, epsilon: S(epsilon))
-      TensorArithmetic.addQuotient(elements, buffers[0], part.room, times: S(-stepSize))
+        part.denominator, amsgrad ? buffers[2] : buffers[1], divisor: divisor, epsilon: S(epsilon))
+      TensorArithmetic.addQuotient(elements, buffers[0], part.denominator, times: S(-stepSize))
     }
   }
 }

@@ -71,13 +71,13 @@ struct OptimizerMemory<S: Scalar>: Sendable {
     var arrays = buffers.entries.map(\.array.elements)
     buffers = Parameters()
     var place = 0
-    let rooms = (0..<2).map { _ in Room<S>(count: partCount) }
+    let scratch = (0..<2).map { _ in PooledMemory<S>(count: partCount) }
     for index in groups.indices {
       groups[index].updateElements { _, elements in
         let first = place * names.count
         var own: [[S]] = [[], [], []]
         for offset in names.indices { swap(&own[offset], &arrays[first + offset]) }
-        updateParts(&elements, ordered[place].elements, &own, names.count, rooms, body)
+        updateParts(&elements, ordered[place].elements, &own, names.count, scratch, body)
         for offset in names.indices { swap(&own[offset], &arrays[first + offset]) }
         place += 1
       }
@@ -91,7 +91,7 @@ struct OptimizerMemory<S: Scalar>: Sendable {
 /// Calls `body` for every part of one parameter with its first `count` buffers, of three at most.
 private func updateParts<S: Scalar>(
   _ elements: inout [S], _ gradient: [S], _ buffers: inout [[S]], _ count: Int,
-  _ rooms: [Room<S>], _ body: (OptimizerPart<S>) -> Void
+  _ scratch: [PooledMemory<S>], _ body: (OptimizerPart<S>) -> Void
 ) {
   var (one, two, three): ([S], [S], [S]) = ([], [], [])
   swap(&one, &buffers[0])
@@ -117,7 +117,7 @@ private func updateParts<S: Scalar>(
                 OptimizerPart(
                   elements: part(base), gradient: part(UnsafeMutablePointer(mutating: gradient)),
                   buffers: own.map(part),
-                  rooms: rooms.map { Vector(elements: $0.elements, count: length) }))
+                  scratch: scratch.map { Vector(elements: $0.elements, count: length) }))
             }
           }
         }
@@ -132,15 +132,15 @@ struct OptimizerPart<S: Scalar> {
   /// Not to be changed.
   let gradient: Vector<S>
   let buffers: [Vector<S>]
-  fileprivate let rooms: [Vector<S>]
+  fileprivate let scratch: [Vector<S>]
 
   /// Scratch memory for a denominator.
-  var room: Vector<S> { rooms[0] }
+  var denominator: Vector<S> { scratch[0] }
 
   /// A copy of a vector, one at a time.
   func copy(_ vector: Vector<S>) -> Vector<S> {
-    vector.copy(to: rooms[1])
-    return rooms[1]
+    vector.copy(to: scratch[1])
+    return scratch[1]
   }
 }
 

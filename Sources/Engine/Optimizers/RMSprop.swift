@@ -47,7 +47,7 @@ public struct RMSprop<S: Scalar>: Optimizer {
     let names =
       ["square_avg"] + (momentum > 0 ? ["momentum_buffer"] : []) + (centered ? ["grad_avg"] : [])
     try memory.update(&groups, gradients, buffers: names) { part in
-      let (elements, buffers, denominator) = (part.elements, part.buffers, part.room)
+      let (elements, buffers, denominator) = (part.elements, part.buffers, part.denominator)
       var gradient = part.gradient
       if weightDecay != 0 {
         gradient = part.copy(gradient)

@@ -193,7 +193,7 @@ struct KerasConnections {
     }
     // Result 1 of a layer with one direction is h; all others are c or halves. Stacked cells give the
     // states of all cells.
-    guard index == 1, !recurrent.isBidirectional, recurrent.parts.count == 1 else {
+    guard index == 1, !recurrent.isBidirectional, recurrent.prefixes.count == 1 else {
       return .failure(Reason(text: "state \(index - 1) of \(words)"))
     }
     return .success(.final)

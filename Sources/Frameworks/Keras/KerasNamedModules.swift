@@ -58,7 +58,7 @@ struct KerasNamedModules {
     guard Self.mayBe(path, Self.recurrentClasses) else { return other(path) }
     var module = Structure.Module(
       name: name(of: path), kind: .recurrent, className: "",
-      parts: [[prefix] + (backward.map { [$0] } ?? [])])
+      prefixes: [[prefix] + (backward.map { [$0] } ?? [])])
     let kernel = state[KerasNames.variable(prefix, 0)]?.shape ?? []
     let recurrent = state[KerasNames.variable(prefix, 1)]?.shape ?? []
     let bias = state[KerasNames.variable(prefix, 2)]?.shape
@@ -89,7 +89,7 @@ struct KerasNamedModules {
         found: "one direction of a Bidirectional layer", expected: "both",
         hint: "Save the weights of the whole model.")
     }
-    if gates > 1, version.isBefore(2, 3), cuDNN.isDisjoint(with: module.parts[0]) {
+    if gates > 1, version.isBefore(2, 3), cuDNN.isDisjoint(with: module.prefixes[0]) {
       module.refusal = oldDefault(module.name)
     }
     return module
@@ -133,7 +133,8 @@ struct KerasNamedModules {
     of prefix: String, _ kind: ModuleKind, _ className: String
   ) -> Structure.Module {
     Structure.Module(
-      name: name(of: Self.object(of: prefix)), kind: kind, className: className, parts: [[prefix]])
+      name: name(of: Self.object(of: prefix)), kind: kind, className: className,
+      prefixes: [[prefix]])
   }
 
   private static let recurrentClasses = ["lstm", "gru", "simple_rnn", "rnn", "bidirectional"]
@@ -157,7 +158,7 @@ struct KerasNamedModules {
   private mutating func other(_ path: String) -> Structure.Module {
     let piece = path.split(separator: "/").last.map(String.init) ?? path
     let name = name(of: path)
-    return Structure.Module(name: name, kind: .other, className: piece, parts: [[path + "/"]])
+    return Structure.Module(name: name, kind: .other, className: piece, prefixes: [[path + "/"]])
   }
 
   /// Whether a piece of a path is a class's name, numbered or not.

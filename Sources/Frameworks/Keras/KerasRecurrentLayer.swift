@@ -14,14 +14,14 @@ import Tensors
 /// One recurrent layer, or the equal cells of one `RNN` layer.
 struct KerasRecurrentLayer {
   /// The prefixes of the variables, by layer and direction.
-  var parts: [[String]]
+  var prefixes: [[String]]
   var recurrent: Structure.Recurrent
   var refusal: RecurrentError?
   var remarks: [Remark] = []
   var returnsSequences = false
   /// Whether each call begins where the call before ended.
   var isStateful = false
-  var isBidirectional: Bool { (parts.first?.count ?? 1) == 2 }
+  var isBidirectional: Bool { (prefixes.first?.count ?? 1) == 2 }
 
   /// Whether `next` can be the following layer of one stack.
   func continues(with next: KerasRecurrentLayer) -> Bool {
@@ -75,7 +75,7 @@ struct KerasRecurrentReader {
   private func bidirectional(_ layer: KerasGraph.Layer) -> KerasRecurrentLayer? {
     guard let inner = Description(layer.config["layer"]),
       let forward = stack(inner, path: layer.path + "/forward_layer", at: layer.name),
-      forward.parts.count == 1
+      forward.prefixes.count == 1
     else { return nil }
     // Absent, the backward layer is made from the forward one.
     let other = layer.config["backward_layer"].flatMap { $0 == .null ? nil : $0 }
@@ -83,10 +83,12 @@ struct KerasRecurrentReader {
     if let other {
       guard let description = Description(other) else { return nil }
       backward = stack(description, path: layer.path + "/backward_layer", at: layer.name)
-      guard backward?.parts.count == 1 else { return nil }
+      guard backward?.prefixes.count == 1 else { return nil }
     }
     var result = forward
-    result.parts = [[forward.parts[0][0], layer.path + "/backward_layer" + suffix(forward, layer)]]
+    result.prefixes = [
+      [forward.prefixes[0][0], layer.path + "/backward_layer" + suffix(forward, layer)]
+    ]
     result.recurrent.direction = "both"
     result.recurrent.activations = forward.recurrent.activations.map { one in
       one + " " + (backward?.recurrent.activations ?? one)
@@ -125,7 +127,7 @@ struct KerasRecurrentReader {
 
   /// What stands behind `…/forward_layer` in the forward half's prefix.
   private func suffix(_ forward: KerasRecurrentLayer, _ layer: KerasGraph.Layer) -> String {
-    String(forward.parts[0][0].dropFirst((layer.path + "/forward_layer").count))
+    String(forward.prefixes[0][0].dropFirst((layer.path + "/forward_layer").count))
   }
 
   /// A plain layer, or an `RNN` layer whose cells are a stack.
@@ -154,7 +156,7 @@ struct KerasRecurrentReader {
       one.returnsSequences = stack.returnsSequences
       guard stack.continues(with: one) else { return nil }
       stack.recurrent.layerCount = (stack.recurrent.layerCount ?? 1) + 1
-      stack.parts += one.parts
+      stack.prefixes += one.prefixes
       whole = stack
     }
     whole?.returnsSequences = own.config["return_sequences"]?.boolValue ?? false
@@ -192,7 +194,7 @@ struct KerasRecurrentReader {
   private func unit(
     _ kind: String, _ config: JSON, settings: JSON, prefix: String, at place: String, isCuDNN: Bool
   ) -> KerasRecurrentLayer {
-    var result = KerasRecurrentLayer(parts: [[prefix]], recurrent: .init())
+    var result = KerasRecurrentLayer(prefixes: [[prefix]], recurrent: .init())
     result.returnsSequences = settings["return_sequences"]?.boolValue ?? false
     var says = Structure.Recurrent()
     says.layerCount = 1

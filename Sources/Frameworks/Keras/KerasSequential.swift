@@ -17,7 +17,7 @@ struct KerasSequential {
   /// The name that each tensor gets.
   private var renamed: [Name: Name] = [:]
   /// Where each module's variables are then.
-  private var parts: [[[String]]] = []
+  private var prefixes: [[[String]]] = []
 
   /// The reason of everything that no Sequential holds.
   static let inexpressible = "keras.sequential"
@@ -80,9 +80,9 @@ struct KerasSequential {
     result.metadata = state.metadata
     result.metadata[KerasMetadata.config] = config.serialized()
     result.structure = structure
-    for (link, parts) in zip(chain, parts) {
+    for (link, prefixes) in zip(chain, prefixes) {
       let position = structure.modules.firstIndex { $0.name == link.module.name }
-      if let position { result.structure?.modules[position].parts = parts }
+      if let position { result.structure?.modules[position].prefixes = prefixes }
     }
     result.structure?.original = config.serialized()
     result.skipped = state.skipped
@@ -91,17 +91,17 @@ struct KerasSequential {
 
   private func inputSize(of module: Structure.Module) throws -> Int {
     let prefix =
-      module.parts.first?.first
+      module.prefixes.first?.first
       ?? (module.kind == .linear ? "layers/dense/vars/#" : recurrentPath(module, 0, 0))
     return try tensor(prefix, 0, of: module).shape[0]
   }
 
   private mutating func addEmbedding(_ module: Structure.Module) throws {
     let path = "layers/" + numbering.next("Embedding")
-    let prefix = module.parts.first?.first ?? "layers/embedding/vars/#"
+    let prefix = module.prefixes.first?.first ?? "layers/embedding/vars/#"
     let table = try take(
       prefix, 0, of: module, to: path + "/vars/0", words: ["embeddings"])
-    parts.append([[path + "/vars/#"]])
+    prefixes.append([[path + "/vars/#"]])
     append(
       "Embedding", named: name(module.name, or: "embedding"),
       [("input_dim", .number(table.shape[0])), ("output_dim", .number(table.shape[1]))])
@@ -109,12 +109,12 @@ struct KerasSequential {
 
   private mutating func addDense(_ module: Structure.Module) throws {
     let path = "layers/" + numbering.next("Dense")
-    let prefix = module.parts.first?.first ?? "layers/dense/vars/#"
+    let prefix = module.prefixes.first?.first ?? "layers/dense/vars/#"
     let words = ["kernel", "bias"]
     let kernel = try take(prefix, 0, of: module, to: path + "/vars/0", words: words)
     let hasBias = state[KerasNames.variable(prefix, 1, words: words)] != nil
     if hasBias { _ = try take(prefix, 1, of: module, to: path + "/vars/1", words: words) }
-    parts.append([[path + "/vars/#"]])
+    prefixes.append([[path + "/vars/#"]])
     append(
       "Dense", named: name(module.name, or: "dense"),
       [
@@ -142,10 +142,10 @@ struct KerasSequential {
     try refuse(module, reads)
     let says = module.recurrent
     let isBoth = says.direction == "both"
-    let count = module.parts.isEmpty ? says.layerCount ?? 1 : module.parts.count
+    let count = module.prefixes.isEmpty ? says.layerCount ?? 1 : module.prefixes.count
     let kind = try Kind(module)
     let base = name(module.name, or: isBoth ? "bidirectional" : kind.path)
-    parts.append([])
+    prefixes.append([])
     for index in 0..<count {
       let isLast = index == count - 1
       if index > 0, let rate = says.dropout, rate > 0 {
@@ -156,13 +156,13 @@ struct KerasSequential {
       var own: [String] = []
       for direction in 0..<(isBoth ? 2 : 1) {
         let prefix =
-          module.parts.isEmpty
-          ? recurrentPath(module, index, direction) : module.parts[index][direction]
+          module.prefixes.isEmpty
+          ? recurrentPath(module, index, direction) : module.prefixes[index][direction]
         let half = isBoth ? "/" + ["forward", "backward"][direction] + "_layer" : ""
         config = try take(layer: prefix, of: module, to: path + half + "/cell/vars/")
         own.append(path + half + "/cell/vars/#")
       }
-      parts[parts.count - 1].append(own)
+      prefixes[prefixes.count - 1].append(own)
       config.append(("return_sequences", .bool(!isLast || reads == .sequence)))
       let layer =
         module.layerNames.count == count && index > 0
@@ -269,7 +269,7 @@ struct KerasSequential {
         "a projection, clipping, coupled gates or activations of its own",
         "a cell that Keras's layers have", "Write another container.")
     }
-    for (index, part) in module.parts.enumerated()
+    for (index, part) in module.prefixes.enumerated()
     where part.count != (says.direction == "both" ? 2 : 1) {
       throw refuse(
         "\(part.count) parts in layer \(index)", "one for each direction", "Please report this.")

@@ -92,13 +92,13 @@ struct KerasStructureBuilder {
   private mutating func add(_ index: Int, _ role: KerasRole, _ stacks: [Int: [Int]]) {
     let layer = layers[index]
     var module = Structure.Module(
-      name: layer.name, kind: .other, className: layer.className, parts: [[layer.path + "/"]])
+      name: layer.name, kind: .other, className: layer.className, prefixes: [[layer.path + "/"]])
     var members = [index]
     switch role {
     case .input, .transparent: return
     case .linear:
       module.kind = .linear
-      module.parts = [[layer.path + "/vars/#"]]
+      module.prefixes = [[layer.path + "/vars/#"]]
       if let function = flow.functions[index], function.isKnown, function.name != "linear" {
         module.activation = function.activation(reader.version)
       }
@@ -107,7 +107,7 @@ struct KerasStructureBuilder {
       module.refusal = refusal(layer, "kernel")
     case .embedding:
       module.kind = .embedding
-      module.parts = [[layer.path + "/vars/#"]]
+      module.prefixes = [[layer.path + "/vars/#"]]
       module.outputSize = layer.config["output_dim"]?.intValue
       module.refusal = refusal(layer, "table")
     case .recurrent:
@@ -131,7 +131,7 @@ struct KerasStructureBuilder {
     module.kind = .recurrent
     let wrapped = layers[members[0]].config["layer"]?["class_name"]?.stringValue
     module.className = first.isBidirectional ? wrapped ?? module.className : module.className
-    module.parts = parts.flatMap(\.parts)
+    module.prefixes = parts.flatMap(\.prefixes)
     module.recurrent = first.recurrent
     module.recurrent.layerCount = parts.reduce(0) { $0 + ($1.recurrent.layerCount ?? 1) }
     module.refusal = parts.lazy.compactMap(\.refusal).first
@@ -141,7 +141,7 @@ struct KerasStructureBuilder {
     }
     fillDropout(&module, members)
     fillInitialState(&module, layers[members[0]])
-    let missing = module.parts.joined().lazy.map { KerasNames.variable($0, 0) }
+    let missing = module.prefixes.joined().lazy.map { KerasNames.variable($0, 0) }
       .first { reader.state[$0] == nil }
     if let missing, module.refusal == nil {
       module.refusal = RecurrentError(
@@ -207,12 +207,12 @@ struct KerasStructureBuilder {
       if let kind = cell.kind {
         let says = reader.cell(kind, cell.config, prefix: cell.prefix, at: module.name)
         module.kind = .cell
-        module.parts = says.parts
+        module.prefixes = says.prefixes
         module.recurrent = says.recurrent
         module.refusal = says.refusal
         module.remarks = says.remarks
       } else {
-        module.parts = [[String(cell.prefix.dropLast("vars/#".count))]]
+        module.prefixes = [[String(cell.prefix.dropLast("vars/#".count))]]
       }
       modules.append(module)
     }

@@ -33,8 +33,8 @@ extension Convention {
           hint: "No layer of Keras has one; keep the torch convention.")
       }
     }
-    convention.parts = KerasNames.prefixes(in:)
-    convention.refine = KerasParts.refine
+    convention.prefixes = KerasNames.prefixes(in:)
+    convention.refine = KerasPrefixes.refine
     return convention
   }()
 

@@ -23,7 +23,7 @@ struct KerasSequentialTests {
     try add("head/0", [3, 5])
     try add("head/1", [5])
     var rnn = Structure.Module(
-      name: "encoder.rnn", kind: .recurrent, parts: [["gru0/#"], ["gru1/#"]])
+      name: "encoder.rnn", kind: .recurrent, prefixes: [["gru0/#"], ["gru1/#"]])
     rnn.recurrent.cell = "gru"
     rnn.recurrent.layerCount = 2
     rnn.recurrent.dropout = 0.25
@@ -31,8 +31,8 @@ struct KerasSequentialTests {
     var structure = Structure(
       statesConnections: true,
       modules: [
-        .init(name: "fc/out", kind: .linear, parts: [["head/#"]], activation: "softmax"), rnn,
-        .init(name: "words", kind: .embedding, parts: [["table/#"]]),
+        .init(name: "fc/out", kind: .linear, prefixes: [["head/#"]], activation: "softmax"), rnn,
+        .init(name: "words", kind: .embedding, prefixes: [["table/#"]]),
       ],
       connections: [
         .init(from: "words", to: "encoder.rnn"),
@@ -104,7 +104,7 @@ struct KerasSequentialTests {
       ),
       ("keras.activation", { $0.modules[0].activation = "hard_sigmoid" }),
       ("keras.activation", { $0.modules[0].activation = "nonsense" }),
-      ("weights.missing", { $0.modules[0].parts = [["nowhere/#"]] }),
+      ("weights.missing", { $0.modules[0].prefixes = [["nowhere/#"]] }),
       ("weights.shape", { $0.modules[1].recurrent.cell = "lstm" }),
     ]
     for (index, (reason, change)) in changes.enumerated() {

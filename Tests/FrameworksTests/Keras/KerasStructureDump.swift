@@ -106,7 +106,7 @@ struct KerasStructureDump {
         .init(key: "name", value: .string(module.name)),
         .init(key: "kind", value: .string(module.kind.rawValue)),
         .init(key: "class", value: .string(module.className)),
-        .init(key: "parts", value: .array(module.parts.map { texts($0) })),
+        .init(key: "parts", value: .array(module.prefixes.map { texts($0) })),
         .init(key: "remarks", value: texts(module.remarks.map(\.description))),
         .init(key: "layerNames", value: texts(module.layerNames)),
       ] + numbers

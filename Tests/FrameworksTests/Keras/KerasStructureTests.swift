@@ -39,7 +39,7 @@ struct KerasStructureTests {
         structure.modules.first { $0.name == said.key || $0.layerNames.contains(said.key) })
       let row = max(0, module.layerNames.firstIndex(of: said.key) ?? 0)
       let state = try WeightFile(path: Self.folder + "/" + name).state
-      for (prefix, number) in zip(module.parts[row], numbers) {
+      for (prefix, number) in zip(module.prefixes[row], numbers) {
         let first = try #require(state[KerasNames.variable(prefix, 0)]).doubles().first
         #expect(first == number, "\(said.key) at \(prefix)")
       }
@@ -220,7 +220,7 @@ struct KerasStructureTests {
         .other,
       ])
     #expect(modules[4].recurrent.direction == "both")
-    #expect(modules[4].parts[0].count == 2)
+    #expect(modules[4].prefixes[0].count == 2)
     #expect(modules.allSatisfy { $0.refusal == nil })
   }
 

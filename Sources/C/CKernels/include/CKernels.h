@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-// The cells, with the blocks of their traces as in Sources/RNNEngine/Cells.
+// The cells, with the blocks of their traces as in Sources/Engine/Cells.
 typedef enum ck_cell {
   CK_RNN_TANH = 0,
   CK_RNN_RELU = 1,
@@ -138,8 +138,8 @@ const ck_kernels *ck_find(long element_size, const char *name);
 
 // Uninitialised memory at 64 bytes' alignment; blocks that were given back, 256 MB at most, wait for the
 // next taker of the same size. Ends the program where there is no memory, as Swift's arrays do.
-void *ck_take(size_t bytes);
-void ck_give(void *block, size_t bytes);
+void *ck_pool_take(size_t bytes);
+void ck_pool_give(void *block, size_t bytes);
 
 // glibc gives memory back to the operating system early until a program has freed one large block; the
 // arrays of a training step, or of a long sequence, would be new pages every time. Afterwards they are not.

@@ -59,7 +59,7 @@ static size_t rounded(size_t bytes) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-void *ck_take(size_t wanted) {
+void *ck_pool_take(size_t wanted) {
   const size_t bytes = rounded(wanted ? wanted : 1);
   if (bytes < SMALLEST) return fresh(bytes);
   void *block = 0;
@@ -74,7 +74,7 @@ void *ck_take(size_t wanted) {
   return block ? block : fresh(bytes);
 }
 
-void ck_give(void *block, size_t wanted) {
+void ck_pool_give(void *block, size_t wanted) {
   const size_t bytes = rounded(wanted ? wanted : 1);
   if (bytes < SMALLEST || bytes > MOST_KEPT) {
     free(block);

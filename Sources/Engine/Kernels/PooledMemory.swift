@@ -3,7 +3,7 @@ import CKernels
 /// Uninitialised memory for elements, from the memory pool, aligned for vectors.
 ///
 /// Large blocks return to the pool and are used again: new memory costs a page fault every 4 KB.
-final class Room<S: Scalar>: @unchecked Sendable {
+final class PooledMemory<S: Scalar>: @unchecked Sendable {
   let count: Int
   let elements: UnsafeMutablePointer<S>
 
@@ -11,10 +11,10 @@ final class Room<S: Scalar>: @unchecked Sendable {
 
   init(count: Int) {
     self.count = count
-    elements = ck_take(count * MemoryLayout<S>.stride).bindMemory(to: S.self, capacity: count)
+    elements = ck_pool_take(count * MemoryLayout<S>.stride).bindMemory(to: S.self, capacity: count)
   }
 
-  deinit { ck_give(elements, bytes) }
+  deinit { ck_pool_give(elements, bytes) }
 }
 
 extension Array where Element: Scalar {

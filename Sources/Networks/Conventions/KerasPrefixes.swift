@@ -2,16 +2,16 @@ import RNNEngine
 import Tensors
 
 /// Keras's variables by names alone, where no configuration says what they are.
-package enum KerasParts {
-  /// The components at the end of a part that say nothing about the layer.
+package enum KerasPrefixes {
+  /// The components at the end of a prefix that say nothing about the layer.
   package static let innerComponents: Set<String> = [
     "cell", "vars", "#", "*", "*:0", "forward_layer_", "lstm_cell", "gru_cell", "simple_rnn_cell",
   ]
 
-  /// The layer's name in a part: `dense` of `layers/dense/vars/#`; `nil` for names without slashes.
-  package static func name(ofPart part: String) -> String? {
-    guard part.contains("/") else { return nil }
-    var components = part.split(separator: "/").map(String.init)
+  /// The layer's name in a prefix: `dense` of `layers/dense/vars/#`; `nil` for names without slashes.
+  package static func layerName(ofPrefix prefix: String) -> String? {
+    guard prefix.contains("/") else { return nil }
+    var components = prefix.split(separator: "/").map(String.init)
     while let last = components.last, innerComponents.contains(last) { components.removeLast() }
     components = components.enumerated().filter {
       $0.offset == components.count - 1 || $0.element != "layers"

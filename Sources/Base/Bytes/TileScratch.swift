@@ -1,11 +1,11 @@
 import HostSystem
 import Tensors
 
-/// The memory pool in which tensors are transposed, lent to one of them at a time.
+/// Scratch memory in which tensors are transposed, lent to one of them at a time.
 ///
 /// Fresh pages cost as much as what is done in them, so the tensors of one state dict share theirs. They
 /// are taken when the first tensor needs them, and given back with the last.
-package final class TileRoom: @unchecked Sendable {
+package final class TileScratch: @unchecked Sendable {
   /// The bytes for a tile.
   static let tileBytes = 14 << 20
   /// The bytes for what two threads read from a file concurrently; it is still in the processor's cache when it
@@ -16,7 +16,7 @@ package final class TileRoom: @unchecked Sendable {
   // Guarded by the lock.
   private var pages: UnsafeMutableRawBufferPointer?
 
-  /// Creates a pool that has no memory yet.
+  /// Creates scratch memory that has no pages yet.
   package init() {}
 
   deinit {
@@ -37,6 +37,6 @@ package final class TileRoom: @unchecked Sendable {
         UnsafeMutableRawBufferPointer(rebasing: pages[..<Self.tileBytes]),
         UnsafeMutableRawBufferPointer(rebasing: pages[Self.tileBytes...]))
     }
-    if done == nil { try TileRoom().lend(body) }
+    if done == nil { try TileScratch().lend(body) }
   }
 }
