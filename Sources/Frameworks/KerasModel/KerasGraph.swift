@@ -63,9 +63,9 @@ struct KerasGraph {
   }
 
   /// The layers in file order.
-  private(set) var layers: [Layer] = []
+  var layers: [Layer] = []
   /// The values that the model returns.
-  private(set) var outputs: Set<Value> = []
+  var outputs: Set<Value> = []
   /// The names of the model's inputs, in order.
   private(set) var inputNames: [String] = []
   /// The class of the model where it is not Keras's own.
@@ -73,28 +73,28 @@ struct KerasGraph {
 
   static let layerLimit = 20_000
   /// Keeps hostile configurations from costing more than their bytes.
-  private static let referenceLimit = 400_000
-  private static let stepLimit = 256
+  static let referenceLimit = 400_000
+  static let stepLimit = 256
 
-  private var scopes: [Scope] = []
-  private var pending: [(layer: Int, scope: Int, use: Use)] = []
-  private var referenceCount = 0
+  var scopes: [Scope] = []
+  var pending: [(layer: Int, scope: Int, use: Use)] = []
+  var referenceCount = 0
 
   /// A reference to a result of a layer by the name that its model knows it under.
-  private struct Reference {
+  struct Reference {
     let name: String
     let index: Int
   }
 
   /// Where a layer's use is described: references may point forwards, so it is read at the end.
-  private enum Use {
+  enum Use {
     case node(JSON)
     /// In a Sequential: the member before, or nothing for the first.
     case after(String?)
   }
 
   /// One model whose layers are being named.
-  private struct Scope {
+  struct Scope {
     let names: [String]
     let prefix: String
     let group: String?
@@ -113,7 +113,7 @@ struct KerasGraph {
     var previous: String?
   }
 
-  private enum Member {
+  enum Member {
     case input(position: Int?)
     case layer(Int)
     case model(Int)
@@ -158,277 +158,8 @@ struct KerasGraph {
   }
 
   /// Whether a model's class is not one of Keras's: its `call` may do more than its layers say.
-  private static func isCustomModel(_ json: JSON) -> Bool {
+  static func isCustomModel(_ json: JSON) -> Bool {
     let models = ["Sequential", "Functional", "Model", "Container"]
     return isCustom(json) || json["class_name"]?.stringValue.map { !models.contains($0) } == true
-  }
-
-  // MARK: Layers
-
-  private struct Work {
-    let json: JSON
-    let path: String
-    let scope: Int
-  }
-
-  private mutating func walk(_ root: JSON) throws {
-    scopes.append(
-      Scope(
-        names: [], prefix: "layers/", group: nil, isSequential: Self.isSequential(root),
-        parent: nil, opaque: nil, isFrozen: Self.isFrozen(root)))
-    var work = try open(root, scope: 0)
-    while let next = work.popLast() {
-      work += try add(next.json, path: next.path, scope: next.scope)
-    }
-  }
-
-  private static func isSequential(_ json: JSON) -> Bool {
-    json["class_name"]?.stringValue == "Sequential" || json["config"]?.arrayValue != nil
-      || (json["config"]?["output_layers"] == nil && json["config"]?["input_layers"] == nil)
-  }
-
-  /// Notes a model's ends and lists its layers, last first.
-  private mutating func open(_ model: JSON, scope: Int) throws -> [Work] {
-    let config = model["config"] ?? .null
-    if !scopes[scope].isSequential {
-      let inputs = try references(in: config["input_layers"] ?? .null).enumerated()
-      scopes[scope].inputs = Dictionary(
-        inputs.map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
-      scopes[scope].outputs = try references(in: config["output_layers"] ?? .null)
-    }
-    var numbering = KerasNumbering()
-    return (Self.layers(of: model) ?? []).map { layer in
-      var className = Self.className(of: layer)
-      if className == "Model" { className = "Functional" }
-      let path = scopes[scope].prefix + numbering.next(className)
-      return Work(json: layer, path: path, scope: scope)
-    }.reversed()
-  }
-
-  private static func isFrozen(_ json: JSON) -> Bool {
-    json["config"]?["trainable"]?.boolValue == false
-  }
-
-  private static func className(of layer: JSON) -> String {
-    let name = layer["class_name"]?.stringValue ?? "Layer"
-    return name.split(separator: ">").last.map(String.init) ?? name
-  }
-
-  private mutating func add(_ outer: JSON, path: String, scope: Int) throws -> [Work] {
-    let ownName = outer["config"]?["name"]?.stringValue ?? outer["name"]?.stringValue ?? path
-    let nodes = outer["inbound_nodes"]?.arrayValue
-    var (json, path) = (outer, path)
-    var isCustom = Self.isCustom(json)
-    var isDistributed = false
-    // A wrapper around a wrapper is as deep as the text; the parser limits that.
-    while Self.className(of: json) == "TimeDistributed", !isCustom,
-      let inner = json["config"]?["layer"]
-    {
-      json = inner
-      path += "/layer"
-      isDistributed = true
-      isCustom = isCustom || Self.isCustom(json)
-    }
-    let names = scopes[scope].names + [ownName]
-    let group = scopes[scope].group ?? ownName
-    if scopes[scope].isSequential, Self.className(of: json) == "InputLayer" { return [] }
-    if Self.layers(of: json) != nil {
-      return try addModel(
-        json, name: ownName, names: names, path: path, group: group, scope: scope, nodes: nodes,
-        opaque: isDistributed ? "TimeDistributed \"\(ownName)\"" : nil)
-    }
-    guard layers.count < Self.layerLimit else {
-      throw RecurrentError(
-        .malformed, "keras.layers", at: "the model's configuration", found: "too many layers",
-        expected: "at most \(Self.layerLimit)")
-    }
-    var layer = Layer(
-      names: names, className: Self.className(of: json), config: json["config"] ?? .null,
-      path: path,
-      group: group, isCustom: isCustom, isDistributed: isDistributed,
-      isFrozen: scopes[scope].isFrozen || Self.isFrozen(outer) || Self.isFrozen(json))
-    let isInput = layer.className == "InputLayer"
-    if scopes[scope].isSequential {
-      pending.append((layers.count, scope, .after(scopes[scope].previous)))
-      scopes[scope].previous = ownName
-      scopes[scope].outputs = [Reference(name: ownName, index: 0)]
-    } else if !isInput {
-      layer.uses = nodes?.count ?? 0
-      if let nodes, nodes.count == 1 { pending.append((layers.count, scope, .node(nodes[0]))) }
-    }
-    scopes[scope].members[ownName] =
-      isInput
-      ? .input(position: scopes[scope].inputs[ownName]) : .layer(layers.count)
-    layers.append(layer)
-    return []
-  }
-
-  private mutating func addModel(
-    _ json: JSON, name: String, names: [String], path: String, group: String, scope: Int,
-    nodes: [JSON]?, opaque: String?
-  ) throws -> [Work] {
-    var opaque = opaque
-    if Self.isCustomModel(json) { opaque = "\(Self.className(of: json)) \"\(name)\"" }
-    var arguments: [Reference?] = []
-    if scopes[scope].isSequential {
-      arguments = [scopes[scope].previous.map { Reference(name: $0, index: 0) }]
-    } else if let nodes, nodes.count == 1 {
-      arguments = try references(in: nodes[0])
-    } else {
-      opaque = opaque ?? Self.shared(name, nodes?.count ?? 0)
-    }
-    let index = scopes.count
-    scopes.append(
-      Scope(
-        names: names, prefix: path + "/layers/", group: group,
-        isSequential: Self.isSequential(json),
-        parent: scope, opaque: opaque,
-        isFrozen: scopes[scope].isFrozen || Self.isFrozen(json), arguments: arguments))
-    scopes[scope].members[name] = .model(index)
-    if scopes[scope].isSequential {
-      scopes[scope].previous = name
-      scopes[scope].outputs = [Reference(name: name, index: 0)]
-    }
-    return try open(json, scope: index)
-  }
-
-  private static func shared(_ name: String, _ uses: Int) -> String {
-    uses == 0 ? "\"\(name)\", which nothing feeds" : "\"\(name)\", which is used \(uses) times"
-  }
-
-  // MARK: Values
-
-  /// What a Sequential's layer reads: the member before it, or what feeds the model.
-  private func value(of previous: String?, in scope: Int) -> Value {
-    if let previous { return resolve(Reference(name: previous, index: 0), in: scope) }
-    return fed(scope, position: 0)
-  }
-
-  /// What feeds an input of a model.
-  private func fed(_ scope: Int, position: Int) -> Value {
-    var (scope, position) = (scope, position)
-    for _ in 0..<Self.stepLimit {
-      let own = scopes[scope]
-      guard let parent = own.parent else { return .input("the model's input") }
-      if let opaque = own.opaque { return .unknown(opaque) }
-      guard own.arguments.indices.contains(position) else {
-        return .unknown("input \(position) of \"\(own.names.joined(separator: "."))\"")
-      }
-      // The first layer of a Sequential reads what its model reads.
-      guard let reference = own.arguments[position] else {
-        (scope, position) = (parent, 0)
-        continue
-      }
-      return resolve(reference, in: parent)
-    }
-    return .unknown("a cycle")
-  }
-
-  private func resolve(_ reference: Reference, in scope: Int) -> Value {
-    var (reference, scope) = (reference, scope)
-    for _ in 0..<Self.stepLimit {
-      switch scopes[scope].members[reference.name] {
-      case nil: return .unknown("\"\(reference.name)\", which is not in the configuration")
-      case .layer(let index)?:
-        guard layers[index].uses == 1 else {
-          return .unknown(Self.shared(layers[index].name, layers[index].uses))
-        }
-        return .output(layer: index, index: reference.index)
-      case .model(let inner)?:
-        if let opaque = scopes[inner].opaque { return .unknown(opaque) }
-        guard scopes[inner].outputs.indices.contains(reference.index) else {
-          return .unknown("result \(reference.index) of \"\(reference.name)\"")
-        }
-        (reference, scope) = (scopes[inner].outputs[reference.index], inner)
-      case .input(let position)?:
-        guard let parent = scopes[scope].parent else { return .input(reference.name) }
-        if let opaque = scopes[scope].opaque { return .unknown(opaque) }
-        guard let position, scopes[scope].arguments.indices.contains(position) else {
-          return .unknown("the input \"\(reference.name)\"")
-        }
-        guard let outer = scopes[scope].arguments[position] else {
-          return fed(parent, position: 0)
-        }
-        (reference, scope) = (outer, parent)
-      }
-    }
-    return .unknown("a cycle")
-  }
-
-  /// One use of a layer.
-  private mutating func call(_ node: JSON, in scope: Int) throws -> Call {
-    var result = Call()
-    var keywords: [JSON.Member] = []
-    if case .object = node {
-      result.arguments = node["args"]?.arrayValue ?? []
-      for argument in result.arguments {
-        result.inputs += try values(in: argument, scope)
-      }
-      keywords = node["kwargs"]?.objectValue ?? []
-    } else {
-      result.inputs = try references(in: node).map { resolve($0, in: scope) }
-      keywords = Self.oldKeywords(node)
-    }
-    for keyword in keywords {
-      if keyword.key == "training", keyword.value.boolValue == true { result.isTraining = true }
-      guard keyword.key != "training" else { continue }
-      let values = try values(in: keyword.value, scope)
-      guard !values.isEmpty else { continue }
-      if result.inputs.isEmpty, ["inputs", "sequence", "sequences", "x"].contains(keyword.key) {
-        result.inputs = values
-      } else {
-        result.keywords.append((keyword.key, values))
-      }
-    }
-    return result
-  }
-
-  /// What an argument of a call refers to; anything else that is said there is a value that nobody computes.
-  private mutating func values(in argument: JSON, _ scope: Int) throws -> [Value] {
-    let found = try references(in: argument).map { resolve($0, in: scope) }
-    guard found.isEmpty else { return found }
-    switch argument {
-    case .null: return []
-    case .array(let items) where items.isEmpty || items.allSatisfy({ $0 == .null }): return []
-    case .object(let members) where members.isEmpty: return []
-    default: return [.unknown("a constant of the configuration")]
-    }
-  }
-
-  private static func oldKeywords(_ node: JSON) -> [JSON.Member] {
-    let first = isReference(node) ? node : node.arrayValue?.first ?? .null
-    guard let items = first.arrayValue, items.count > 3 else { return [] }
-    return items[3].objectValue ?? []
-  }
-
-  private static func isReference(_ value: JSON) -> Bool {
-    guard let items = value.arrayValue, items.count >= 3 else { return false }
-    return items[0].stringValue != nil && items[1].intValue != nil && items[2].intValue != nil
-  }
-
-  /// The references `[name, node, index]` in a value, in order; keywords that stand in them are left out.
-  private mutating func references(in value: JSON) throws -> [Reference] {
-    var found: [Reference] = []
-    var pending = [value]
-    while let value = pending.popLast() {
-      switch value {
-      case .array(let items):
-        if Self.isReference(value), let name = items[0].stringValue, let index = items[2].intValue {
-          found.append(Reference(name: name, index: index))
-        } else {
-          pending += items.reversed()
-        }
-      case .object(let members): pending += members.reversed().map(\.value)
-      default: break
-      }
-    }
-    referenceCount += found.count
-    guard referenceCount <= Self.referenceLimit else {
-      throw RecurrentError(
-        .malformed, "keras.layers", at: "the model's configuration",
-        found: "more than \(Self.referenceLimit) references between layers",
-        expected: "a model that a machine can hold")
-    }
-    return found
   }
 }

@@ -3,20 +3,20 @@ import Tensors
 
 /// Finds the state dict in what a PyTorch file holds, and reads it.
 struct PyTorchStateReader {
-  private let graph: PickleGraph
-  private let code: TorchScriptCode?
-  private var tensors: PyTorchTensorReader
+  let graph: PickleGraph
+  let code: TorchScriptCode?
+  var tensors: PyTorchTensorReader
   // Found out once per dict: pickles share nodes, so asking again and again could take for ever.
-  private var withTensors: Set<Int> = []
-  private var optimizers: Set<Int> = []
-  private let modules: Set<Int>
+  var withTensors: Set<Int> = []
+  var optimizers: Set<Int> = []
+  let modules: Set<Int>
 
   /// Where checkpoints keep their weights, the likeliest first.
-  private static let usualKeys = [
+  static let usualKeys = [
     "state_dict", "model_state_dict", "model", "net", "module", "weights", "params", "ema",
     "ema_model_state_dict",
   ]
-  private static let maximumDepth = 4
+  static let maximumDepth = 4
 
   init(
     graph: PickleGraph, storages: PyTorchStorages, code: TorchScriptCode?, expansionLimit: Int
@@ -56,7 +56,7 @@ struct PyTorchStateReader {
     return state
   }
 
-  private func isModule(_ value: PickleValue) -> Bool {
+  func isModule(_ value: PickleValue) -> Bool {
     if case .node(let index) = value { modules.contains(index) } else { false }
   }
 
@@ -66,123 +66,6 @@ struct PyTorchStateReader {
     } else {
       for pair in graph.dict(chosen) ?? [] { try add(pair, to: &state) }
     }
-  }
-
-  // MARK: Choosing
-
-  private enum Choice {
-    case one(PickleValue)
-    /// Every dict of the top level that holds tensors, each under its key.
-    case several
-  }
-
-  private func follow(_ key: String) throws -> PickleValue {
-    var value = graph.root
-    if key.isEmpty { return value }
-    if let whole = graph.value(key, in: value), holdsNames(whole) { return whole }
-    for part in key.split(separator: ".", omittingEmptySubsequences: false) {
-      guard let next = graph.value(String(part), in: value), holdsNames(next) else {
-        throw RecurrentError(
-          .malformed, "pt.key", at: "key \"\(key)\"", found: "no such dict in the file",
-          expected: candidates().isEmpty
-            ? "no key" : "one of " + candidates().joined(separator: ", "))
-      }
-      value = next
-    }
-    return value
-  }
-
-  private func holdsNames(_ value: PickleValue) -> Bool {
-    graph.dict(value) != nil || isModule(value)
-  }
-
-  /// The usual keys first, then the top level, then the dicts of the top level.
-  private func search(_ state: inout StateDict) throws -> Choice {
-    var value = graph.root
-    levels: for _ in 0..<Self.maximumDepth {
-      for key in Self.usualKeys {
-        guard let next = graph.value(key, in: value), holdsWeights(next) else {
-          continue
-        }
-        for pair in graph.dict(value) ?? [] {
-          if case .string(let bytes) = pair.key, bytes.elementsEqual(key.utf8) { continue }
-          skip(pair, in: &state)
-        }
-        value = next
-        continue levels
-      }
-      break
-    }
-    let pairs = graph.dict(value) ?? []
-    if !isRoot(value) || isOptimizer(value) || candidates().isEmpty { return .one(value) }
-    // Weights further down have no name of their own that would keep them apart.
-    let hidden = pairs.contains {
-      !holdsTensors($0.value) && tensors.tensorCall($0.value) == nil && holdsWeights($0.value)
-    }
-    guard !hidden, pairs.count <= 1000 else { throw severalDicts(hasTensors: holdsTensors(value)) }
-    let held = pairs.filter { holdsTensors($0.value) && !isOptimizer($0.value) }
-    guard held.count == 1, !holdsTensors(value), let only = held.first else { return .several }
-    for pair in pairs where !isSame(pair.value, only.value) { skip(pair, in: &state) }
-    return .one(only.value)
-  }
-
-  private func isSame(_ a: PickleValue, _ b: PickleValue) -> Bool {
-    if case .node(let a) = a, case .node(let b) = b { a == b } else { false }
-  }
-
-  private func severalDicts(hasTensors: Bool) -> RecurrentError {
-    RecurrentError(
-      .malformed, "pt.key",
-      found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
-      expected: "one state dict",
-      hint:
-        "\(.key) chooses one of \(candidates().joined(separator: ", "))\(hasTensors ? ", or \"\" for the top level." : ".")"
-    )
-  }
-
-  private func isRoot(_ value: PickleValue) -> Bool {
-    if case .node(let a) = value, case .node(let b) = graph.root { a == b } else { false }
-  }
-
-  /// The keys of the top level under which tensors lie; never an optimizer.
-  private func candidates() -> [String] {
-    (graph.dict(graph.root) ?? []).prefix(1000).compactMap { pair in
-      guard case .string(let key) = pair.key, holdsTensors(pair.value), !isOptimizer(pair.value)
-      else { return nil }
-      return "\"" + String(decoding: key, as: UTF8.self) + "\""
-    }
-  }
-
-  private func holdsTensors(_ value: PickleValue) -> Bool {
-    if case .node(let index) = value {
-      withTensors.contains(index) || isModule(value)
-    } else {
-      false
-    }
-  }
-
-  private func isOptimizer(_ value: PickleValue) -> Bool {
-    if case .node(let index) = value { optimizers.contains(index) } else { false }
-  }
-
-  /// Whether tensors lie here or under the usual keys further down.
-  private func holdsWeights(_ value: PickleValue) -> Bool {
-    var pending = [value]
-    var seen: Set<Int> = []
-    while let next = pending.popLast() {
-      guard case .node(let index) = next, seen.insert(index).inserted, !isOptimizer(next) else {
-        continue
-      }
-      if holdsTensors(next) { return true }
-      for pair in graph.dict(next) ?? [] {
-        if case .string(let key) = pair.key, key.count < 32,
-          Self.usualKeys.contains(String(decoding: key, as: UTF8.self))
-        {
-          pending.append(pair.value)
-        }
-      }
-    }
-    return false
   }
 
   // MARK: Reading
@@ -236,7 +119,7 @@ struct PyTorchStateReader {
   private var arrays: [Int: (Name, Tensor)] = [:]
   private var arrayBytes = 0
 
-  private mutating func add(
+  mutating func add(
     _ pair: (key: PickleValue, value: PickleValue), to state: inout StateDict
   ) throws {
     guard let call = tensors.tensorCall(pair.value) else {
@@ -290,90 +173,11 @@ struct PyTorchStateReader {
     return true
   }
 
-  private mutating func addModule(_ module: PickleValue, to state: inout StateDict) throws {
-    var walk = PyTorchModules(graph, modules: modules, code: code) { [tensors] in
-      tensors.tensorCall($0) != nil
-    }
-    try walk.walk(module)
-    for entry in walk.entries { try add((.string(entry.name), entry.value), to: &state) }
-    state.structure = structure(of: module, walk, state)
-    guard state.count > 0 || code == nil else {
-      throw RecurrentError(
-        .unsupported, "pt.torchscript", found: "a program without parameters",
-        expected: "parameters in its modules",
-        hint: "A frozen program has its weights inside the code; save it without torch.jit.freeze.")
-    }
-  }
-
-  /// What a module states: a program its connections, a pickled one its modules only.
-  private func structure(of module: PickleValue, _ walk: PyTorchModules, _ state: StateDict)
-    -> Structure?
-  {
-    guard case .node(let root) = module else { return nil }
-    guard graph.call(module)?.name.hasPrefix("__torch__") ?? false else {
-      return PickledStructure.structure(graph, walk.visited, state)
-    }
-    guard let code else { return nil }
-    let objects = TorchScriptObjects(graph) { [tensors] in tensors.tensorCall($0) != nil }
-    return TorchScriptRun.structure(of: root, objects: objects, code: code, state: state)
-  }
-
-  /// Refuses values that are weights in a form that is not read; leaving them out would be a loss.
-  private func checkSkippable(_ pair: (key: PickleValue, value: PickleValue)) throws {
-    let quantised: Advice =
-      "Quantised weights cannot be read; save the state dict of the model from before quantisation."
-    if case .string(let key) = pair.key, key.ends(with: "._packed_params".utf8) {
-      throw RecurrentError(
-        .unsupported, "pt.object", at: graph.summary(pair.key), found: "packed, quantised weights",
-        expected: "a tensor", hint: quantised)
-    }
-    guard let name = graph.call(pair.value)?.name else { return }
-    let module = name.prefix { $0 != " " && $0 != "." }
-    guard module == "torch" || module == "numpy", name.hasSuffix(" scalar") == false,
-      !["torch Size", "torch device"].contains(name), !name.hasPrefix("torch.optim."),
-      !isModule(pair.value)
-    else { return }
-    throw RecurrentError(
-      .unsupported, module == "numpy" ? "pt.numpy" : "pt.object", at: graph.summary(pair.key),
-      found: "an object of \(name)", expected: "a tensor",
-      hint: name == "torch ScriptObject"
-        ? quantised : "In Python, turn it into a tensor and save the state dict again.")
-  }
-
-  private func skip(
-    _ pair: (key: PickleValue, value: PickleValue), in state: inout StateDict
-  ) {
-    guard state.skipped.count < 1000 else { return }
-    let key: String
-    if case .string(let bytes) = pair.key {
-      key = String(decoding: bytes.prefix(256), as: UTF8.self)
-    } else {
-      key = graph.summary(pair.key)
-    }
-    var text = graph.summary(pair.value)
-    if tensors.tensorCall(pair.value) != nil {
-      text = "a tensor"
-    } else if isModule(pair.value) {
-      text = "a model, which is read as the module \"\(key)\""
-    } else if isOptimizer(pair.value) {
-      text = "the state of an optimizer"
-    } else if holdsTensors(pair.value) {
-      text += " with tensors, which are read as the module \"\(key)\""
-    }
-    state.skipped.append("\(key) = \(text)")
-  }
-
   private func wrongRoot() -> RecurrentError {
     let what = tensors.tensorCall(graph.root) == nil ? graph.summary(graph.root) : "a tensor alone"
     return RecurrentError(
       .unsupported, "pt.root", found: what, expected: "a dict of names to tensors",
       hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
-  }
-}
-
-extension [UInt8] {
-  fileprivate func ends(with suffix: String.UTF8View) -> Bool {
-    self.suffix(suffix.count).elementsEqual(suffix)
   }
 }
 
