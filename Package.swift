@@ -30,7 +30,10 @@ let package = Package(
     .target(name: "CElements", path: "Sources/C/CElements"),
     .target(name: "CKernels", path: "Sources/C/CKernels"),
     // The ground. Apple has a module called System, so ours is HostSystem.
-    .target(name: "HostSystem", dependencies: ["CSystem"], path: "Sources/Base/System"),
+    .target(
+      name: "HostSystem", dependencies: ["CSystem"], path: "Sources/Base/System",
+      exclude: ["Foundation"]),
+    .target(name: "HostFoundation", path: "Sources/Base/System/Foundation"),
     .target(name: "Tensors", dependencies: ["HostSystem"], path: "Sources/Base/Tensors"),
     .target(
       name: "Bytes", dependencies: ["Tensors", "CChecksum", "CElements", "CZlib"],
@@ -46,7 +49,7 @@ let package = Package(
     .target(name: "Reports", dependencies: ["Parity"]),
     .target(name: "LanguageModels", dependencies: ["Conversion"]),
     // The door.
-    .target(name: "Recurrent", dependencies: ["Conversion", "LanguageModels"]),
+    .target(name: "Recurrent", dependencies: ["Conversion", "HostFoundation", "LanguageModels"]),
     // Words.
     .target(
       name: "CommandSupport",

@@ -1,4 +1,3 @@
-import Bytes
 import Containers
 import Frameworks
 import RNNEngine

@@ -1,4 +1,5 @@
-// One import for users: the nouns, the files, the mathematics, their meaning and their proofs.
+// One import for users: the nouns, the files, the mathematics and their meaning. What tests need is the product
+// Parity, what draws the product Reports.
 @_exported import Bytes
 @_exported import Conversion
 @_exported import Networks

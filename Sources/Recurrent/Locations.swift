@@ -1,16 +1,11 @@
 import Containers
 import Conversion
 import Frameworks
+import HostFoundation
 import LanguageModels
 import Networks
 import RNNEngine
 import Tensors
-
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 
 extension Model {
   /// Opens any container in any convention; `url` is a file URL.

@@ -23,7 +23,7 @@ let package = Package(
     .target(name: "CChecksum", dependencies: ["CZlib"]),
     .target(name: "CElements"),
     .target(name: "CSystem"),
-    .target(name: "HostSystem", dependencies: ["CSystem"]),
+    .target(name: "HostSystem", dependencies: ["CSystem"], exclude: ["Foundation"]),
     .target(name: "Tensors", dependencies: ["HostSystem"]),
     .target(name: "Bytes", dependencies: ["Tensors", "CChecksum", "CElements", "CZlib"]),
     .target(name: "Containers", dependencies: ["Bytes", "CHDF5", "CZlib"]),

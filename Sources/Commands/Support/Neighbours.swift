@@ -1,4 +1,3 @@
-import Bytes
 import HostSystem
 import Recurrent
 

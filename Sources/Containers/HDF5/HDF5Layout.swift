@@ -64,7 +64,7 @@ package struct HDF5Layout {
     }
     if !isInCreationOrder(root) {
       state.keepsOrder = false
-      let order = canonicalOrder(found.map(\.name)).enumerated()
+      let order = registrationOrder(found.map(\.name)).enumerated()
       let ranks = Dictionary(order.map { ($0.element, $0.offset) }, uniquingKeysWith: min)
       found.sort { (ranks[$0.name] ?? 0) < (ranks[$1.name] ?? 0) }
     }

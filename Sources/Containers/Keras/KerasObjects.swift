@@ -66,7 +66,7 @@ package enum KerasObjects {
     }
     if case .group(let root)? = contents.nodes.first?.object, !root.isInCreationOrder {
       state.keepsOrder = false
-      let order = canonicalOrder(found.map { orderKey($0.0) }).enumerated()
+      let order = registrationOrder(found.map { orderKey($0.0) }).enumerated()
       let ranks = Dictionary(order.map { ($0.element, $0.offset) }, uniquingKeysWith: min)
       found.sort { (ranks[orderKey($0.0)] ?? 0) < (ranks[orderKey($1.0)] ?? 0) }
     }

@@ -25,7 +25,7 @@ package enum Safetensors {
 
   /// Reads names, shapes and metadata; the tensors stay windows on `source`.
   ///
-  /// The container forgets the order of a state dict, so the entries come in `canonicalOrder`.
+  /// The container forgets the order of a state dict, so the entries come in `registrationOrder`.
   /// Throws `safetensors.…` or `json.…` with kind `.malformed`, and only for a file without fault
   /// `safetensors.dtype` with kind `.unsupported`.
   package static func read(_ source: any ByteSource) throws -> StateDict {
@@ -119,7 +119,7 @@ package enum Safetensors {
     }
   }
 
-  /// The metadata key under which the writer keeps an order that `canonicalOrder` would not give.
+  /// The metadata key under which the writer keeps an order that `registrationOrder` would not give.
   package static let orderKey = "key_order"
 
   /// The order that a file declares, if it names exactly its tensors; else the canonical one.
@@ -130,7 +130,7 @@ package enum Safetensors {
       let declared = items.compactMap { $0.stringValue.map { Name($0) } }
       if declared.count == names.count, Set(declared) == Set(names) { return (declared, true) }
     }
-    return (isOrdered ? names : canonicalOrder(names), false)
+    return (isOrdered ? names : registrationOrder(names), false)
   }
 
   /// Puts the tensors in order and turns alias metadata into ties; names that are in a meaningful

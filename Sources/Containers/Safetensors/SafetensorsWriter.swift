@@ -68,7 +68,7 @@ extension Safetensors {
     }
     var pairs = state.metadata.pairs.map { (Name($0.key), $0.value) }
     // The container sorts its tensors; an optimiser's state still refers to parameters by position.
-    if state.metadata[orderKey] == nil, canonicalOrder(state.names) != state.names {
+    if state.metadata[orderKey] == nil, registrationOrder(state.names) != state.names {
       pairs.append(
         (Name(orderKey), JSON.array(state.names.map { .string($0.string) }).serialized()))
     }

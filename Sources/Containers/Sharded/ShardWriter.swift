@@ -99,7 +99,7 @@ private struct ShardPlan {
       var part = StateDict()
       // What loaders of the Hugging Face libraries insist on.
       part.metadata["format"] = "pt"
-      let names = canonicalOrder(group.map(\.name))
+      let names = registrationOrder(group.map(\.name))
       for name in names {
         guard let tensor = state[name] else { continue }
         try part.append(name, tensor)

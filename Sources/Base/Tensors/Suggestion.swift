@@ -1,5 +1,3 @@
-import Tensors
-
 /// The candidate that a mistyped word was probably meant to be, if any is near enough.
 ///
 /// Nearness counts letters that are missing, extra, wrong or exchanged with their neighbour; a third of

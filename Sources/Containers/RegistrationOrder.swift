@@ -5,7 +5,7 @@ import Tensors
 /// Components between dots compare naturally ("layers.2" before "layers.10"); within a module come the
 /// recurrent keys (layer, direction, then weight_ih, weight_hh, bias_ih, bias_hh, weight_hr), then
 /// weight, bias and BatchNorm's statistics, then everything else with submodules among it.
-package func canonicalOrder(_ names: [Name]) -> [Name] {
+package func registrationOrder(_ names: [Name]) -> [Name] {
   let keyed = names.enumerated().map { position, name in
     (
       name: name, position: position,
