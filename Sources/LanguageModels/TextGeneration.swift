@@ -10,11 +10,11 @@ extension LanguageModel {
     after prompt: [UInt8] = [], length: Int, choice: TokenChoice, seed: Int = 0,
     emit: ([UInt8]) throws -> Void
   ) throws {
-    let stream = try ModelStream(network)
+    let stream = try network.stream()
     var generator = TorchGenerator(seed: seed)
     var input = [S](repeating: 0, count: network.embedding == nil ? vocabulary.count : 0)
     func read(_ token: Int) throws {
-      guard network.embedding == nil else { return try stream.step(tokens: [token]) }
+      guard network.embedding == nil else { return try stream.step([token]) }
       input[token] = 1
       try stream.step(input)
       input[token] = 0

@@ -2,7 +2,7 @@ import Parity
 import RNNEngine
 import Tensors
 
-extension SequenceModel {
+extension Model {
   /// Drawings of what the model does with an input (T, N, D), (N, T, D) if batch-first, or (T, D).
   ///
   /// Of the first row: the head's probabilities over time, and the path of the states in two dimensions. With targets

@@ -1,0 +1,326 @@
+import Recurrent
+import TestSupport
+import Testing
+
+/// Trained modules go back into their file, and a model that is no longer its file's network is not written as it.
+@Suite("Trained modules go back into their file, with everything else that it holds")
+struct ModuleReplacementTests {
+  /// An encoder, a decoder's cell, an embedding, two heads, a normalisation and a counter.
+  private func translator() throws -> StateDict {
+    var state = StateDict()
+    let tensors: [(String, [Int])] = [
+      ("emb.weight", [11, 4]), ("encoder.rnn.weight_ih_l0", [18, 4]),
+      ("encoder.rnn.weight_hh_l0", [18, 6]), ("encoder.rnn.bias_ih_l0", [18]),
+      ("encoder.rnn.bias_hh_l0", [18]), ("norm.weight", [6]), ("norm.bias", [6]),
+      ("decoder.weight_ih", [20, 3]), ("decoder.weight_hh", [20, 5]), ("decoder.bias_ih", [20]),
+      ("decoder.bias_hh", [20]), ("fc.weight", [2, 5]), ("fc.bias", [2]), ("value.weight", [1, 5]),
+      ("value.bias", [1]),
+    ]
+    for (number, (name, shape)) in tensors.enumerated() {
+      let values = (0..<shape.reduce(1, *)).map {
+        Float((Double($0 + 7 * number + 1) * 0.377).remainder(dividingBy: 1))
+      }
+      try state.append(Name(name), NDArray(shape: shape, elements: values).tensor)
+    }
+    try state.append("steps", NDArray([1 << 40]).tensor)
+    state.metadata["author"] = "me"
+    return state
+  }
+
+  private func write(_ state: StateDict, _ path: String) throws {
+    try WeightFormat.forWriting(path: path).write(state, to: path) { _ in }
+  }
+
+  private func scaled<S>(_ parameters: Parameters<S>, by factor: S) throws -> Parameters<S> {
+    var result = Parameters<S>()
+    for (name, array) in parameters.entries { result.append(name, try array * factor) }
+    return result
+  }
+
+  private func same<S>(_ one: Parameters<S>, _ other: Parameters<S>) -> Bool {
+    one.names == other.names && zip(one.entries, other.entries).allSatisfy { $0.array == $1.array }
+  }
+
+  /// In PyTorch's layout and in Keras's, where matrices lie the other way round and the gates stand in another order.
+  @Test(arguments: ["torch", "keras"], ["safetensors", "h5", "npz"])
+  func changedModulesReplaceTheirOwn(_ convention: String, _ suffix: String) throws {
+    try withTemporaryFolder { directory in
+      let (first, source) = (directory + "/first.safetensors", directory + "/source." + suffix)
+      try write(translator(), first)
+      try WeightFile(path: first).write(toPath: source, convention: .named(convention))
+      var file = try WeightFile(path: source)
+      let original = file.state
+      if convention == "keras" { #expect(original["encoder.rnn.weight_ih_l0"] == nil) }
+      let encoder = try file.recurrent("encoder.rnn", as: Float.self)
+      let cell = try file.cell("decoder", as: Float.self)
+      let (fc, table) = try (
+        file.linear("fc", as: Float.self), file.embedding("emb", as: Float.self)
+      )
+      // Powers of two leave no rounding where biases are summed.
+      let newEncoder = try RNN(
+        encoder.configuration, parameters: scaled(encoder.parameters, by: 2))
+      let newCell = try RecurrentCell<Float>(
+        .lstm, inputSize: 3, hiddenSize: 5, parameters: scaled(cell.parameters, by: -4))
+      try file.replace("encoder.rnn", with: newEncoder)
+      try file.replace("decoder", with: newCell)
+      try file.replace("fc", with: Linear(parameters: scaled(fc.parameters, by: 0.5)))
+      try file.replace("emb", with: Embedding(parameters: scaled(table.parameters, by: 8)))
+      try file.replace("norm.bias", with: file.array("norm.bias", as: Float.self) + 1)
+      // The file on the disk is as it was.
+      #expect(
+        try same(
+          WeightFile(path: source).recurrent("encoder.rnn", as: Float.self).parameters,
+          encoder.parameters))
+      let output = directory + "/tuned." + suffix
+      try file.write(toPath: output)
+      let tuned = try WeightFile(path: output)
+      #expect(tuned.state.names == original.names)
+      #expect(tuned.state.metadata.pairs == original.metadata.pairs)
+      #expect(tuned.state.metadata["author"] == "me")
+      let changed = ["emb", "encoder.rnn", "norm.bias", "decoder", "fc"]
+      for entry in original.entries {
+        let same = try tuned.state[entry.name]?.isIdentical(to: entry.tensor) == true
+        let isChanged = changed.contains { entry.name.string.hasPrefix($0) }
+        #expect(same == !isChanged, "\(entry.name)")
+      }
+      #expect(
+        try same(
+          tuned.recurrent("encoder.rnn", as: Float.self).parameters, newEncoder.parameters))
+      #expect(try same(tuned.cell("decoder", as: Float.self).parameters, newCell.parameters))
+      #expect(try tuned.linear("fc", as: Float.self).weight == fc.weight * 0.5)
+      #expect(try tuned.embedding("emb", as: Float.self).weight == table.weight * 8)
+      #expect(try tuned.linear("value", as: Float.self).weight.shape == [1, 5])
+      // And from there into the other convention: the same numbers.
+      let other = directory + "/other.safetensors"
+      try file.write(toPath: other, convention: .named(convention == "keras" ? "torch" : "keras"))
+      #expect(
+        try same(
+          WeightFile(path: other).recurrent("encoder.rnn", as: Float.self).parameters,
+          newEncoder.parameters))
+      #expect(reason { try file.write(toPath: output) } == "output.exists")
+      try file.write(toPath: output, overwrite: true)
+      // Containers of one network hold no file of more.
+      #expect(
+        ["conversion.not-one-network", "weights.ambiguous"].contains(
+          reason { try file.write(toPath: directory + "/out.onnx") } ?? ""))
+    }
+  }
+
+  @Test func aReplacementIsTheSameModule() throws {
+    try withTemporaryFolder { directory in
+      let path = directory + "/in.safetensors"
+      try write(translator(), path)
+      var file = try WeightFile(path: path)
+      let before = file.state
+      var generator = TorchGenerator(seed: 1)
+      func rnn(_ configuration: RecurrentConfiguration) throws -> RNN<Float> {
+        try RNN(configuration, generator: &generator)
+      }
+      let gru = RecurrentConfiguration(cell: .gru, inputSize: 4, hiddenSize: 6)
+      for change in [
+        { $0.hiddenSize = 7 }, { $0.inputSize = 5 }, { $0.layerCount = 2 }, { $0.bias = false },
+        { $0.bidirectional = true }, { $0.cell = .lstm }, { $0.gruReset = .before },
+      ] as [(inout RecurrentConfiguration) -> Void] {
+        var other = gru
+        change(&other)
+        let error = #expect(throws: RecurrentError.self) {
+          try file.replace("encoder.rnn", with: rnn(other))
+        }
+        #expect(error?.reason == "model.changed" && error?.file == path)
+      }
+      var stacked = gru
+      stacked.stacking = Stacking(residual: true)
+      #expect(
+        reason { try file.replace("encoder.rnn", with: rnn(stacked)) }
+          == "convention.inexpressible")
+      // What only training or the caller's arrays depend on may differ.
+      var fed = gru
+      (fed.batchFirst, fed.dropout) = (true, 0.5)
+      var another = file
+      try another.replace("encoder.rnn", with: rnn(fed))
+      // Arrays that a program put in are checked although nothing ran.
+      var damaged = try rnn(gru)
+      damaged.parameters["bias_ih_l0"] = NDArray(zeros: [19])
+      #expect(
+        reason { try file.replace("encoder.rnn", with: damaged) } == "engine.parameter-shape")
+      let wide = try NDArray<Float>(zeros: [2, 6])
+      for body in [
+        { try file.replace("fc", with: Linear(weight: wide, bias: NDArray(zeros: [2]))) },
+        { try file.replace("fc", with: Linear(weight: NDArray<Float>(zeros: [2, 5]))) },
+        { try file.replace("emb", with: Embedding(weight: NDArray<Float>(zeros: [12, 4]))) },
+        { try file.replace("emb", with: Embedding(weight: NDArray<Float>(zeros: [11, 5]))) },
+        {
+          try file.replace(
+            "decoder",
+            with: RecurrentCell<Float>(.gru, inputSize: 3, hiddenSize: 5, generator: &generator))
+        },
+      ] as [() throws -> Void] {
+        #expect(reason { try body() } == "model.changed")
+      }
+      #expect(
+        reason { try file.replace("encoder", with: rnn(gru)) } == "weights.unrecognized")
+      #expect(
+        reason { try file.replace("decoder", with: rnn(gru)) } == "weights.unrecognized")
+      #expect(
+        reason { try file.replace("norm.scale", with: NDArray<Float>(zeros: [6])) }
+          == "weights.no-tensor")
+      for name in ["norm.bias", "steps"] {
+        #expect(
+          reason { try file.replace(name, with: NDArray<Float>(zeros: [5])) } == "weights.shape")
+      }
+      #expect(
+        reason { try file.replace("steps", with: NDArray<Float>(zeros: [1])) } == "weights.shape")
+      #expect(file.state.names == before.names)
+      for entry in before.entries {
+        #expect(try file.state[entry.name]?.isIdentical(to: entry.tensor) == true)
+      }
+    }
+  }
+
+  /// A file whose cell is assumed is written with the cell that it was read with, or not at all.
+  @Test func aCellIsWhatItWasReadAs() throws {
+    try withTemporaryFolder { directory in
+      let path = directory + "/in.safetensors"
+      var state = StateDict()
+      for (name, shape) in [
+        ("rnn.weight_ih_l0", [6, 4]), ("rnn.weight_hh_l0", [6, 6]), ("rnn.bias_ih_l0", [6]),
+        ("rnn.bias_hh_l0", [6]),
+      ] {
+        try state.append(Name(name), NDArray<Float>(zeros: shape).tensor)
+      }
+      try write(state, path)
+      var file = try WeightFile(path: path)
+      let options = ReadOptions(cell: .rnnRelu)
+      let relu = try file.recurrent("rnn", as: Float.self, options: options)
+      #expect(relu.configuration.cell == .rnnRelu)
+      #expect(reason { try file.replace("rnn", with: relu) } == "model.changed")
+      try file.replace("rnn", with: relu, options: options)
+      try file.write(toPath: directory + "/out.safetensors")
+    }
+  }
+
+  // MARK: Models
+
+  private func gru(_ directory: String, _ metadata: [String: String] = [:]) throws -> String {
+    var state = StateDict()
+    for (name, shape) in [
+      ("rnn.weight_ih_l0", [18, 4]), ("rnn.weight_hh_l0", [18, 6]), ("rnn.bias_ih_l0", [18]),
+      ("rnn.bias_hh_l0", [18]), ("rnn.h_0", [1, 1, 6]), ("fc.weight", [3, 6]), ("fc.bias", [3]),
+    ] where name != "rnn.h_0" || metadata["initial_state"] != nil {
+      let values = (0..<shape.reduce(1, *)).map { Float($0 % 11) / 8 - 0.6 }
+      try state.append(Name(name), NDArray(shape: shape, elements: values).tensor)
+    }
+    for (key, value) in metadata { state.metadata[key] = value }
+    let path = directory + "/gru\(metadata.count).safetensors"
+    try write(state, path)
+    return path
+  }
+
+  @Test func aModelThatIsNoLongerItsFilesIsNotWrittenAsIt() throws {
+    try withTemporaryFolder { directory in
+      let path = try gru(directory, ["cell": "gru", "batch_first": "false"])
+      let model = try Model<Float>(path: path)
+      #expect(model.head != nil && model.recognition != nil)
+      var generator = TorchGenerator(seed: 1)
+      func changed(_ change: (inout RecurrentConfiguration) -> Void) throws -> Model<Float> {
+        var (other, configuration) = (model, model.rnn.configuration)
+        change(&configuration)
+        other.rnn = try RNN(configuration, generator: &generator)
+        return other
+      }
+      var others = try [
+        changed { $0.hiddenSize = 7 }, changed { $0.layerCount = 2 }, changed { $0.cell = .lstm },
+        changed { $0.gruReset = .before }, changed { $0.batchFirst = true },
+        changed { $0.bidirectional = true },
+      ]
+      var other = model
+      other.head = nil
+      others.append(other)
+      other = model
+      other.headReads = .last
+      others.append(other)
+      other = model
+      other.embedding = try Embedding(weight: NDArray(zeros: [9, 4]))
+      others.append(other)
+      other = model
+      other.initialState = .init(h: NDArray(zeros: [1, 1, 6]))
+      others.append(other)
+      for (number, other) in others.enumerated() {
+        let found = reason { try other.write(toPath: directory + "/wrong.h5") }
+        // A head that does not fit is said before anything else.
+        #expect(found == "model.changed" || found == "engine.head-size", "\(number)")
+        #expect(other.recognition != nil)
+      }
+      #expect(others[3].architecture.gruReset == .before && others[8].architecture.embedding != nil)
+      let stacked = try changed { $0.stacking = Stacking(residual: true) }
+      #expect(
+        reason { try stacked.write(toPath: directory + "/wrong.h5") } == "convention.inexpressible")
+      other = model
+      other.rnn.parameters["weight_hh_l0"] = NDArray(zeros: [18, 7])
+      #expect(
+        reason { try other.write(toPath: directory + "/wrong.h5") } == "engine.parameter-shape")
+      // Dropout is for training; a copy with other weights is still the file's network.
+      let trained = try changed { $0.dropout = 0.5 }
+      try trained.write(toPath: directory + "/right.h5")
+      let again = try Model<Float>(path: directory + "/right.h5")
+      #expect(same(again.rnn.parameters, trained.rnn.parameters))
+      #expect(again.head?.weight == model.head?.weight)
+    }
+  }
+
+  @Test(arguments: ["safetensors", "h5", "npz", "onnx"])
+  func aTrainedInitialStateIsWritten(_ suffix: String) throws {
+    try withTemporaryFolder { directory in
+      let path = try gru(
+        directory,
+        ["cell": "gru", "gru_reset": "after", "batch_first": "false", "initial_state": "stored"])
+      var model = try Model<Float>(path: path, options: ReadOptions(head: .named("fc")))
+      let state = try #require(model.initialState.h)
+      model.initialState.h = try state * -2
+      let output = directory + "/out." + suffix
+      try model.write(toPath: output)
+      let again = try Model<Float>(path: output)
+      #expect(try again.initialState.h?.elements == (state * -2).elements)
+      let x = NDArray<Float>(repeating: 0.5, shape: [3, 2, 4])
+      #expect(try again(x).output == model(x).output)
+      model.initialState = .init(h: NDArray(zeros: [1, 2, 6]))
+      #expect(
+        reason { try model.write(toPath: output, overwrite: true) } == "model.changed")
+      model.initialState = .init()
+      #expect(
+        reason { try model.write(toPath: output, overwrite: true) } == "model.changed")
+    }
+  }
+
+  @Test(arguments: ["safetensors", "h5", "npz", "onnx", "pt", "keras"], ["torch", "mlx", nil])
+  func aMadeModelKeepsItsInitialState(_ suffix: String, _ convention: String?) throws {
+    guard convention == nil || !["onnx", "pt", "keras"].contains(suffix) else { return }
+    try withTemporaryFolder { directory in
+      var generator = TorchGenerator(seed: 3)
+      var model = try Model<Float>(
+        RecurrentConfiguration(cell: .lstm, inputSize: 4, hiddenSize: 6), classCount: 3,
+        generator: &generator)
+      model.initialState = try .init(
+        h: generator.randn(shape: [1, 1, 6]), c: generator.randn(shape: [1, 1, 6]))
+      let path = directory + "/made." + suffix
+      func write() throws {
+        try model.write(toPath: path, convention: convention.map { try .named($0) })
+      }
+      guard suffix != "pt", suffix != "keras" else {
+        #expect(throws: RecurrentError.self) { try write() }
+        return
+      }
+      try write()
+      let again = try Model<Float>(path: path)
+      #expect(again.initialState.h?.elements == model.initialState.h?.elements)
+      #expect(again.initialState.c?.elements == model.initialState.c?.elements)
+      #expect(again.architecture.storesInitialState)
+      let x = NDArray<Float>(repeating: 0.5, shape: [3, 2, 4])
+      let (found, expected) = try (again(x).output.elements, model(x).output.elements)
+      #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-6 })
+      model.initialState.h = NDArray(zeros: [1, 6])
+      #expect(
+        reason { try model.write(toPath: path, overwrite: true) } == "engine.state-shape")
+    }
+  }
+}
