@@ -215,7 +215,7 @@ extension Model {
   /// Runs token ids through the embedding, or as one-hot vectors.
   fileprivate func forward(ids: [Int], shape: [Int], state: inout State) throws -> Output {
     embedding != nil
-      ? try self(NDArray(shape: shape, elements: ids), state: &state)
+      ? try self(tokens: NDArray(shape: shape, elements: ids), state: &state)
       : try self(oneHot(ids, shape), state: &state)
   }
 
@@ -225,7 +225,8 @@ extension Model {
   ) throws -> Gradients {
     embedding != nil
       ? try backward(
-        NDArray(shape: shape, elements: ids), state: &state, dropout: dropout, targets: targets,
+        tokens: NDArray(shape: shape, elements: ids), state: &state, dropout: dropout,
+        targets: targets,
         loss: loss)
       : try backward(
         oneHot(ids, shape), state: &state, dropout: dropout, targets: targets, loss: loss)

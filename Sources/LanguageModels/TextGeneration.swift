@@ -14,7 +14,7 @@ extension LanguageModel {
     var generator = TorchGenerator(seed: seed)
     var input = [S](repeating: 0, count: network.embedding == nil ? vocabulary.count : 0)
     func read(_ token: Int) throws {
-      guard network.embedding == nil else { return try stream.step([token]) }
+      guard network.embedding == nil else { return try stream.step(tokens: [token]) }
       input[token] = 1
       try stream.step(input)
       input[token] = 0

@@ -44,7 +44,8 @@ package struct Network: Sendable {
 
   /// The engine's model with these parameters, in another precision if need be.
   ///
-  /// This is the one place where tensors of files become numbers of the engine.
+  /// This is the one place where tensors of files become numbers of the engine. The model starts from zeros;
+  /// ``initialState`` is set by who opens a whole network.
   /// `batchFirst` overrides the architecture's, which does not touch the parameters.
   package func model<S: Scalar>(
     _ type: S.Type = S.self, batchFirst: Bool? = nil

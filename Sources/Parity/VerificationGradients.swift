@@ -93,7 +93,7 @@ extension FixtureRun {
       let gradients =
         if let tokens {
           try model.backward(
-            tokens, state: state, lengths: lengths, dropout: dropout, targets: targets(),
+            tokens: tokens, state: state, lengths: lengths, dropout: dropout, targets: targets(),
             loss: loss)
         } else {
           try model.backward(

@@ -17,7 +17,7 @@ extension Model {
 
   /// The same of token ids, (T, N), (N, T) if batch-first, or (T).
   public func portrait(
-    _ tokens: NDArray<Int>, targets: Targets<S>? = nil, loss: Loss? = nil,
+    tokens: NDArray<Int>, targets: Targets<S>? = nil, loss: Loss? = nil,
     classNames: [String] = []
   ) throws -> [Figure] {
     try portrait(vectors(of: tokens), targets: targets, loss: loss, classNames: classNames)

@@ -94,12 +94,12 @@ struct ModelTests {
     let tokens = try NDArray([[4, 2, 2, 6], [0, 4, 1, 5], [3, 3, 4, 2]])
     let targets = Targets<Double>.classes([1, 0, 4, 2, 2, 3, 3, 0, 1, 2, 4, 4], shape: [3, 4])
     let loss = Loss.crossEntropy()
-    let found = try model.backward(tokens, targets: targets, loss: loss)
+    let found = try model.backward(tokens: tokens, targets: targets, loss: loss)
     let gradient = try #require(found.embedding["weight"])
     var expected = try differences(table) {
       var changed = model
       changed.embedding = try Embedding(weight: $0)
-      let logits = try #require(try changed(tokens).logits)
+      let logits = try #require(try changed(tokens: tokens).logits)
       return try loss.evaluate(logits: logits, targets: targets, batchFirst: true).value
     }
     // The vector of the padding is not trained.
@@ -119,7 +119,7 @@ struct ModelTests {
         rnn: model.rnn, head: model.head, embedding: Embedding(weight: NDArray(zeros: [5, 3])))
     }
     #expect(wide?.reason == "engine.embedding-size")
-    let none = #expect(throws: RecurrentError.self) { try model(NDArray([[1]])) }
+    let none = #expect(throws: RecurrentError.self) { try model(tokens: NDArray([[1]])) }
     #expect(none?.reason == "engine.no-embedding")
   }
 

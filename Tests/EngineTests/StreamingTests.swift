@@ -17,11 +17,11 @@ struct StreamingTests {
         rnn: rnn, head: Linear(weight: random.array([7, configuration.outputSize])),
         embedding: Embedding(weight: random.array([5, 4])))
       let tokens = (0..<6 * batch).map { ($0 * 3 + $0 / 4) % 5 }
-      let whole = try model(NDArray(shape: [6, batch], elements: tokens))
+      let whole = try model(tokens: NDArray(shape: [6, batch], elements: tokens))
       let stream = try model.stream(batch: batch)
       for _ in 0..<2 {
         for step in 0..<6 {
-          try stream.step(Array(tokens[step * batch..<(step + 1) * batch]))
+          try stream.step(tokens: Array(tokens[step * batch..<(step + 1) * batch]))
           let width = batch * configuration.outputSize
           #expect(stream.output == Array(whole.output.elements[step * width..<(step + 1) * width]))
           let logits = try #require(whole.logits).elements
@@ -95,7 +95,7 @@ struct StreamingTests {
     let model = try Model(rnn: rnn)
     let stream = try model.stream(batch: 2)
     #expect(reason { try stream.step([1, 2, 3]) } == "engine.input-size")
-    #expect(reason { try stream.step([1, 2]) } == "engine.no-embedding")
+    #expect(reason { try stream.step(tokens: [1, 2]) } == "engine.no-embedding")
     #expect(
       reason { try stream.setState(.init(h: random.array([1, 3, 6]))) } == "engine.state-shape")
     #expect(
@@ -107,7 +107,7 @@ struct StreamingTests {
       reason { _ = try Model(rnn: both).stream() } == "engine.stateful")
     let spoken = try Model(rnn: rnn, embedding: Embedding(weight: random.array([5, 4])))
       .stream(batch: 2)
-    #expect(reason { try spoken.step([1, 5]) } == "engine.index-range")
-    #expect(reason { try spoken.step([1]) } == "engine.input-size")
+    #expect(reason { try spoken.step(tokens: [1, 5]) } == "engine.index-range")
+    #expect(reason { try spoken.step(tokens: [1]) } == "engine.input-size")
   }
 }

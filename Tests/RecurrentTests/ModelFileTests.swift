@@ -118,7 +118,7 @@ struct ModelFileTests {
             NDArray(shape: batchFirst ? [1, 5, 4] : [5, 1, 4], elements: x.elements))
         }
         return try model(
-          NDArray(
+          tokens: NDArray(
             shape: batchFirst ? [1, 5] : [5, 1], elements: (0..<5).map { $0 * 2 % tokens }))
       }
       let (before, after) = try (run(model), run(again))

@@ -44,6 +44,8 @@ struct ModuleReplacementTests {
   /// In PyTorch's layout and in Keras's, where matrices lie the other way round and the gates stand in another order.
   @Test(arguments: ["torch", "keras"], ["safetensors", "h5", "npz"])
   func changedModulesReplaceTheirOwn(_ convention: String, _ suffix: String) throws {
+    // Keras's names have slashes, which names in HDF5 have not.
+    guard convention == "torch" || suffix != "h5" else { return }
     try withTemporaryFolder { directory in
       let (first, source) = (directory + "/first.safetensors", directory + "/source." + suffix)
       try write(translator(), first)
@@ -75,12 +77,14 @@ struct ModuleReplacementTests {
       try file.write(toPath: output)
       let tuned = try WeightFile(path: output)
       #expect(tuned.state.names == original.names)
-      #expect(tuned.state.metadata.pairs == original.metadata.pairs)
+      for pair in original.metadata.pairs {
+        #expect(tuned.state.metadata[pair.key] == pair.value, "\(pair.key)")
+      }
       #expect(tuned.state.metadata["author"] == "me")
       let changed = ["emb", "encoder.rnn", "norm.bias", "decoder", "fc"]
       for entry in original.entries {
         let same = try tuned.state[entry.name]?.isIdentical(to: entry.tensor) == true
-        let isChanged = changed.contains { entry.name.string.hasPrefix($0) }
+        let isChanged = changed.contains { entry.name.string.contains($0) }
         #expect(same == !isChanged, "\(entry.name)")
       }
       #expect(

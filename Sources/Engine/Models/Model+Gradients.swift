@@ -89,7 +89,7 @@ extension Model {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func backward(
-    _ tokens: NDArray<Int>, state: State = State(), lengths: [Int]? = nil,
+    tokens: NDArray<Int>, state: State = State(), lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil, recomputing: Bool = false, targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
     let embedding = try requiredEmbedding()
@@ -123,12 +123,12 @@ extension Model {
 
   /// The same for a block of token ids, with the gradient of the embedding.
   public func backward(
-    _ tokens: NDArray<Int>, state: inout State, lengths: [Int]? = nil,
+    tokens: NDArray<Int>, state: inout State, lengths: [Int]? = nil,
     dropout: DropoutMasks? = nil, recomputing: Bool = false, targets: Targets<S>, loss: Loss
   ) throws -> Gradients {
     try checkCarriesState()
     let result = try backward(
-      tokens, state: state, lengths: lengths, dropout: dropout, recomputing: recomputing,
+      tokens: tokens, state: state, lengths: lengths, dropout: dropout, recomputing: recomputing,
       targets: targets, loss: loss)
     state = result.forward.state
     return result

@@ -23,7 +23,7 @@ extension Model {
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func callAsFunction(
-    _ tokens: NDArray<Int>, state: State = State(), lengths: [Int]? = nil
+    tokens: NDArray<Int>, state: State = State(), lengths: [Int]? = nil
   ) throws -> Output {
     try self(vectors(of: tokens), state: state, lengths: lengths)
   }
@@ -44,7 +44,7 @@ extension Model {
 
   /// Runs one block of token ids from `state`, and replaces that by the state it ends in.
   public func callAsFunction(
-    _ tokens: NDArray<Int>, state: inout State, lengths: [Int]? = nil
+    tokens: NDArray<Int>, state: inout State, lengths: [Int]? = nil
   ) throws -> Output {
     try self(vectors(of: tokens), state: &state, lengths: lengths)
   }
@@ -73,7 +73,7 @@ extension Model {
   }
 
   /// Runs one time step of one token id per row from `state` and replaces it.
-  public func step(_ tokens: [Int], state: inout State) throws -> Output {
+  public func step(tokens: [Int], state: inout State) throws -> Output {
     try step(vectors(of: NDArray(tokens)), state: &state)
   }
 

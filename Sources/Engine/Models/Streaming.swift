@@ -8,7 +8,7 @@ import Tensors
 /// ```swift
 /// let stream = try model.stream()
 /// for token in text {
-///   try stream.step([token])
+///   try stream.step(tokens: [token])
 ///   use(stream.logits)
 /// }
 /// ```
@@ -132,7 +132,7 @@ public final class ModelStream<S: Scalar> {
   /// Throws `engine.no-embedding` without one, `engine.index-range` for an id outside it.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  public func step(_ tokens: [Int]) throws {
+  public func step(tokens: [Int]) throws {
     guard let embedding = model.embedding else {
       throw RecurrentError(
         .malformed, "engine.no-embedding", at: "x", found: "token ids",

@@ -103,7 +103,7 @@ struct StateTests {
       let (tokens, targets) = try order.languageModelBlock(block, of: corpus)
       let classes = Targets<Double>.classes(targets)
       let found = try model.backward(
-        tokens, state: &byTokens, targets: classes, loss: .crossEntropy())
+        tokens: tokens, state: &byTokens, targets: classes, loss: .crossEntropy())
       let expected = try model.backward(
         model.vectors(of: tokens), state: &byVectors, targets: classes, loss: .crossEntropy())
       #expect(found.loss == expected.loss && found.forward == expected.forward)
@@ -112,7 +112,8 @@ struct StateTests {
     }
     let next = try NDArray([[1, 2]])
     #expect(
-      try model(next, state: &byTokens) == model(model.vectors(of: next), state: &byVectors))
+      try model(tokens: next, state: &byTokens) == model(model.vectors(of: next), state: &byVectors)
+    )
     #expect(byTokens == byVectors)
   }
 
@@ -179,10 +180,10 @@ struct StateTests {
     )
     model.initialState = .init(h: random.array([1, 1, 3]))
     let tokens = try NDArray([[1, 5], [0, 2], [3, 3]])
-    let whole = try model(batchFirst ? tokens.transposed() : tokens)
+    let whole = try model(tokens: batchFirst ? tokens.transposed() : tokens)
     var state = Model<Float>.State()
     for step in 0..<3 {
-      let found = try model.step(tokens[step].elements, state: &state)
+      let found = try model.step(tokens: tokens[step].elements, state: &state)
       let logits = try #require(whole.logits)
       #expect(found.logits == (batchFirst ? logits[.all, step] : logits[step]))
     }
