@@ -109,7 +109,11 @@ extension StateDict {
   ) throws {
     var conversion = ConversionOptions()
     conversion.reading = options
-    conversion.convention = convention
+    // A model of Keras that stays what it is need not be understood.
+    let stays =
+      output.holdsOneNetwork && format.name == output.name
+      && convention?.name == output.expectedConvention
+    conversion.convention = stays ? nil : convention
     let draft = try PlanDraft(source, format, output, conversion)
     self = draft.state
     _ = OutputMetadata(draft, output, options).write(to: &self)

@@ -76,7 +76,7 @@ extension Model {
     try model.setParameterGroups(parameterGroups)
     try rnn.configuration.checkIsPlain()
     guard let source else {
-      let format = try WeightFormat.forWriting(path: path)
+      let format = try WeightFormat.forWriting(path: path, as: convention)
       let target =
         try convention ?? format.expectedConvention.map(Convention.named) ?? .torch
       try format.check(holds: target)

@@ -79,14 +79,15 @@ extension WeightFile {
 
   /// Writes every tensor and all metadata to any container, read back and compared before the file appears.
   ///
-  /// `convention` defaults to the container's, or else the one that was read; `options` say what the file does not. Throws
+  /// `convention` defaults to the container's, or else the one that was read: a Keras model in `.h5` stays Keras's when
+  /// `convention` says so. `options` say what the file does not. Throws
   /// `output.exists` for a file that is there, `conversion.not-one-network` where the container holds one network and the
   /// file is more.
   public func write(
     toPath path: String, convention: Convention? = nil, options: ReadOptions = .init(),
     overwrite: Bool = false
   ) throws {
-    let output = try WeightFormat.forWriting(path: path)
+    let output = try WeightFormat.forWriting(path: path, as: convention)
     let state = try StateDict(
       rewriting: state, of: format, options: options, as: convention, in: output)
     try output.write(proven: state, to: path, overwrite: overwrite)
