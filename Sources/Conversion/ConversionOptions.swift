@@ -35,15 +35,26 @@ public struct ConversionOptions: Sendable {
 
   /// The output's container: asked for, or by the extension of the path.
   func container(of outputPath: String) throws -> WeightFormat {
-    let format = try outputFormat ?? WeightFormat.forWriting(path: outputPath)
-    let isForKeras = convention?.name == Convention.keras.name
-    // Keras has an HDF5 layout of its own, and would not find plain datasets.
-    return format.name == WeightFormat.hdf5.name && isForKeras ? .kerasLegacy : format
+    try outputFormat?.holding(convention)
+      ?? WeightFormat.forWriting(path: outputPath, as: convention)
   }
 
   /// Whether the caller asked for something that needs the meaning of the tensors.
   var needsMeaning: Bool {
     convention != nil || reading.convention != nil || reading.module != nil || reading.cell != nil
       || reading.head != nil || reading.embedding != nil
+  }
+}
+
+extension WeightFormat {
+  /// The container that a path's extension asks for, for weights in a convention; throws `.usage` for none.
+  package static func forWriting(path: String, as convention: Convention?) throws -> WeightFormat {
+    try forWriting(path: path).holding(convention)
+  }
+
+  /// Keras has an HDF5 layout of its own, and would not find plain datasets.
+  fileprivate func holding(_ convention: Convention?) -> WeightFormat {
+    name == WeightFormat.hdf5.name && convention?.name == Convention.keras.name
+      ? .kerasLegacy : self
   }
 }

@@ -9,23 +9,31 @@ extension StateDict {
   /// The parameters of a network that a program made, ready to be written: under PyTorch users' names in `convention`, with
   /// everything that tensors cannot say as metadata, or as structure where the container holds a computation.
   ///
-  /// `groups` are the recurrent parameters, the head's and the embedding's, as ``SequenceModel/parameterGroups``.
+  /// `groups` are the recurrent parameters, the head's and the embedding's, as ``RNNEngine/Model/parameterGroups``;
+  /// `initialState` has `h_0` and `c_0`, where there is one.
   /// Throws `convention.inexpressible`.
   package init<S: Scalar>(
-    network groups: [Parameters<S>], _ architecture: Architecture, as convention: Convention,
-    in format: WeightFormat, names: (recurrent: String, head: String, embedding: String)? = nil
+    network groups: [Parameters<S>], _ architecture: Architecture,
+    initialState: StateDict = StateDict(), as convention: Convention, in format: WeightFormat,
+    names: (recurrent: String, head: String, embedding: String)? = nil
   ) throws {
+    guard initialState.count == 0 || format.carriesMetadata else {
+      throw RecurrentError(
+        .malformed, "convention.inexpressible", found: "a stored initial state",
+        expected: "zeros: \(format.name) has no metadata that could say so")
+    }
     let customary = Naming.customary(for: architecture)
     let bare = customary.recurrent.withoutDot
     let (recurrent, head, embedding) = names ?? (bare, "classifier", "embedding")
-    var torch = try CanonicalWeights(
-      StateDict(canonical: groups), architecture: architecture,
-      tensors: Network.parameterTensors(of: architecture)
-    ).encoded(
+    var torch = try StateDict(
+      canonical: groups, architecture: architecture,
       as: Convention.torch.storedTensors(
         of: architecture,
         naming: Naming(
           recurrent: recurrent.asPrefix, head: head.asPrefix, embedding: embedding.asPrefix)))
+    for entry in initialState.entries {
+      try torch.append(Name(recurrent.asPrefix + entry.name.string), entry.tensor)
+    }
     torch.metadata["format"] = "rnn-state-dict"
     torch.metadata["format_version"] = "1"
     ModuleMetadata.write(
@@ -50,6 +58,9 @@ extension StateDict {
       let (naming, structure) = one.target(convention)
       self = try network.weights.encoded(
         as: convention.storedTensors(of: network.architecture, naming: naming))
+      for entry in initialState.entries {
+        try append(Name(naming.recurrent + entry.name.string), entry.tensor)
+      }
       self.structure = structure
       metadata = torch.metadata
     } else if convention.name == Convention.torch.name {
@@ -63,31 +74,47 @@ extension StateDict {
 }
 
 extension StateDict {
-  /// A file's tensors with the parameters of one of its networks replaced, ready to be written in another container
-  /// or convention: everything else that the file holds goes along.
+  /// Parameters under the names of a table, for instance that of the file they came from.
   ///
-  /// `canonical` are the parameters under the canonical names, ``Network/parameterTensors(of:)``.
-  package init(
-    updating source: StateDict, of format: WeightFormat, _ recognition: Recognition,
-    with canonical: StateDict, options: ReadOptions, as convention: Convention?,
-    in output: WeightFormat
+  /// `groups` are the recurrent parameters, the head's and the embedding's, or the first of them. Throws
+  /// `convention.inexpressible` for what has no place in the table.
+  package init<S: Scalar>(
+    canonical groups: [Parameters<S>], architecture: Architecture, as tensors: [StoredTensor]
   ) throws {
-    let weights = try CanonicalWeights(
-      canonical, architecture: recognition.architecture,
-      tensors: Network.parameterTensors(of: recognition.architecture))
-    let updated = try weights.encoded(as: recognition.tensors)
-    var state = StateDict()
-    for entry in source.entries {
-      try state.append(entry.name, updated[entry.name] ?? entry.tensor)
-    }
-    state.metadata = source.metadata
-    state.structure = source.structure
-    state.keepsOrder = source.keepsOrder
-    state.ties = source.ties.filter { updated[$0.key] == nil && updated[$0.value] == nil }
+    self = try CanonicalWeights(
+      StateDict(canonical: groups), architecture: architecture,
+      tensors: Network.parameterTensors(of: architecture)
+    ).encoded(as: tensors)
+  }
+
+  /// A file's tensors with others in the place of some; all that the file says stays.
+  ///
+  /// Names that shared a tensor with a replaced one have tensors of their own now.
+  package func replacing(_ changed: StateDict) throws -> StateDict {
+    var result = StateDict()
+    for entry in entries { try result.append(entry.name, changed[entry.name] ?? entry.tensor) }
+    result.metadata = metadata
+    result.structure = structure
+    result.keepsOrder = keepsOrder
+    result.skipped = skipped
+    result.ties = ties.filter { changed[$0.key] == nil && changed[$0.value] == nil }
+    return result
+  }
+
+  /// A file's tensors, ready to be written in another container or convention: everything that the file holds goes
+  /// along.
+  package init(
+    rewriting source: StateDict, of format: WeightFormat, options: ReadOptions,
+    as convention: Convention?, in output: WeightFormat
+  ) throws {
     var conversion = ConversionOptions()
     conversion.reading = options
-    conversion.convention = convention
-    let draft = try PlanDraft(state, format, output, conversion)
+    // A model of Keras that stays what it is need not be understood.
+    let stays =
+      output.holdsOneNetwork && format.name == output.name
+      && convention?.name == output.expectedConvention
+    conversion.convention = stays ? nil : convention
+    let draft = try PlanDraft(source, format, output, conversion)
     self = draft.state
     _ = OutputMetadata(draft, output, options).write(to: &self)
   }
@@ -99,6 +126,14 @@ extension WeightFormat {
     let result = try completed(state)
     try check(result)
     return result
+  }
+
+  /// Writes a state with what the container adds, read back and compared before the file appears.
+  package func write(proven state: StateDict, to path: String, overwrite: Bool) throws {
+    let planned = try prepared(state)
+    try write(planned, to: path, overwrite: overwrite) { written in
+      try written.checkReadBack(of: planned)
+    }
   }
 }
 

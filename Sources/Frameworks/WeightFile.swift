@@ -9,7 +9,7 @@ public struct WeightFile: Sendable {
   /// Its container.
   public let format: WeightFormat
   /// Its tensors and metadata; tensors are windows on the files until touched.
-  public let state: StateDict
+  public package(set) var state: StateDict
   /// The files beside `file` that tensors lie in: the shards of an index.
   package let otherFiles: [InputFile]
 

@@ -13,12 +13,12 @@ import Tensors
 /// ```
 public struct LanguageModel<S: Scalar>: Sendable {
   /// The network: V logits out, and V tokens in, through an embedding or as one-hot vectors.
-  public var network: SequenceModel<S>
+  public var network: Model<S>
   /// What the tokens mean.
   public let vocabulary: Vocabulary
 
   /// Pairs a network with its vocabulary; throws `train.vocabulary` unless their sizes agree.
-  public init(_ network: SequenceModel<S>, vocabulary: Vocabulary) throws {
+  public init(_ network: Model<S>, vocabulary: Vocabulary) throws {
     let inputs = network.embedding?.weight.shape[0] ?? network.rnn.configuration.inputSize
     guard network.head?.outputSize == vocabulary.count, inputs == vocabulary.count else {
       throw RecurrentError(
@@ -46,7 +46,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
     let head = try Linear<S>(
       inputSize: plan.hiddenSize, outputSize: vocabulary.count, generator: &generator)
     try self.init(
-      SequenceModel(rnn: rnn, head: head, embedding: embedding), vocabulary: vocabulary)
+      Model(rnn: rnn, head: head, embedding: embedding), vocabulary: vocabulary)
   }
 
   /// Opens a model that `rnn-train` wrote, or the better weights of one of its checkpoints.
@@ -83,16 +83,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
   }
 
   /// The architecture, as files describe it.
-  public var architecture: Architecture {
-    let configuration = network.rnn.configuration
-    return Architecture(
-      cell: configuration.cell, inputSize: configuration.inputSize,
-      hiddenSize: configuration.hiddenSize, layerCount: configuration.layerCount,
-      bias: configuration.bias, projSize: configuration.projSize,
-      gruReset: configuration.gruReset,
-      embedding: network.embedding.map { .init(tokenCount: $0.weight.shape[0]) },
-      head: network.head.map { .init(classCount: $0.outputSize, bias: $0.bias != nil) })
-  }
+  public var architecture: Architecture { Architecture(network) }
 
   /// The weights in a convention, with the vocabulary among the metadata.
   public func stateDict(

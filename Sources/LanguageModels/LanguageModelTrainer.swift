@@ -26,7 +26,9 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   /// The processes that train together, this one among them.
   package let processes: any TrainingProcesses
   let fingerprint: TextFingerprint
-  var stateful: StatefulModel<S>
+  var network: Model<S>
+  /// What the last block ended in.
+  var state = Model<S>.State()
   var optimizer: any Optimizer<S>
   var dropoutGenerator: TorchGenerator
   var rate: LearningRate
@@ -100,7 +102,8 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
       plan.period = max(1, plan.limit)
     }
     self.plan = plan
-    stateful = try StatefulModel(model().network)
+    network = try model().network
+    try network.checkCarriesState()
     optimizer = plan.makeOptimizer()
     dropoutGenerator = TorchGenerator(seed: plan.seed &+ 1)
     rate = LearningRate(plan)
@@ -109,7 +112,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
 
   /// The model as it is now.
   public var current: LanguageModel<S> {
-    get throws { try LanguageModel(stateful.model, vocabulary: vocabulary) }
+    get throws { try LanguageModel(network, vocabulary: vocabulary) }
   }
 
   /// The model to keep: the best by validation, or the present one without validation.
@@ -143,11 +146,11 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     let inputs = processes.own(allInputs.elements, width: plan.rows)
     let targets = processes.own(allTargets.elements, width: plan.rows)
     let shape = [plan.blockSteps, plan.rows]
-    var next = stateful
+    var (network, state) = (network, state)
     let masks =
       plan.dropout > 0 ? SharedGenerator(dropoutGenerator, plan.blockSteps, processes) : nil
-    var gradients = try next.backward(
-      ids: inputs, shape: shape, dropout: masks?.masks,
+    var gradients = try network.backward(
+      ids: inputs, shape: shape, state: &state, dropout: masks?.masks,
       targets: .classes(targets, shape: shape), loss: .crossEntropy())
     var groups = gradients.parameterGroups
     // All rows have equally many tokens: the mean of the processes' means is the mean of all.
@@ -165,8 +168,8 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     }
     let learningRate = rate.value
     optimizer.learningRate = learningRate
-    try optimizer.step(&next.model, gradients: gradients)
-    stateful = next
+    try optimizer.step(&network, gradients: gradients)
+    (self.network, self.state) = (network, state)
     if let masks { dropoutGenerator = masks.generator }
     rate.advance()
     stepCount += 1
@@ -191,13 +194,14 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     // Every row is read once, without wrapping around; what is left over after the last row is not.
     let rows = max(1, min(blocks.rows, (heldOut.count - 1) / plan.blockSteps))
     let span = (heldOut.count - 1) / rows
-    var model = try StatefulModel(stateful.model)
+    var state = Model<S>.State()
     var sum = 0.0
     for start in stride(from: 0, to: span, by: plan.blockSteps) {
       let steps = min(plan.blockSteps, span - start)
       let places = (start..<start + steps).flatMap { step in (0..<rows).map { $0 * span + step } }
       let shape = [steps, rows]
-      let output = try model.forward(ids: places.map { heldOut[$0] }, shape: shape)
+      let output = try network.forward(
+        ids: places.map { heldOut[$0] }, shape: shape, state: &state)
       let loss = try Loss.crossEntropy().evaluate(
         logits: output.logits ?? output.output,
         targets: .classes(places.map { heldOut[$0 + 1] }, shape: shape))
@@ -207,26 +211,29 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   }
 }
 
-extension StatefulModel {
+extension Model {
   /// Runs token ids through the embedding, or as one-hot vectors.
-  fileprivate mutating func forward(
-    ids: [Int], shape: [Int]
-  ) throws -> SequenceModel<S>.Output {
-    model.embedding != nil
-      ? try self(NDArray(shape: shape, elements: ids)) : try self(oneHot(ids, shape))
+  fileprivate func forward(ids: [Int], shape: [Int], state: inout State) throws -> Output {
+    embedding != nil
+      ? try self(tokens: NDArray(shape: shape, elements: ids), state: &state)
+      : try self(oneHot(ids, shape), state: &state)
   }
 
-  fileprivate mutating func backward(
-    ids: [Int], shape: [Int], dropout: DropoutMasks?, targets: Targets<S>, loss: Loss
-  ) throws -> SequenceModel<S>.Gradients {
-    model.embedding != nil
+  fileprivate func backward(
+    ids: [Int], shape: [Int], state: inout State, dropout: DropoutMasks?, targets: Targets<S>,
+    loss: Loss
+  ) throws -> Gradients {
+    embedding != nil
       ? try backward(
-        NDArray(shape: shape, elements: ids), dropout: dropout, targets: targets, loss: loss)
-      : try backward(oneHot(ids, shape), dropout: dropout, targets: targets, loss: loss)
+        tokens: NDArray(shape: shape, elements: ids), state: &state, dropout: dropout,
+        targets: targets,
+        loss: loss)
+      : try backward(
+        oneHot(ids, shape), state: &state, dropout: dropout, targets: targets, loss: loss)
   }
 
   private func oneHot(_ ids: [Int], _ shape: [Int]) throws -> NDArray<S> {
-    try NDArray(oneHot: ids, shape: shape, classes: model.rnn.configuration.inputSize)
+    try NDArray(oneHot: ids, shape: shape, classes: rnn.configuration.inputSize)
   }
 }
 

@@ -10,7 +10,7 @@ extension LanguageModel {
     after prompt: [UInt8] = [], length: Int, choice: TokenChoice, seed: Int = 0,
     emit: ([UInt8]) throws -> Void
   ) throws {
-    let stream = try ModelStream(network)
+    let stream = try network.stream()
     var generator = TorchGenerator(seed: seed)
     var input = [S](repeating: 0, count: network.embedding == nil ? vocabulary.count : 0)
     func read(_ token: Int) throws {

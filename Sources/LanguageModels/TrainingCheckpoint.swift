@@ -113,7 +113,7 @@ package struct TrainingCheckpoint: Sendable {
       }
       try trainer.optimizer.restore(memory)
       if let h = state["state.h"] {
-        trainer.stateful.setState(
+        trainer.state = .init(
           h: try processes.ownRows(NDArray(h)),
           c: try state["state.c"].map { try processes.ownRows(NDArray($0)) })
       }
@@ -182,8 +182,8 @@ extension LanguageModelTrainer {
     for (name, array) in optimizer.state.entries {
       try state.append("optimizer.\(name)", array.tensor)
     }
-    if let h = stateful.h { try state.append("state.h", processes.gatherRows(h).tensor) }
-    if let c = stateful.c { try state.append("state.c", processes.gatherRows(c).tensor) }
+    if let h = self.state.h { try state.append("state.h", processes.gatherRows(h).tensor) }
+    if let c = self.state.c { try state.append("state.c", processes.gatherRows(c).tensor) }
     let generator = dropoutGenerator.stateBytes
     try state.append(
       "generator.dropout", Tensor(dtype: .u8, shape: [generator.count], bytes: generator))

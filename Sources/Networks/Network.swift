@@ -44,11 +44,12 @@ package struct Network: Sendable {
 
   /// The engine's model with these parameters, in another precision if need be.
   ///
-  /// This is the one place where tensors of files become numbers of the engine.
+  /// This is the one place where tensors of files become numbers of the engine. The model starts from zeros;
+  /// ``initialState`` is set by who opens a whole network.
   /// `batchFirst` overrides the architecture's, which does not touch the parameters.
   package func model<S: Scalar>(
     _ type: S.Type = S.self, batchFirst: Bool? = nil
-  ) throws -> SequenceModel<S> {
+  ) throws -> Model<S> {
     let state = try weights.encoded(as: Self.parameterTensors(of: architecture))
     var parameters = Parameters<S>()
     var head: Linear<S>?
@@ -67,7 +68,7 @@ package struct Network: Sendable {
     var configuration = architecture.configuration
     configuration.batchFirst = batchFirst ?? architecture.batchFirst
     let rnn = try RNN(configuration, parameters: parameters)
-    return try SequenceModel(
+    return try Model(
       rnn: rnn, head: head, embedding: embedding,
       headReads: architecture.head?.reads ?? .sequence)
   }

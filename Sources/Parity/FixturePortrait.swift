@@ -83,7 +83,8 @@ extension FixtureRun {
       deltas = try model.rnn.stateGradients(
         x, h0: h0, c0: c0, gradOutput: output, gradHN: hN, gradCN: cN)
     case .loss(let loss)?:
-      return try model.stateGradientNorms(x, h0: h0, c0: c0, targets: targets(), loss: loss)
+      return try model.stateGradientNorms(
+        x, state: .init(h: h0, c: c0), targets: targets(), loss: loss)
     }
     return try model.gradientNorms(deltas, per: x)
   }

@@ -1,21 +1,22 @@
 import RNNEngine
 import Tensors
 
-extension SequenceModel {
+extension Model {
   /// ‖dL/dh‖/N before every step, all layers together.
   package func stateGradientNorms(
-    _ x: NDArray<S>, h0: NDArray<S>? = nil, c0: NDArray<S>? = nil, targets: Targets<S>, loss: Loss
+    _ x: NDArray<S>, state: State = State(), targets: Targets<S>, loss: Loss
   ) throws -> [Double] {
     guard headReads == .sequence else {
       throw RecurrentError(.unsupported, "parity.portrait", found: "a head that reads one step")
     }
-    let output = try rnn(x, h0: h0, c0: c0).output
+    let state = try start(state, of: x)
+    let output = try rnn(x, h0: state.h, c0: state.c).output
     let logits = try head?(output)
     let (_, slope) = try loss.evaluate(
       logits: logits ?? output, targets: targets, batchFirst: rnn.configuration.batchFirst)
     let upstream = try head?.backward(output, gradOutput: slope).x ?? slope
     return try gradientNorms(
-      rnn.stateGradients(x, h0: h0, c0: c0, gradOutput: upstream), per: x)
+      rnn.stateGradients(x, h0: state.h, c0: state.c, gradOutput: upstream), per: x)
   }
 
   /// The norms of gradients (T, …), divided by the number of rows of the input.

@@ -48,7 +48,7 @@ extension Fixture {
 struct FixtureRun<S: Scalar> {
   let fixture: Fixture
   let network: Network
-  let model: SequenceModel<S>
+  let model: Model<S>
   /// The token ids, if an embedding comes first.
   let tokens: NDArray<Int>?
   /// The features that the recurrent network reads: the input, or the vectors of the token ids.
@@ -76,7 +76,7 @@ struct FixtureRun<S: Scalar> {
   }
 
   private static func input(
-    _ fixture: Fixture, _ model: SequenceModel<S>
+    _ fixture: Fixture, _ model: Model<S>
   ) throws -> (NDArray<Int>?, NDArray<S>) {
     guard let input = fixture.inputs["x"] else {
       throw RecurrentError(
@@ -161,7 +161,7 @@ extension FixtureConfiguration {
   }
 
   /// The model with what weights cannot say: dropout, and the padding index of the embedding.
-  func applied<S: Scalar>(to model: SequenceModel<S>) throws -> SequenceModel<S> {
+  func applied<S: Scalar>(to model: Model<S>) throws -> Model<S> {
     var rnn = model.rnn
     if dropout != 0 {
       var configuration = rnn.configuration
@@ -171,7 +171,7 @@ extension FixtureConfiguration {
     guard paddingIndex == nil || model.embedding != nil else {
       throw Self.error("padding_idx", "no embedding among the weights", "an embedding")
     }
-    return try SequenceModel(
+    return try Model(
       rnn: rnn, head: model.head,
       embedding: model.embedding.map {
         try Embedding(weight: $0.weight, paddingIndex: paddingIndex)

@@ -65,7 +65,7 @@ extension FixtureRun {
     var c0: NDArray<S>?
   }
 
-  func gradients(of model: SequenceModel<S>, dropout: DropoutMasks?) throws -> Gradients {
+  func gradients(of model: Model<S>, dropout: DropoutMasks?) throws -> Gradients {
     switch lossKind {
     case nil:
       throw RecurrentError(
@@ -89,14 +89,15 @@ extension FixtureRun {
         groups: [gradients.parameters, Parameters(), embedding], x: gradients.x,
         h0: gradients.h0, c0: gradients.c0)
     case .loss(let loss)?:
+      let state = Model<S>.State(h: h0, c: c0)
       let gradients =
         if let tokens {
           try model.backward(
-            tokens, h0: h0, c0: c0, lengths: lengths, dropout: dropout, targets: targets(),
+            tokens: tokens, state: state, lengths: lengths, dropout: dropout, targets: targets(),
             loss: loss)
         } else {
           try model.backward(
-            x, h0: h0, c0: c0, lengths: lengths, dropout: dropout, targets: targets(), loss: loss)
+            x, state: state, lengths: lengths, dropout: dropout, targets: targets(), loss: loss)
         }
       return Gradients(
         loss: gradients.loss, groups: gradients.parameterGroups, x: gradients.x,

@@ -119,7 +119,7 @@ extension FixtureRun {
   /// The model after all updates, and the loss before each.
   private func train(
     _ optimizer: FixtureOptimizer
-  ) throws -> (model: SequenceModel<S>, losses: NDArray<S>) {
+  ) throws -> (model: Model<S>, losses: NDArray<S>) {
     var model = model
     var rule = optimizer.make(S.self)
     let masks = dropoutMasks()
@@ -130,7 +130,7 @@ extension FixtureRun {
 
   /// One clipped update; returns the loss before it.
   private func step(
-    _ model: inout SequenceModel<S>, _ rule: inout any Optimizer<S>, _ masks: DropoutMasks?
+    _ model: inout Model<S>, _ rule: inout any Optimizer<S>, _ masks: DropoutMasks?
   ) throws -> S {
     // A one-bias convention trains one bias: the other stays zero and out of the norm.
     let frozen = network.frozenParameters

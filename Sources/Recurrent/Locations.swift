@@ -10,7 +10,7 @@ import Tensors
 extension Model {
   /// Opens any container in any convention; `url` is a file URL.
   ///
-  /// Throws as ``init(path:options:)``, and `usage.url` for a URL of another kind.
+  /// Throws as ``init(path:options:)`` does, and `usage.url` for a URL of another kind.
   public init(contentsOf url: URL, options: ReadOptions = .init()) throws {
     try self.init(path: filePath(url), options: options)
   }
@@ -44,6 +44,20 @@ extension WeightFile {
   /// Opens a file URL; throws as ``init(path:format:key:)``, and `usage.url` for a URL of another kind.
   public init(_ url: URL, format: WeightFormat? = nil) throws {
     try self.init(path: filePath(url), format: format)
+  }
+
+  /// Opens a file URL, as ``init(_:format:)`` does.
+  public init(contentsOf url: URL, format: WeightFormat? = nil, key: String? = nil) throws {
+    try self.init(path: filePath(url), format: format, key: key)
+  }
+
+  /// Writes to a file URL, as ``write(toPath:convention:options:overwrite:)`` writes to a path.
+  public func write(
+    to url: URL, convention: Convention? = nil, options: ReadOptions = .init(),
+    overwrite: Bool = false
+  ) throws {
+    try write(
+      toPath: filePath(url), convention: convention, options: options, overwrite: overwrite)
   }
 }
 

@@ -62,15 +62,21 @@ extension WeightFile {
     try numbers(name) { try NDArray<Int>($0) }
   }
 
+  /// The tensor with a name; throws `weights.no-tensor`.
+  func tensor(named name: String) throws -> Tensor {
+    guard let tensor = state[Name(name)] else {
+      let names = state.entries.map(\.name.string)
+      throw RecurrentError(
+        .malformed, "weights.no-tensor", file: file.path, at: "tensor \"\(name)\"",
+        found: "no such tensor", expected: "one of the file's \(names.count)",
+        hint: nearest(to: name, among: names).map { "Did you mean \"\($0)\"?" })
+    }
+    return tensor
+  }
+
   private func numbers<Result>(_ name: String, _ make: (Tensor) throws -> Result) throws -> Result {
+    let tensor = try tensor(named: name)
     do {
-      guard let tensor = state[Name(name)] else {
-        let names = state.entries.map(\.name.string)
-        throw RecurrentError(
-          .malformed, "weights.no-tensor", at: "tensor \"\(name)\"", found: "no such tensor",
-          expected: "one of the file's \(names.count)",
-          hint: nearest(to: name, among: names).map { "Did you mean \"\($0)\"?" })
-      }
       return try make(tensor)
     } catch let error as RecurrentError {
       throw error.inFile(file.path)

@@ -2,7 +2,7 @@ import Parity
 import RNNEngine
 import Tensors
 
-extension SequenceModel {
+extension Model {
   /// Drawings of what the model does with an input (T, N, D), (N, T, D) if batch-first, or (T, D).
   ///
   /// Of the first row: the head's probabilities over time, and the path of the states in two dimensions. With targets
@@ -17,7 +17,7 @@ extension SequenceModel {
 
   /// The same of token ids, (T, N), (N, T) if batch-first, or (T).
   public func portrait(
-    _ tokens: NDArray<Int>, targets: Targets<S>? = nil, loss: Loss? = nil,
+    tokens: NDArray<Int>, targets: Targets<S>? = nil, loss: Loss? = nil,
     classNames: [String] = []
   ) throws -> [Figure] {
     try portrait(vectors(of: tokens), targets: targets, loss: loss, classNames: classNames)

@@ -266,7 +266,7 @@ struct BitEqualityTests {
         inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true)
       var random = SplitMix64(state: 21)
       let rnn: RNN<Float> = try random.network(configuration)
-      let model = try SequenceModel(
+      let model = try Model(
         rnn: rnn, head: Linear(weight: random.array([5, configuration.outputSize])))
       let inputs: [NDArray<Float>] = (0..<4).map { _ in random.array([6, 3, 3]) }
       @Sendable func run(_ task: Int) throws -> [[Float]] {

@@ -105,7 +105,7 @@ struct EngineArgumentTests {
   @Test func groupsOfParametersMustAgree() throws {
     var random = SplitMix64(state: 53)
     let rnn: RNN<Double> = try random.network(Kind.gru.configuration(inputSize: 3, hiddenSize: 4))
-    var model = try SequenceModel(rnn: rnn)
+    var model = try Model(rnn: rnn)
     let before = model.parameterGroups
     #expect(before.count == 3)
     #expect(

@@ -7,7 +7,7 @@ import Testing
 @Suite("A head reads the last valid step or the final states")
 struct HeadReadsTests {
   private struct Setup {
-    var model: SequenceModel<Double>
+    var model: Model<Double>
     var x, h0: NDArray<Double>
     let lengths: [Int]?
     let targets = Targets<Double>.classes([1, 4, 2], shape: [3])
@@ -20,16 +20,18 @@ struct HeadReadsTests {
           cell: .gru, inputSize: 2, hiddenSize: 4, layerCount: 2, batchFirst: batchFirst,
           bidirectional: true))
       let head = try Linear<Double>(weight: random.array([5, 8]), bias: random.array([5]))
-      model = try SequenceModel(rnn: rnn, head: head, headReads: reads)
+      model = try Model(rnn: rnn, head: head, headReads: reads)
       x = random.array(batchFirst ? [3, 6, 2] : [6, 3, 2])
       h0 = random.array([4, 3, 4])
       lengths = ragged ? [4, 6, 1] : nil
     }
 
-    func value(_ model: SequenceModel<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>) throws
+    func value(_ model: Model<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>) throws
       -> Double
     {
-      try model.backward(x, h0: h0, lengths: lengths, targets: targets, loss: loss).loss
+      try model.backward(
+        x, state: .init(h: h0), lengths: lengths, targets: targets, loss: loss
+      ).loss
     }
   }
 
@@ -38,7 +40,8 @@ struct HeadReadsTests {
     for batchFirst in [false, true] {
       let setup = try Setup(reads, batchFirst: batchFirst, ragged: ragged)
       let found = try setup.model.backward(
-        setup.x, h0: setup.h0, lengths: setup.lengths, targets: setup.targets, loss: setup.loss)
+        setup.x, state: .init(h: setup.h0), lengths: setup.lengths, targets: setup.targets,
+        loss: setup.loss)
       #expect(found.forward.logits?.shape == [3, 5])
       let groups = setup.model.parameterGroups
       for (index, group) in groups.enumerated() {
@@ -65,7 +68,7 @@ struct HeadReadsTests {
   @Test func theLastStepIsNotTheFinalState() throws {
     let last = try Setup(.last, batchFirst: false, ragged: false)
     let final = try Setup(.final, batchFirst: false, ragged: false)
-    let result = try last.model(last.x, h0: last.h0)
+    let result = try last.model(last.x, state: .init(h: last.h0))
     let (steps, width) = (6, 8)
     let row = Array(result.output.elements[(steps - 1) * 3 * width..<steps * 3 * width])
     let head = try #require(last.model.head)
@@ -75,7 +78,7 @@ struct HeadReadsTests {
       joined += result.hN.elements[(2 * 3 + n) * 4..<(2 * 3 + n) * 4 + 4]
       joined += result.hN.elements[(3 * 3 + n) * 4..<(3 * 3 + n) * 4 + 4]
     }
-    let finals = try final.model(final.x, h0: final.h0)
+    let finals = try final.model(final.x, state: .init(h: final.h0))
     #expect(finals.logits == (try head(NDArray(shape: [3, width], elements: joined))))
     #expect(finals.logits != result.logits)
   }

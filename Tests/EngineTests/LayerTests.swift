@@ -108,7 +108,7 @@ struct CheckpointTests {
     var random = SplitMix64(state: 63)
     var configuration = Kind.lstm.configuration(inputSize: 3, hiddenSize: 5, layerCount: 2)
     configuration.dropout = 0.5
-    let model = try SequenceModel(
+    let model = try Model(
       rnn: random.network(configuration) as RNN<Float>, head: Linear(weight: random.array([4, 5])))
     let x: NDArray<Float> = random.array([9, 2, 3])
     let targets = Targets<Float>.classes((0..<18).map { $0 % 4 }, shape: [9, 2])

@@ -7,14 +7,14 @@ import Testing
 struct ModelTests {
   private func model(
     batchFirst: Bool, headBias: Bool = true
-  ) throws -> (SequenceModel<Double>, SplitMix64) {
+  ) throws -> (Model<Double>, SplitMix64) {
     var random = SplitMix64(state: 31)
     let rnn: RNN<Double> = try random.network(
       RecurrentConfiguration(
         inputSize: 2, hiddenSize: 3, layerCount: 2, batchFirst: batchFirst, bidirectional: true))
     let head = try Linear<Double>(
       weight: random.array([5, 6]), bias: headBias ? random.array([5]) : nil)
-    return (try SequenceModel(rnn: rnn, head: head), random)
+    return (try Model(rnn: rnn, head: head), random)
   }
 
   @Test(arguments: [false, true], Loss.Steps.allCases)
@@ -29,15 +29,15 @@ struct ModelTests {
       : .classes(all, shape: batchFirst ? [3, 4] : [4, 3])
     let loss = Loss.crossEntropy(reduction: .meanOverBatch, labelSmoothing: 0.1, steps: steps)
     func value(
-      _ model: SequenceModel<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>
+      _ model: Model<Double>, _ x: NDArray<Double>, _ h0: NDArray<Double>
     ) throws -> Double {
-      let logits = try #require(try model(x, h0: h0).logits)
+      let logits = try #require(try model(x, state: .init(h: h0)).logits)
       return try loss.evaluate(logits: logits, targets: targets, batchFirst: batchFirst).value
     }
 
-    let found = try model.backward(x, h0: h0, targets: targets, loss: loss)
+    let found = try model.backward(x, state: .init(h: h0), targets: targets, loss: loss)
     #expect(found.loss == (try value(model, x, h0)))
-    #expect(found.forward == (try model(x, h0: h0)))
+    #expect(found.forward == (try model(x, state: .init(h: h0))))
     #expect(found.head.names == (batchFirst ? ["weight"] : ["weight", "bias"]))
     let groups = model.parameterGroups
     for (index, group) in groups.enumerated() {
@@ -60,7 +60,7 @@ struct ModelTests {
   @Test func withoutHeadTheLossReadsTheOutput() throws {
     var random = SplitMix64(state: 33)
     let rnn: RNN<Double> = try random.network(RecurrentConfiguration(inputSize: 2, hiddenSize: 3))
-    let model = try SequenceModel(rnn: rnn)
+    let model = try Model(rnn: rnn)
     let x: NDArray<Double> = random.array([4, 2])
     let targets = Targets<Double>.values(random.array([4, 3]))
     let found = try model.backward(x, targets: targets, loss: .mse())
@@ -80,7 +80,7 @@ struct ModelTests {
     for _ in 0..<40 {
       var gradients = try model.backward(x, targets: targets, loss: .crossEntropy())
       clipByGlobalNorm(&gradients.parameterGroups, max: 1)
-      try SGD(lr: 0.5).step(&model, gradients)
+      try SGD<Double>(learningRate: 0.5).step(&model, gradients)
       losses.append(gradients.loss)
     }
     #expect(losses[39] < losses[0] / 2)
@@ -89,17 +89,17 @@ struct ModelTests {
   @Test func tokensReachTheEmbedding() throws {
     var (model, random) = try model(batchFirst: true)
     let table: NDArray<Double> = random.array([7, 2])
-    model = try SequenceModel(
+    model = try Model(
       rnn: model.rnn, head: model.head, embedding: Embedding(weight: table, paddingIndex: 2))
     let tokens = try NDArray([[4, 2, 2, 6], [0, 4, 1, 5], [3, 3, 4, 2]])
     let targets = Targets<Double>.classes([1, 0, 4, 2, 2, 3, 3, 0, 1, 2, 4, 4], shape: [3, 4])
     let loss = Loss.crossEntropy()
-    let found = try model.backward(tokens, targets: targets, loss: loss)
+    let found = try model.backward(tokens: tokens, targets: targets, loss: loss)
     let gradient = try #require(found.embedding["weight"])
     var expected = try differences(table) {
       var changed = model
       changed.embedding = try Embedding(weight: $0)
-      let logits = try #require(try changed(tokens).logits)
+      let logits = try #require(try changed(tokens: tokens).logits)
       return try loss.evaluate(logits: logits, targets: targets, batchFirst: true).value
     }
     // The vector of the padding is not trained.
@@ -107,7 +107,7 @@ struct ModelTests {
     #expect(deviation(gradient, from: expected) < 1e-7)
     #expect(gradient.elements[4..<6].allSatisfy { $0 == 0 })
     #expect(found.parameterGroups.count == model.parameterGroups.count)
-    try SGD(lr: 0.5).step(&model, found)
+    try SGD<Double>(learningRate: 0.5).step(&model, found)
     #expect(model.embedding?.weight.elements[8] != table.elements[8])
     #expect(model.embedding?.paddingIndex == 2)
   }
@@ -115,18 +115,18 @@ struct ModelTests {
   @Test func embeddingMustFit() throws {
     let (model, _) = try model(batchFirst: false)
     let wide = #expect(throws: RecurrentError.self) {
-      try SequenceModel(
+      try Model(
         rnn: model.rnn, head: model.head, embedding: Embedding(weight: NDArray(zeros: [5, 3])))
     }
     #expect(wide?.reason == "engine.embedding-size")
-    let none = #expect(throws: RecurrentError.self) { try model(NDArray([[1]])) }
+    let none = #expect(throws: RecurrentError.self) { try model(tokens: NDArray([[1]])) }
     #expect(none?.reason == "engine.no-embedding")
   }
 
   @Test func headMustFit() throws {
     let (model, _) = try model(batchFirst: false)
     let error = #expect(throws: RecurrentError.self) {
-      try SequenceModel(rnn: model.rnn, head: Linear(weight: NDArray(zeros: [5, 3])))
+      try Model(rnn: model.rnn, head: Linear(weight: NDArray(zeros: [5, 3])))
     }
     #expect(error?.reason == "engine.head-size")
     let bias = #expect(throws: RecurrentError.self) {

@@ -24,7 +24,7 @@ struct OptimizationTests {
     #expect(norm.bitPattern == 0x4034_90F3)
     #expect(
       bits(gradients) == [[0x3EA3_5381, 0xBEC7_9EF3, 0x3E11_2DC8], [0xBF50_B1CF, 0x3E7E_101E]])
-    try SGD(lr: 0.1).step(&parameters, gradients)
+    try SGD<Float>(learningRate: 0.1).step(&parameters, gradients)
     #expect(
       bits(parameters) == [[0x3D8B_7833, 0xBF29_380D, 0x3E92_5750], [0x3FCA_6F4A, 0x400E_6980]])
   }
@@ -62,7 +62,7 @@ struct OptimizationTests {
     var gradients = parameters
     gradients["b"] = nil
     let error = #expect(throws: RecurrentError.self) {
-      try SGD<Float>(lr: 1).step(&parameters, gradients)
+      try SGD<Float>(learningRate: 1).step(&parameters, gradients)
     }
     #expect(error?.reason == "engine.missing-parameter")
     #expect(bits(parameters) == before)

@@ -122,14 +122,13 @@ struct RaggedTests {
     var random = SplitMix64(state: 35)
     let rnn: RNN<Double> = try random.network(
       Kind.lstm.configuration(inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true))
-    let model = try SequenceModel(rnn: rnn, head: Linear(weight: random.array([5, 8])))
+    let model = try Model(rnn: rnn, head: Linear(weight: random.array([5, 8])))
     let x: NDArray<Double> = random.array([4, 3, 3])
     let c0: NDArray<Double> = random.array([4, 3, 4])
     let targets = Targets<Double>.classes((0..<12).map { $0 % 5 }, shape: [4, 3])
-    func run(_ x: NDArray<Double>, _ c0: NDArray<Double>) throws -> SequenceModel<Double>.Gradients
-    {
+    func run(_ x: NDArray<Double>, _ c0: NDArray<Double>) throws -> Model<Double>.Gradients {
       try model.backward(
-        x, c0: c0, lengths: [2, 4, 3], targets: targets, loss: .crossEntropy())
+        x, state: .init(c: c0), lengths: [2, 4, 3], targets: targets, loss: .crossEntropy())
     }
     let gradients = try run(x, c0)
     #expect(deviation(gradients.x, from: try differences(x) { try run($0, c0).loss }) < 1e-7)

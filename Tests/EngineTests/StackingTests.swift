@@ -121,7 +121,7 @@ struct StackingTests {
     var configuration = Kind.tanh.configuration(inputSize: 3, hiddenSize: 4, layerCount: 2)
     configuration.stacking = Stacking(residual: true, layerNorm: true)
     var generator = TorchGenerator(seed: 3)
-    var model = try SequenceModel(rnn: RNN<Double>(configuration, generator: &generator))
+    var model = try Model(rnn: RNN<Double>(configuration, generator: &generator))
     var random = SplitMix64(state: 73)
     let x: NDArray<Double> = random.array([5, 2, 3])
     let y: NDArray<Double> = random.array([5, 2, 4])

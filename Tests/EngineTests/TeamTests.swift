@@ -183,14 +183,16 @@ struct TeamTests {
     for hidden in [64, 150, 262] {
       let (rnn, x) = (try network(kind, hidden: hidden, layers: 2), input(5, rows))
       let whole = try rnn(x)
-      let stream = try ModelStream(SequenceModel(rnn: rnn), batch: rows)
+      let stream = try Model(rnn: rnn).stream(batch: rows)
       var output: [Float] = []
       for step in 0..<5 {
         try stream.step(Array(x.elements[step * rows * 90..<(step + 1) * rows * 90]))
         output += stream.output
       }
       #expect(output == whole.output.elements, "\(hidden) units")
-      #expect(stream.h.elements == whole.hN.elements && stream.c?.elements == whole.cN?.elements)
+      #expect(
+        stream.state.h?.elements == whole.hN.elements
+          && stream.state.c?.elements == whole.cN?.elements)
     }
   }
 

@@ -93,19 +93,20 @@ struct TrainerTests {
     var trainer = try LanguageModelTrainer<Double>(plan, text: sampleText)
     let vocabulary = trainer.vocabulary
     let tokens = try vocabulary.encode(sampleText)
-    var model = try StatefulModel(trainer.current.network)
+    var (model, state) = (try trainer.current.network, Model<Double>.State())
     let stride = tokens.count / 3
     for block in 0..<4 {
       let places = (0..<5).flatMap { t in (0..<3).map { $0 * stride + block * 5 + t } }
       let gradients = try model.backward(
         NDArray(oneHot: places.map { tokens[$0] }, shape: [5, 3], classes: vocabulary.count),
-        targets: .classes(places.map { tokens[$0 + 1] }, shape: [5, 3]), loss: .crossEntropy())
+        state: &state, targets: .classes(places.map { tokens[$0 + 1] }, shape: [5, 3]),
+        loss: .crossEntropy())
       var optimizer = SGD<Double>(learningRate: 0.5)
-      try optimizer.step(&model.model, gradients: gradients)
+      try optimizer.step(&model, gradients: gradients)
       #expect(try trainer.advance().loss == gradients.loss)
     }
     let ours = try trainer.current.network.parameterGroups.flatMap(\.entries)
-    let theirs = model.model.parameterGroups.flatMap(\.entries)
+    let theirs = model.parameterGroups.flatMap(\.entries)
     for (one, other) in zip(ours, theirs) { #expect(one.array == other.array) }
   }
 
@@ -120,7 +121,7 @@ struct TrainerTests {
     #expect(trainer.validations.suffix(3).allSatisfy { $0 >= best ?? 0 })
     let last = try trainer.validationLoss()
     #expect(last == trainer.validations.last)
-    trainer.stateful.model = try trainer.result.network
+    trainer.network = try trainer.result.network
     #expect(try trainer.validationLoss() == best)
   }
 

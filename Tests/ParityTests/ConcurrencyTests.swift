@@ -73,7 +73,7 @@ struct ConcurrencyTests {
   @Test func oneStreamForEachTask() async throws {
     let (model, alphabet) = (model, alphabet)
     @Sendable func stream(_ seed: Int) throws -> [Float] {
-      let stream = try ModelStream(model.network)
+      let stream = try model.stream()
       var logits: [Float] = []
       for step in 0..<60 {
         var x = [Float](repeating: 0, count: alphabet)

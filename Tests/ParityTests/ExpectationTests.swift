@@ -13,8 +13,10 @@ struct ExpectationTests {
     let model = try fixture.network().model(
       Double.self, batchFirst: fixture.configuration.batchFirst)
     let result = try model(
-      fixture.array("inputs/x"), h0: fixture.inputs["h_0"].map { try NDArray($0) },
-      c0: fixture.inputs["c_0"].map { try NDArray($0) })
+      fixture.array("inputs/x"),
+      state: .init(
+        h: fixture.inputs["h_0"].map { try NDArray($0) },
+        c: fixture.inputs["c_0"].map { try NDArray($0) }))
     return ["outputs/output": result.output, "outputs/h_n": result.hN]
   }
 

@@ -13,11 +13,19 @@ struct LocationTests {
     defer { remove(output.path) }
     try model.write(to: output)
     let again = try Model<Float>(WeightFile(output))
-    let arrays = model.network.rnn.parameters.entries.map(\.array)
-    #expect(again.network.rnn.parameters.entries.map(\.array) == arrays)
+    #expect(
+      try WeightFile(contentsOf: output).state.names == WeightFile(path: output.path).state.names)
+    let arrays = model.rnn.parameters.entries.map(\.array)
+    #expect(again.rnn.parameters.entries.map(\.array) == arrays)
     let error = #expect(throws: RecurrentError.self) {
       try WeightFile(URL(string: "https://example.org/model.pt") ?? output)
     }
     #expect(error?.reason == "usage.url")
+    var file = try WeightFile(contentsOf: output)
+    try file.replace("rnn", with: file.recurrent("rnn", as: Float.self))
+    let copy = URL(fileURLWithPath: newPath(".npz"))
+    defer { remove(copy.path) }
+    try file.write(to: copy)
+    #expect(try Model<Float>(contentsOf: copy).rnn.parameters.entries.map(\.array) == arrays)
   }
 }

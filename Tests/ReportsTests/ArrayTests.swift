@@ -50,7 +50,7 @@ struct ArrayTests {
     let classes = try NDArray([[0, 3], [1, 1], [2, 0], [3, 2], [0, 1], [2, 2]])
     let targets = Targets<Double>.classes(
       batchFirst ? classes.exchangingLeadingAxes() : classes)
-    let portrait = try model.network.activity(x, targets: targets, loss: .crossEntropy())
+    let portrait = try model.activity(x, targets: targets, loss: .crossEntropy())
     let result = try model(x)
     let logits = try #require(result.logits)
     #expect(portrait.states == (batchFirst ? result.output[0] : result.output[.all, 0]).rows)
@@ -61,11 +61,11 @@ struct ArrayTests {
     let h0 = try model.backward(x, targets: targets, loss: .crossEntropy()).h0
     let norm = try (h0 * h0).sum().squareRoot() / 2
     #expect(abs(portrait.gradientNorms[0] / norm - 1) < 1e-12)
-    let figures = try model.network.portrait(x, targets: targets, loss: .crossEntropy())
+    let figures = try model.portrait(x, targets: targets, loss: .crossEntropy())
     #expect(figures.map(\.file) == portrait.figures.map(\.file) && figures.count == 4)
-    let silent = try model.network.activity(x, targets: nil, loss: nil)
+    let silent = try model.activity(x, targets: nil, loss: nil)
     #expect(silent.gradientNorms.isEmpty && silent.gradientRemark != nil)
-    let binary = try model.network.activity(
+    let binary = try model.activity(
       x, targets: .values(logits), loss: .bceWithLogits())
     #expect(
       binary.probabilities == (batchFirst ? logits[0] : logits[.all, 0]).sigmoid().rows)

@@ -100,7 +100,7 @@ extension Workload {
       }
       return Workload(run: { _ = try gradient() }, numbers: { sample(try gradient()) })
     case "stream":
-      let stream = try ModelStream(SequenceModel(rnn: rnn), batch: point.batch)
+      let stream = try Model(rnn: rnn).stream(batch: point.batch)
       let step = Array(x.elements[..<(point.batch * point.input)])
       return Workload(run: { try stream.step(step) }, numbers: output)
     default:

@@ -7,6 +7,9 @@ import Tensors
 public struct RecurrentCell<S: Scalar>: Sendable {
   private let rnn: RNN<S>
 
+  /// What the cell is, as a stack of one layer.
+  package var configuration: RecurrentConfiguration { rnn.configuration }
+
   /// The states after a step.
   public struct State: Sendable, Equatable {
     /// The state (N, H), or (H) if unbatched.

@@ -6,7 +6,7 @@ import Tensors
 /// task at a time, and any number of streams may share a model.
 ///
 /// ```swift
-/// let stream = try ModelStream(model)
+/// let stream = try model.stream()
 /// for token in text {
 ///   try stream.step(tokens: [token])
 ///   use(stream.logits)
@@ -14,10 +14,10 @@ import Tensors
 /// ```
 public final class ModelStream<S: Scalar> {
   /// The model, as it was when the stream began.
-  public let model: SequenceModel<S>
+  public let model: Model<S>
   /// N, the rows that run side by side.
   public let batch: Int
-  /// The top layer's state after the last step, (N, S) row-major; zeros before the first.
+  /// The top layer's state after the last step, (N, S) row-major; zeros before the first step.
   public private(set) var output: [S]
   /// The head's output after the last step, (N, C) row-major; empty without a head.
   public private(set) var logits: [S]
@@ -30,6 +30,8 @@ public final class ModelStream<S: Scalar> {
   /// c of all layers (L, N, H).
   private let cells: PooledMemory<S>
   private let input, trace, scratch: PooledMemory<S>
+  /// The model's initial state, of all rows.
+  private let initial: Model<S>.State
   /// Whether the number of steps made is odd: kernels read large matrices forwards and backwards in turns.
   private var isOdd = false
 
@@ -53,24 +55,19 @@ public final class ModelStream<S: Scalar> {
     }
   }
 
-  /// Prepares a stream of `batch` rows that starts from zeros.
-  ///
-  /// Throws `engine.stateful` for a bidirectional model, whose second direction starts in the future.
+  /// Prepares a stream of `batch` rows that starts from the model's initial state.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  public init(_ model: SequenceModel<S>, batch: Int = 1) throws {
+  init(_ model: Model<S>, batch: Int) throws {
     let configuration = model.rnn.configuration
-    guard !configuration.bidirectional else {
-      throw RecurrentError(
-        .malformed, "engine.stateful", found: "a bidirectional network",
-        expected: "one whose state goes forward in time only")
-    }
+    try model.checkCarriesState()
     guard batch > 0, batch <= 1 << 24 else {
       throw RecurrentError(
         .malformed, "engine.batch", at: "batch", found: "\(batch) rows", expected: "at least 1")
     }
     self.model = model
     self.batch = batch
+    initial = try model.start(.init(), rows: batch)
     let stack = try model.rnn.checkedStack()
     let schedule = Schedule(steps: 1, batch: batch)
     let sweeps = (0..<configuration.layerCount).map {
@@ -115,6 +112,8 @@ public final class ModelStream<S: Scalar> {
     (self.trace, self.scratch) = (trace, scratch)
     output = zeros(size)
     logits = zeros(model.head?.outputSize ?? 0)
+    try check(initial)
+    resetState()
   }
 
   /// Makes one step of features, x (N, D) row-major; throws `engine.input-size` for another count.
@@ -161,40 +160,60 @@ public final class ModelStream<S: Scalar> {
     run()
   }
 
-  /// The states of all layers, (L, N, S).
-  public var h: NDArray<S> {
-    NDArray(
-      trusted: [layers.count, batch, layers[0].sweep.stateSize],
-      Array(UnsafeBufferPointer(start: states.elements, count: states.count)))
+  /// The state after the last step: h (L, N, S), and c (L, N, H) of an LSTM.
+  public var state: Model<S>.State {
+    func array(_ room: Room<S>, _ width: Int) -> NDArray<S> {
+      NDArray(
+        trusted: [layers.count, batch, width],
+        Array(UnsafeBufferPointer(start: room.elements, count: room.count)))
+    }
+    let sweep = layers[0].sweep
+    return .init(
+      h: array(states, sweep.stateSize), c: cells.count == 0 ? nil : array(cells, sweep.hiddenSize))
   }
 
-  /// An LSTM's cell states, (L, N, H).
-  public var c: NDArray<S>? {
-    cells.count == 0
-      ? nil
-      : NDArray(
-        trusted: [layers.count, batch, layers[0].sweep.hiddenSize],
-        Array(UnsafeBufferPointer(start: cells.elements, count: cells.count)))
+  /// Goes on from another state of all rows; throws `engine.state-shape` unless it fits.
+  ///
+  /// An array that is `nil` is zeros; a state without any array is the model's initial state.
+  public func setState(_ state: Model<S>.State) throws {
+    let state = try model.start(state, rows: batch)
+    try check(state)
+    copy(state)
   }
 
-  /// Goes on from other states; throws `engine.state-shape` unless they fit. No `c` means zeros.
-  public func setState(h: NDArray<S>, c: NDArray<S>? = nil) throws {
-    for (array, current, what) in [(h, self.h, "hidden size"), (c ?? h, self.c ?? h, "cell size")] {
-      guard array.shape == current.shape, array.count == current.count else {
+  /// Goes back to the model's initial state, zeros if it stores none.
+  public func resetState() { copy(initial) }
+
+  private func check(_ state: Model<S>.State) throws {
+    let sweep = layers[0].sweep
+    if state.c != nil, cells.count == 0 {
+      throw RecurrentError(
+        .malformed, "engine.cell-state", at: "c",
+        found: "a cell state for \(model.rnn.configuration.cell.rawValue)", expected: "none")
+    }
+    for (array, width, what) in [
+      (state.h, sweep.stateSize, "h"), (state.c, sweep.hiddenSize, "c"),
+    ] {
+      guard let array else { continue }
+      let shape = [layers.count, batch, width]
+      guard array.shape == shape, array.count == shape.reduce(1, *) else {
         throw RecurrentError(
-          .malformed, "engine.state-shape", at: what, found: "\(what) \(array.shape)",
-          expected: "\(current.shape)")
+          .malformed, "engine.state-shape", at: what, found: "shape \(array.shape)",
+          expected: "\(shape)")
       }
     }
-    resetState()
-    states.elements.update(from: h.elements, count: states.count)
-    if let c { cells.elements.update(from: c.elements, count: cells.count) }
   }
 
-  /// Goes back to zeros.
-  public func resetState() {
-    states.elements.update(repeating: 0, count: states.count)
-    cells.elements.update(repeating: 0, count: cells.count)
+  private func copy(_ state: Model<S>.State) {
+    func fill(_ room: Room<S>, _ array: NDArray<S>?) {
+      if let array {
+        room.elements.update(from: array.elements, count: room.count)
+      } else {
+        room.elements.update(repeating: 0, count: room.count)
+      }
+    }
+    fill(states, state.h)
+    fill(cells, state.c)
   }
 
   private func run() {

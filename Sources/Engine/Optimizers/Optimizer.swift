@@ -32,7 +32,7 @@ extension Optimizer {
 
   /// Makes one step of a model.
   public mutating func step(
-    _ model: inout SequenceModel<S>, gradients: SequenceModel<S>.Gradients
+    _ model: inout Model<S>, gradients: Model<S>.Gradients
   ) throws {
     var groups = model.parameterGroups
     try step(&groups, gradients: gradients.parameterGroups)

@@ -17,12 +17,6 @@ public struct SGD<S: Scalar>: Optimizer {
   public var nesterov: Bool
   private var memory = OptimizerMemory<S>()
 
-  /// The learning rate in the parameters' type.
-  public var lr: S {
-    get { S(learningRate) }
-    set { learningRate = Double(newValue) }
-  }
-
   /// Creates an optimiser with PyTorch's defaults.
   public init(
     learningRate: Double = 1e-3, momentum: Double = 0, dampening: Double = 0,
@@ -34,9 +28,6 @@ public struct SGD<S: Scalar>: Optimizer {
     self.weightDecay = weightDecay
     self.nesterov = nesterov
   }
-
-  /// Creates a plain optimiser.
-  public init(lr: S) { self.init(learningRate: Double(lr)) }
 
   /// The number of steps, and `momentum_buffer` of every parameter if there is momentum.
   public var state: Parameters<S> { memory.state }
@@ -92,8 +83,7 @@ extension SGD {
   }
 
   /// Makes one step of a model without momentum.
-  public func step(_ model: inout SequenceModel<S>, _ gradients: SequenceModel<S>.Gradients) throws
-  {
+  public func step(_ model: inout Model<S>, _ gradients: Model<S>.Gradients) throws {
     var copy = try withoutMomentum
     try copy.step(&model, gradients: gradients)
   }

@@ -36,7 +36,7 @@ struct FineTune {
       if step == 1 { print("loss before  \(gradients.loss)") }
       if step == steps { print("loss after   \(gradients.loss)") }
       _ = clipByGlobalNorm(&gradients.parameterGroups, max: 1)
-      try optimizer.step(&model.network, gradients: gradients)
+      try optimizer.step(&model, gradients: gradients)
     }
     // The same keys as before, read back before the file appears.
     try model.write(toPath: arguments[4], overwrite: true)

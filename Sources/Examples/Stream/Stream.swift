@@ -16,7 +16,7 @@ struct Stream {
     }
     let model = try Model<Float>(path: arguments[1])
     // Prepared once; a step allocates nothing.
-    let stream = try ModelStream(model.network)
+    let stream = try model.stream()
     var last = 0
     for character in arguments[2] {
       guard let token = alphabet.firstIndex(of: character) else {

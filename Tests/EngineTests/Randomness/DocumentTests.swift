@@ -30,7 +30,7 @@ struct DocumentTests {
     #expect(weights["weight_hh_l0"]?.elements[0] == 0.009947747301573849)
     #expect(head["weight"]?.elements[0] == 0.07492229272008546)
 
-    var model = try SequenceModel(
+    var model = try Model(
       rnn: RNN(
         RecurrentConfiguration(inputSize: inputs, hiddenSize: hidden), parameters: weights),
       head: Linear(parameters: head))
@@ -70,7 +70,7 @@ struct DocumentTests {
     let configuration = RecurrentConfiguration(
       inputSize: inputs, hiddenSize: hidden, batchFirst: true)
     let rnn = try RNN<Float>(configuration, generator: &generator)
-    var model = try SequenceModel(
+    var model = try Model(
       rnn: rnn, head: Linear(inputSize: hidden, outputSize: classes, generator: &generator))
     var adam = Adam<Float>(learningRate: 1e-3)
     let printed: [(loss: Float, norm: Float, labels: [Int])] = [
@@ -126,7 +126,7 @@ struct DocumentTests {
     parameters.append("weight_hh_l0", try weights(hidden, hidden))
     parameters.append("bias_ih_l0", NDArray(zeros: [hidden]))
     parameters.append("bias_hh_l0", NDArray(zeros: [hidden]))
-    var model = try SequenceModel(
+    var model = try Model(
       rnn: RNN(RecurrentConfiguration(inputSize: size, hiddenSize: hidden), parameters: parameters),
       head: Linear(weight: weights(hidden, size), bias: NDArray(zeros: [size])))
     let x = try NDArray<Double>(oneHot: tokens, shape: [size], classes: size)

@@ -24,7 +24,7 @@ struct CurveTests {
     let rnn = try RNN<S>(configuration, generator: &generator)
     let head = try Linear<S>(
       inputSize: configuration.outputSize, outputSize: Self.classes, generator: &generator)
-    var model = try SequenceModel(rnn: rnn, head: head)
+    var model = try Model(rnn: rnn, head: head)
     let shape = [Self.steps, Self.rows]
     let x: NDArray<S> = try generator.uniform(shape: shape + [Self.inputs], from: 0, to: 1)
     let y = try generator.randint(0..<Self.classes, count: Self.steps * Self.rows)
