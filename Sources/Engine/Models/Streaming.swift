@@ -162,10 +162,10 @@ public final class ModelStream<S: Scalar> {
 
   /// The state after the last step: h (L, N, S), and c (L, N, H) of an LSTM.
   public var state: Model<S>.State {
-    func array(_ room: Room<S>, _ width: Int) -> NDArray<S> {
+    func array(_ memory: PooledMemory<S>, _ width: Int) -> NDArray<S> {
       NDArray(
         trusted: [layers.count, batch, width],
-        Array(UnsafeBufferPointer(start: room.elements, count: room.count)))
+        Array(UnsafeBufferPointer(start: memory.elements, count: memory.count)))
     }
     let sweep = layers[0].sweep
     return .init(
@@ -205,11 +205,11 @@ public final class ModelStream<S: Scalar> {
   }
 
   private func copy(_ state: Model<S>.State) {
-    func fill(_ room: Room<S>, _ array: NDArray<S>?) {
+    func fill(_ memory: PooledMemory<S>, _ array: NDArray<S>?) {
       if let array {
-        room.elements.update(from: array.elements, count: room.count)
+        memory.elements.update(from: array.elements, count: memory.count)
       } else {
-        room.elements.update(repeating: 0, count: room.count)
+        memory.elements.update(repeating: 0, count: memory.count)
       }
     }
     fill(states, state.h)
