@@ -149,6 +149,23 @@ struct NewcomerTests {
     #expect(!json.contains("Infinity") && !json.contains("\"NaN\""))
   }
 
+  @Test func unknownNamesAreSaidOnceWithTheWayOut() throws {
+    let looksLikeOne = try write(
+      "draft.safetensors", state([("a_W", [16, 3]), ("a_U", [16, 4]), ("a_b", [16])]))
+    let text = try run("rnn-inspect", looksLikeOne).output
+    #expect(text.components(separatedBy: "names file").count == 2, "\(text)")
+    #expect(text.components(separatedBy: "expected the names of one of").count == 2, "\(text)")
+    // A hint promises no draft where there is none.
+    let nothing = try write("nothing.safetensors", state([("a", [2, 3]), ("b", [5])]))
+    let plain = try run("rnn-inspect", nothing).output
+    #expect(plain.contains("names file (--names FILE).") && !plain.contains("draft"), "\(plain)")
+    let refused = try run("rnn-convert", nothing, folder.file("out.onnx"))
+    #expect(refused.status == 65 && !refused.errors.contains("drafts"), "\(refused.errors)")
+    let two = try run(
+      "rnn-inspect", try write("two.safetensors", state(lstm("enc.") + lstm("dec."))))
+    #expect(two.output.contains("  assumed: enc takes (T, N, features)"), "\(two.output)")
+  }
+
   // MARK: Files
 
   @Test func noReportReplacesWhatIsRead() throws {

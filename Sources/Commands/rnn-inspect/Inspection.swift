@@ -129,8 +129,11 @@ extension Inspection {
     var lines: [String] = network?.assumptions.map(\.withFlags) ?? []
     if network == nil {
       for module in modules {
-        let owner = modules.count > 1 && !module.name.isEmpty ? "\(module.name): " : ""
-        lines += module.assumptions.map { owner + $0.withFlags }
+        // Most lines name their module.
+        for line in module.assumptions.map(\.withFlags) {
+          let isNamed = modules.count == 1 || module.name.isEmpty || line.contains(module.name)
+          lines.append(isNamed ? line : "\(module.name): \(line)")
+        }
       }
     }
     for module in modules { lines += module.remarks.map { "note: \($0)" } }
@@ -182,12 +185,8 @@ extension Inspection {
 
   /// The way out, unless it stands below with what shapes suggest.
   private func hint(_ obstacle: RecurrentError) -> String? {
-    guard obstacle.hint?.parts.contains(.means(.namesDraft, nil)) == true else {
-      return obstacle.hint?.withFlags
-    }
-    return hasDraft
-      ? nil
-      : "If it holds a recurrent module under its own names, describe it in a names file (--names FILE)."
+    let isDraft = obstacle.hint?.parts.contains(.means(.namesDraft, nil)) == true
+    return isDraft && hasDraft ? nil : obstacle.hint?.withFlags
   }
 
   /// One row per module.
