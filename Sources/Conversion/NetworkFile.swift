@@ -143,7 +143,7 @@ extension ModuleList {
     guard let module = modules.first(where: { $0.name == name && $0.kind == kind }) else {
       throw RecurrentError(
         .malformed, "weights.unrecognized", at: "module \"\(name)\"",
-        found: modules.first { $0.name == name }.map(\.description) ?? "no such module",
+        found: modules.first { $0.name == name }.map(\.what) ?? "no such module",
         expected: "a module of kind \(kind.rawValue): one of "
           + modules.filter { $0.kind == kind }.map { "\"\($0.name)\"" }.joined(separator: ", "),
         hint: nearest(to: name, among: modules.filter { $0.kind == kind }.map(\.name))
@@ -159,7 +159,10 @@ extension Network {
   package init(_ state: StateDict, module: Module) throws {
     try self.init(
       module: module,
-      CanonicalWeights(state, architecture: module.architecture, tensors: module.tensors))
+      CanonicalWeights(state, architecture: module.architecture, tensors: module.tensors),
+      initialState: (
+        module.initialState.h.flatMap { state[$0] }, module.initialState.c.flatMap { state[$0] }
+      ))
   }
 
   /// The parameters under the canonical names.

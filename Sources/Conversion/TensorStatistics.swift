@@ -18,6 +18,9 @@ package struct TensorStatistics: Sendable {
   /// The Euclidean norm of the finite elements.
   package private(set) var norm = 0.0
 
+  /// Whether there is a finite element: of none there is no smallest, no largest and no mean.
+  package var hasNumbers: Bool { minimum <= maximum }
+
   /// Reads a floating-point, integer or bool tensor; integers beyond 53 bits are rounded.
   package init(_ tensor: Tensor) throws {
     var finite = 0

@@ -93,7 +93,9 @@ public struct WeightFile: Sendable {
         let archive = try ZipArchive(file)
         return RecurrentError(
           .unsupported, "zip.contents",
-          found: "a zip file with \(archive.entries.count) entries, none of them known",
+          found: archive.entries.isEmpty
+            ? "a zip file without entries"
+            : "a zip file with \(archive.entries.count) entr\(archive.entries.count == 1 ? "y" : "ies"), none known",
           expected: "a PyTorch checkpoint (…/data.pkl) or a NumPy archive (….npy)")
       } catch let error as RecurrentError {
         return error

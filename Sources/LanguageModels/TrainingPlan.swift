@@ -107,7 +107,8 @@ extension TrainingPlan {
     let set: (inout TrainingPlan, String) -> Bool
 
     static func number(
-      _ name: String, _ path: WritableKeyPath<TrainingPlan, Int>, _ range: ClosedRange<Int>
+      _ name: String, _ path: WritableKeyPath<TrainingPlan, Int>, _ range: ClosedRange<Int>,
+      unset: Int? = nil
     ) -> Field {
       Field(
         name: name, text: { "\($0[keyPath: path])" },
@@ -115,7 +116,7 @@ extension TrainingPlan {
           ? "a whole number of at least \(range.lowerBound), below 2^63"
           : "a whole number from \(range.lowerBound) to \(grouped(range.upperBound))"
       ) { plan, text in
-        guard let value = Int(text), range.contains(value) else { return false }
+        guard let value = Int(text), range.contains(value) || value == unset else { return false }
         plan[keyPath: path] = value
         return true
       }
@@ -176,15 +177,17 @@ extension TrainingPlan {
       .number("period", \.period, 0...many),
       .number("factor", \.factor, 0..<1.0.nextUp, "a number from 0 to 1"),
       .number("warm-up", \.warmUp, 0...many),
-      .number("clip-norm", \.clipNorm, 0..<1e300, "a number of at least 0"),
-      .number("clip-value", \.clipValue, 0..<1e300, "a number of at least 0"),
+      .number("clip-norm", \.clipNorm, 0..<1e300, "a number of at least 0 and below 1e300"),
+      .number("clip-value", \.clipValue, 0..<1e300, "a number of at least 0 and below 1e300"),
       .number("validation", \.validation, 0..<1, share),
       .number("validate-every", \.validateEvery, 0...many),
       .number("patience", \.patience, 0...many),
       .number("seed", \.seed, 0...Int.max),
       .choice("dtype", \.precision, [.f32, .f64]),
-      .number("steps", \.limit, 0...Self.mostSteps),
-      .number("epochs", \.epochs, 0..<1e9, "a number of at least 0, below 1,000,000,000"),
+      .number("steps", \.limit, 1...Self.mostSteps, unset: 0),
+      .number(
+        "epochs", \.epochs, Double.leastNonzeroMagnitude..<1e9,
+        "a number above 0 and below 1,000,000,000"),
     ]
   }
 

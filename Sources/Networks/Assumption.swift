@@ -75,7 +75,7 @@ public enum Assumption: Sendable, Hashable {
     case .timeFirst: "\(finding); pass \(.means(.batchFirst, .flag(true))) if not"
     case .resetAfter: "\(finding); pass \(.word(.gruReset, GRUReset.before)) if not"
     case .head: "\(finding); pass \(.means(.head, Advice.Value.none)) if not"
-    case .everyStep: "\(finding); pass \(.word(.headReads, HeadReads.last)) or final if not"
+    case .everyStep: "\(finding); pass \(.word(.headReads, HeadReads.last, or: .final)) if not"
     case .embedding: "\(finding); pass \(.means(.embedding, Advice.Value.none)) if not"
     case .stack(let module, _, _):
       "\(finding); \(.namesFile) describes it otherwise\(module.isEmpty ? "" : " (\(module))")"

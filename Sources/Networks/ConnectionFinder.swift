@@ -154,10 +154,14 @@ package struct ConnectionFinder {
 
   private mutating func applyOptions() throws {
     let recurrent = recurrent.map { modules[$0] }
-    let asked = options.module.map(\.withoutDot)
+    let asked = options.module.map(\.withoutSeparator)
     let target =
       recurrent.first { $0.name == asked } ?? (recurrent.count == 1 ? recurrent[0] : nil)
       ?? recurrent.first { module in asked.map { module.name.hasPrefix($0 + ".") } ?? false }
+      ?? asked.flatMap { asked in
+        let alike = recurrent.filter { asked.isSpelled(as: $0.name) }
+        return alike.count == 1 ? alike[0] : nil
+      }
     guard let target else { return try checkNothingSaid() }
     try apply(options.head, .linear, beside: target)
     try apply(options.embedding, .embedding, beside: target)
@@ -254,8 +258,10 @@ package struct ConnectionFinder {
   }
 
   private func given(_ text: String, _ kind: ModuleKind, _ what: String) throws -> Module {
-    let name = text.withoutDot
-    if let module = modules.first(where: { $0.name == name && $0.kind == kind }) {
+    let name = text.withoutSeparator
+    let own = modules.filter { $0.kind == kind }
+    let alike = own.filter { name.isSpelled(as: $0.name) }
+    if let module = own.first(where: { $0.name == name }) ?? (alike.count == 1 ? alike[0] : nil) {
       if let refusal = module.refusal { throw refusal }
       return module
     }

@@ -53,7 +53,12 @@ package struct LayoutFinder {
 
   /// The module of a prefix, its sizes by its first layer; `nil` when it is none in this layout.
   package func numbered(_ prefix: String, _ layout: ModuleLayout) -> Candidate? {
-    guard var architecture = architecture(layout, at: prefix) else { return nil }
+    let found = architecture(layout, at: prefix)
+    // No other convention's names say as much by themselves.
+    let wrong =
+      found == nil && convention.name == Convention.torch.name
+      ? WrongShapes(at: prefix, layout, state) : nil
+    guard var architecture = found ?? wrong?.architecture else { return nil }
     // The largest number names the last layer, so that a missing one is an error and not the end.
     var last = 0
     for place in index.places(prefix, of: layout, convention, state) {
@@ -65,8 +70,10 @@ package struct LayoutFinder {
     architecture.layerCount = last + 1
     var naming = Naming(recurrent: prefix)
     naming.spelling = layout.spelling
-    return Candidate(
+    var candidate = Candidate(
       kind: layout.kind, name: prefix.withoutDot, architecture: architecture, naming: naming)
+    candidate.refusal = wrong?.refusal
+    return candidate
   }
 
   /// A tensor of a module's names that its table does not have.
@@ -224,7 +231,9 @@ package struct LayoutFinder {
   {
     let bare =
       prefix.hasPrefix(convention.root) ? String(prefix.dropFirst(convention.root.count)) : prefix
-    let name = KerasPrefixes.layerName(ofPrefix: prefix) ?? bare.withoutDot
+    let name =
+      (convention.prefixes == nil ? nil : KerasPrefixes.layerName(ofPrefix: prefix))
+      ?? bare.withoutDot
     let candidate = layout.dense(name, at: prefix, weight: weight, hasBias: bias != nil)
     let kind = stated(name)
     guard kind == nil || kind == layout.kind else { return nil }
@@ -236,8 +245,8 @@ package struct LayoutFinder {
       }
       let isGiven =
         kind == .embedding || options.table == name
-        || options.embedding.map { $0.names(name) } ?? false
-      let isHead = options.head.map { $0.names(name) } ?? false
+        || isNamed(options.embedding, name, anchorOf: layout)
+      let isHead = isNamed(options.head, name, anchorOf: layout)
       guard bias == nil, isGiven || !isHead,
         isGiven || !sharesWord || EmbeddingNames.suggest(name)
       else { return nil }
@@ -246,6 +255,16 @@ package struct LayoutFinder {
     let outputs = candidate.architecture.head?.classCount ?? 0
     let wide = bias.map { $0.filter { $0 != 1 } == [outputs].filter { $0 != 1 } } ?? true
     return wide ? candidate : nil
+  }
+
+  /// Whether the caller gave a module this name, or spelled it with other separators and nothing has that very name.
+  private func isNamed(
+    _ neighbour: ReadOptions.Neighbour?, _ name: String, anchorOf layout: ModuleLayout
+  ) -> Bool {
+    guard case .named(let given)? = neighbour else { return false }
+    let bare = given.withoutSeparator
+    if bare.utf8.elementsEqual(name.utf8) { return true }
+    return bare.isSpelled(as: name) && state[layout.tensors[0].name(at: bare.asPrefix)] == nil
   }
 
   /// Whether a stored shape is a tensor's; NumPy notebooks write biases as (n), (1, n) or (n, 1) alike.

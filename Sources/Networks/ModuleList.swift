@@ -148,7 +148,7 @@ public struct ModuleList: Sendable {
 
   /// The module with a name, or the only recurrent one below it.
   public func module(_ name: String) -> Module? {
-    let bare = name.withoutDot
+    let bare = name.withoutSeparator
     func isNamed(_ module: Module, _ text: String) -> Bool {
       module.name.utf8.elementsEqual(text.utf8)
         || module.layerNames.contains { $0.utf8.elementsEqual(text.utf8) }
@@ -165,6 +165,9 @@ public struct ModuleList: Sendable {
       module.name.hasSuffix("." + bare)
         || module.layerNames.contains { $0.hasSuffix("." + bare) }
     }
-    return ending.count == 1 ? ending[0] : nil
+    if ending.count == 1 { return ending[0] }
+    // Dots for slashes, or slashes for dots.
+    let alike = modules.filter { bare.isSpelled(as: $0.name) }
+    return alike.count == 1 ? alike[0] : nil
   }
 }

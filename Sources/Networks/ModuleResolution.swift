@@ -219,7 +219,7 @@ extension Module {
 /// Options about a cell or a layout are about the module that was asked for, or about all.
 private func isMeant(_ candidate: Candidate, _ options: ReadOptions) -> Bool {
   guard let module = options.module else { return true }
-  let bare = module.withoutDot
+  let bare = module.withoutSeparator
   return candidate.name == bare || candidate.name.hasPrefix(bare + ".")
-    || candidate.layerNames.contains(bare)
+    || candidate.layerNames.contains(bare) || bare.isSpelled(as: candidate.name)
 }

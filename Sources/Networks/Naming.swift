@@ -42,6 +42,19 @@ extension String {
 
   /// A module's name without the dot at its end.
   package var withoutDot: String { hasSuffix(".") ? String(dropLast()) : self }
+
+  /// A module's name as a caller gives it, without the dot or the slash at its end.
+  package var withoutSeparator: String {
+    hasSuffix(".") || hasSuffix("/") ? String(dropLast()) : self
+  }
+
+  /// Whether two names differ in nothing but dots and slashes: `net.fc` and `net/fc`.
+  package func isSpelled(as other: String) -> Bool {
+    func plain(_ text: String) -> [UInt8] {
+      text.utf8.map { $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : $0 }
+    }
+    return plain(self) == plain(other)
+  }
 }
 
 /// A module that names and shapes suggest, or that the file states.

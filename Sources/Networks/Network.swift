@@ -25,10 +25,13 @@ package struct Network: Sendable {
   }
 
   /// One module alone, with parameters that may lie elsewhere than where it was found.
-  package init(module: Module, _ weights: CanonicalWeights, tensors: [StoredTensor]? = nil) throws {
+  package init(
+    module: Module, _ weights: CanonicalWeights, tensors: [StoredTensor]? = nil,
+    initialState: (h: Tensor?, c: Tensor?) = (nil, nil)
+  ) throws {
     recognition = Recognition(alone: module, tensors: tensors ?? module.tensors)
     self.weights = weights
-    initialState = (nil, nil)
+    self.initialState = initialState
   }
 
   /// The number of parameters.

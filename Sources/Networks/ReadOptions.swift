@@ -9,12 +9,6 @@ public struct ReadOptions: Sendable {
     case none
     /// The module with this name.
     case named(String)
-
-    /// Whether it is the module with a name; a dot at the end does not count.
-    package func names(_ module: String) -> Bool {
-      guard case .named(let own) = self else { return false }
-      return own == module || own == module + "."
-    }
   }
 
   /// The convention to read as; `nil` to recognise it.

@@ -172,8 +172,13 @@ extension ModuleList {
         nearest(to: module, among: all).map { "Did you mean \(.module($0))?" }
         ?? recurrent.first.map { "For instance \(.module($0.name))." }
     } else if state.count > 0 {
+      // Large files are not searched for a hint.
+      let isDrafted =
+        state.count > 1000
+        || NamesDraft(state, among: others).entries.contains { $0.cell != nil }
       hint =
-        "If it holds a recurrent module under its own names, describe it in a names file (\(.namesFile)); \(.namesDraft) drafts one."
+        "If it holds a recurrent module under its own names, describe it in a names file (\(.namesFile))"
+        + (isDrafted ? "; \(.namesDraft) drafts one." : ".")
     }
     return RecurrentError(
       .malformed, "weights.unrecognized", found: found, expected: expected, hint: hint)

@@ -91,13 +91,16 @@ public struct Check: Sendable {
   public var summary: String {
     if let problem { return problem }
     guard !passes else {
-      return "worst deviation \(worstDeviation), \(toleranceUsed) times the tolerance"
+      return
+        "worst deviation \(significant(worstDeviation)), \(significant(toleranceUsed)) times the"
+        + " tolerance"
     }
     let step = firstStep.map {
       ", first differing \(countsUpdates ? "update" : "time step") \($0)"
     }
-    return "at \(index) expected \(expected), computed \(computed), deviation \(worstDeviation),"
-      + " \(toleranceUsed) times the tolerance" + (step ?? "")
+    return "at \(index) expected \(expected), computed \(computed),"
+      + " deviation \(significant(worstDeviation)),"
+      + " \(significant(toleranceUsed)) times the tolerance" + (step ?? "")
   }
 
   /// A check that fails as a whole.
@@ -172,4 +175,33 @@ public struct Check: Sendable {
         maximum: maximum, timeAxis: timeAxis)
     }
   }
+}
+
+/// `0.353`, `12.4`, `1150`, `4.09e10`: the three digits of a number that people read.
+package func significant(_ value: Double) -> String {
+  guard value.isFinite, value != 0 else { return "\(value)" }
+  var exponent = 0
+  var mantissa = value.magnitude
+  while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
+  while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
+  var digits = Int((mantissa * 100).rounded())
+  if digits == 1000 { (digits, exponent) = (100, exponent + 1) }
+  // A little more than 1 is more than 1.
+  if digits == 100, exponent == 0, value.magnitude > 1 { return "\(value)" }
+  let (whole, part) = (digits / 100, digits % 100)
+  let sign = value < 0 ? "-" : ""
+  func trimmed(_ text: String) -> String {
+    var text = text
+    while text.last == "0" { text.removeLast() }
+    return text.last == "." ? String(text.dropLast()) : text
+  }
+  guard (-3...4).contains(exponent) else {
+    return sign + trimmed("\(whole).\(part < 10 ? "0" : "")\(part)") + "e\(exponent)"
+  }
+  if exponent >= 2 {
+    return sign + "\(digits)" + String(repeating: "0", count: exponent - 2)
+  }
+  let text = exponent < 0 ? String(repeating: "0", count: -exponent) + "\(digits)" : "\(digits)"
+  let point = text.index(text.startIndex, offsetBy: max(1, exponent + 1))
+  return sign + trimmed(text[..<point] + "." + text[point...])
 }

@@ -121,8 +121,8 @@ extension Fixture {
     var checks: [Check] = []
     for name in wanted + computed.keys.sorted().filter({ !wanted.contains($0) }) {
       guard let tensor = tensor(name), expected.contains(name) else {
-        let hint = nearest(to: name, among: expected).map { "; did you mean \($0)?" } ?? ""
-        checks.append(Check(name, problem: "the fixture expects no such tensor" + hint))
+        let near = nearest(to: name, among: expected).map { "; the nearest is \($0)" } ?? ""
+        checks.append(Check(name, problem: "the fixture expects no such tensor" + near))
         continue
       }
       guard let array = computed[name] else {

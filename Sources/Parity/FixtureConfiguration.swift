@@ -80,10 +80,12 @@ package struct FixtureConfiguration: Sendable {
       throw Self.error("config", "\(json)", "a JSON object")
     }
     guard json["schema"]?.intValue == 1 else {
-      throw Self.error("schema", json["schema"]?.serialized() ?? "nothing", "1")
+      throw Self.error(
+        "schema", json["schema"]?.serialized() ?? "no such key",
+        "\"schema\": 1, the only version there is")
     }
     guard let cellName = json["cell"]?.stringValue else {
-      throw Self.error("cell", json["cell"]?.serialized() ?? "nothing", "a cell")
+      throw Self.error("cell", json["cell"]?.serialized() ?? "no such key", "a cell")
     }
     guard let cell = Cell(rawValue: cellName) else {
       throw RecurrentError(
@@ -133,7 +135,8 @@ package struct FixtureConfiguration: Sendable {
       }
     }
     guard !isTraining || dropout == 0 || seed != nil else {
-      throw Self.error("seed", "nothing", "the seed of the dropout masks, because training is true")
+      throw Self.error(
+        "seed", "no such key", "the seed of the dropout masks, because training is true")
     }
   }
 
@@ -240,7 +243,7 @@ package struct FixtureConfiguration: Sendable {
     case "mse": return .loss(.mse(reduction: reduction, steps: steps))
     default:
       throw error(
-        "loss.kind", json["kind"]?.serialized() ?? "nothing",
+        "loss.kind", json["kind"]?.serialized() ?? "no such key",
         "vjp, cross_entropy, bce_with_logits or mse")
     }
   }
@@ -248,14 +251,14 @@ package struct FixtureConfiguration: Sendable {
   private static func clip(_ json: JSON) throws -> Clip? {
     if json == .null { return nil }
     guard let limit = json["max"] else {
-      throw error("clip.max", "nothing", "a number")
+      throw error("clip.max", "no such key", "a number")
     }
     let maximum = try number("clip.max", limit)
     switch json["kind"]?.stringValue {
     case "value": return .value(maximum)
     case "norm": return .norm(maximum)
     default:
-      throw error("clip.kind", json["kind"]?.serialized() ?? "nothing", "value or norm")
+      throw error("clip.kind", json["kind"]?.serialized() ?? "no such key", "value or norm")
     }
   }
 

@@ -47,7 +47,7 @@ package struct FixtureOptimizer: Sendable {
     guard let name = json["kind"]?.stringValue, let kind = Kind(rawValue: name) else {
       throw RecurrentError(
         .unsupported, "fixture.optimizer", at: "config key \"optimizer.kind\"",
-        found: json["kind"]?.serialized() ?? "nothing",
+        found: json["kind"]?.serialized() ?? "no such key",
         expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
     }
     self.kind = kind

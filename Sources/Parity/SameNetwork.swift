@@ -21,13 +21,15 @@ package struct NetworkComparison: Sendable {
   /// What differs; empty when the networks are the same.
   package private(set) var differences: [Difference]
   /// What had to be allowed for ("biases compared as sums").
-  package let allowances: [String]
+  package private(set) var allowances: [String]
   /// Parameters compared.
-  package let parameterCount: Int
+  package private(set) var parameterCount: Int
   /// The modules that were compared, under the first file's names.
-  package let modules: [String]
+  package private(set) var modules: [String]
+  /// Modules that only one of the files has.
+  package private(set) var loneModules: [String] = []
   /// What each file assumes, and what it has beside these modules; what one of them does not say may differ.
-  package let reservations: (first: [Reservation], second: [Reservation])
+  package private(set) var reservations: (first: [Reservation], second: [Reservation])
 
   /// Whether the modules are the same.
   package var areSame: Bool { differences.isEmpty }
@@ -89,13 +91,14 @@ package struct NetworkComparison: Sendable {
       } else if one != nil || other != nil {
         differences.append(
           Difference(
-            place: name, first: one == nil ? "zeros" : "stored",
+            place: first.recognition.fullName(name), first: one == nil ? "zeros" : "stored",
             second: other == nil ? "zeros" : "stored"))
       }
     }
     for entry in a.entries {
       guard let other = b[entry.name], try !entry.tensor.isIdentical(to: other) else { continue }
-      differences.append(try Self.difference(entry.name.string, entry.tensor, other))
+      let name = first.recognition.fullName(entry.name.string)
+      differences.append(try Self.difference(name, entry.tensor, other))
     }
     self.differences = differences
     self.allowances = allowances
@@ -110,12 +113,29 @@ package struct NetworkComparison: Sendable {
         place: name, first: "\(one.dtype.rawValue) \(one.shape)",
         second: "\(other.dtype.rawValue) \(other.shape)")
     }
-    let (lhs, rhs) = try (one.doubles(), other.doubles())
-    let position =
-      zip(lhs, rhs).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
+    // By bytes: a NaN is no number's equal, and −0 is 0's.
+    let bytes = try (one.bytes(), other.bytes())
+    let byte = zip(bytes.0, bytes.1).enumerated().first { $0.element.0 != $0.element.1 }
+    let position = (byte?.offset ?? 0) / max(1, one.dtype.byteCount)
+    let (first, second) = try ("\(one.doubles()[position])", "\(other.doubles()[position])")
     return Difference(
-      place: "\(name)[\(position)] of shape \(one.shape)", first: "\(lhs[position])",
-      second: "\(rhs[position])")
+      place: "\(name) of shape \(one.shape), \(Self.words(position, one.shape))", first: first,
+      second: first == second ? "\(second) with other bits" : second)
+  }
+
+  /// `row 2, column 1` of a matrix, `element 3` of a vector, `at [0, 2, 1]` otherwise.
+  private static func words(_ position: Int, _ shape: [Int]) -> String {
+    var rest = position
+    let index = Array(
+      shape.reversed().map { size in
+        defer { rest /= max(1, size) }
+        return rest % max(1, size)
+      }.reversed())
+    switch index.count {
+    case 1: return "element \(index[0])"
+    case 2: return "row \(index[0]), column \(index[1])"
+    default: return "at \(index)"
+    }
   }
 
   /// What both files state about the way around their modules, and state differently.
@@ -131,34 +151,29 @@ package struct NetworkComparison: Sendable {
 
   /// Opens and compares two files; tensors beside the networks that both have under one name must be the same too.
   ///
+  /// Of files with several recurrent modules all modules are compared by name, unless the options choose one.
   /// A names file among the options describes the file that has its tensors, or both; `format` is the container of
   /// both where it is not to be recognised.
   package init(
     _ firstPath: String, _ secondPath: String, format: WeightFormat? = nil,
     options: ReadOptions = .init(), rounded: Bool = false
   ) throws {
-    func open(_ path: String) throws -> (StateDict, Network) {
-      let file = try WeightFile(path: path, format: format)
-      do {
-        do {
-          return (file.state, try Network(file.state, options: options))
-        } catch let error as RecurrentError
-          where error.reason == "names.missing" && options.convention != nil
-        {
-          var plain = options
-          plain.convention = nil
-          return (file.state, try Network(file.state, options: plain))
-        }
-      } catch let error as RecurrentError {
-        throw error.inFile(path)
-      }
+    let one = try Side(firstPath, format, options)
+    let other = try Side(secondPath, format, options)
+    let own: Set<Name>
+    if let first = one.network, let second = other.network {
+      try self.init(first, second, rounded: rounded)
+      own = Set((first.recognition.tensors + second.recognition.tensors).map(\.name))
+    } else {
+      try self.init(one, other, rounded: rounded)
+      own = Set((one.list.modules + other.list.modules).flatMap(\.tensorNames))
+      reservations.first += Self.loose(one, other, except: own)
+      reservations.second += Self.loose(other, one, except: own)
     }
-    let (one, first) = try open(firstPath)
-    let (other, second) = try open(secondPath)
-    try self.init(first, second, rounded: rounded)
-    let own = Set((first.recognition.tensors + second.recognition.tensors).map(\.name))
-    for entry in one.entries where !own.contains(entry.name) {
-      guard let twin = other[entry.name], try !entry.tensor.isIdentical(to: twin) else { continue }
+    for entry in one.state.entries where !own.contains(entry.name) {
+      guard let twin = other.state[entry.name], try !entry.tensor.isIdentical(to: twin) else {
+        continue
+      }
       guard entry.tensor.dtype.isFloatingPoint, twin.dtype.isFloatingPoint else {
         differences.append(
           Difference(place: entry.name.string, first: "other numbers", second: "than here"))
@@ -168,12 +183,144 @@ package struct NetworkComparison: Sendable {
     }
   }
 
+  /// All modules of two files, by name.
+  private init(_ one: Side, _ other: Side, rounded: Bool) throws {
+    differences = []
+    allowances = []
+    parameterCount = 0
+    modules = []
+    reservations = (one.reservations, other.reservations)
+    var left = other.list.modules
+    for module in one.list.modules {
+      guard let index = left.firstIndex(where: { $0.name == module.name }) else {
+        lacks(module, what: (module.what, "no such module"))
+        continue
+      }
+      let twin = left.remove(at: index)
+      let (first, second) = try (one.network(of: module), other.network(of: twin))
+      let part = try NetworkComparison(first, second, rounded: rounded)
+      modules.append(module.name)
+      parameterCount += part.parameterCount
+      for line in part.allowances where !allowances.contains(line) { allowances.append(line) }
+      differences += part.differences.map { difference in
+        let isWhole = ["architecture", "element type"].contains(difference.place)
+        return Difference(
+          place: isWhole
+            ? "\(difference.place) of \(Assumption.name(module.name))" : difference.place,
+          first: difference.first, second: difference.second)
+      }
+    }
+    for module in left { lacks(module, what: ("no such module", module.what)) }
+    if one.statesConnections, other.statesConnections, one.paths != other.paths {
+      differences.append(
+        Difference(
+          place: "connections", first: one.paths.joined(separator: "; "),
+          second: other.paths.joined(separator: "; ")))
+    }
+  }
+
+  private mutating func lacks(_ module: Module, what: (String, String)) {
+    loneModules.append(module.name)
+    differences.append(
+      Difference(place: "module \"\(module.name)\"", first: what.0, second: what.1))
+  }
+
+  /// Tensors of no module that the other file does not have.
+  private static func loose(_ side: Side, _ other: Side, except own: Set<Name>) -> [Reservation] {
+    let names = side.state.names.filter { !own.contains($0) && other.state[$0] == nil }
+    guard !names.isEmpty else { return [] }
+    return [
+      .says(
+        "beside them: \(names.count) other tensor\(names.count == 1 ? "" : "s"): "
+          + names.prefix(3).map(\.string).joined(separator: ", ") + (names.count > 3 ? ", …" : ""))
+    ]
+  }
+
   private static func converted(_ state: StateDict, to dtype: DType) throws -> StateDict {
     var result = StateDict()
     for entry in state.entries {
       try result.append(entry.name, entry.tensor.converted(to: dtype).0)
     }
     return result
+  }
+}
+
+/// One of two files to be compared.
+private struct Side {
+  let path: String
+  let state: StateDict
+  let list: ModuleList
+  /// The network that is meant; `nil` where there are several recurrent modules and none is chosen.
+  let network: Network?
+
+  init(_ path: String, _ format: WeightFormat?, _ options: ReadOptions) throws {
+    self.path = path
+    let file = try WeightFile(path: path, format: format)
+    state = file.state
+    do {
+      do {
+        (list, network) = try Self.read(file.state, options)
+      } catch let error as RecurrentError
+        where error.reason == "names.missing" && options.convention != nil
+      {
+        var plain = options
+        plain.convention = nil
+        (list, network) = try Self.read(file.state, plain)
+      }
+    } catch let error as RecurrentError {
+      throw error.inFile(path)
+    }
+  }
+
+  private static func read(
+    _ state: StateDict, _ options: ReadOptions
+  ) throws -> (ModuleList, Network?) {
+    let list = try ModuleList(state, options: options)
+    if options.module == nil, list.recurrent.count > 1 { return (list, nil) }
+    return (list, try Network(state, Recognition(state, list, options)))
+  }
+
+  /// One module alone; throws why it cannot be used.
+  func network(of module: Module) throws -> Network {
+    do {
+      if let refusal = module.refusal { throw refusal }
+      return try Network(state, module: module)
+    } catch let error as RecurrentError {
+      throw error.inFile(path)
+    }
+  }
+
+  /// Whether the file says how all of its modules are connected.
+  var statesConnections: Bool { list.structure?.statesConnections == true }
+
+  /// The connections in an order that does not depend on the file's.
+  var paths: [String] { list.connections.map(\.path).sorted() }
+
+  /// What the file assumes of its modules, and what it leaves open.
+  var reservations: [Reservation] {
+    var result = list.modules.flatMap(\.assumptions).filter { !$0.isAboutLayout }
+      .map(Reservation.assumed)
+    for connection in list.connections {
+      let isHead = list.recurrent.contains { $0.name == connection.from }
+      result += Assumption.of(connection, isHead: isHead, isReadsGiven: false)
+        .map(Reservation.assumed)
+    }
+    result += list.surroundings.map { .says($0) }
+    if !statesConnections {
+      result.append(.says("the file does not say how all of its modules are connected"))
+    }
+    return result
+  }
+}
+
+extension Recognition {
+  /// A canonical name (`weight_hh_l0`, `head.weight`) with the name of the module that it belongs to.
+  fileprivate func fullName(_ canonical: String) -> String {
+    for (prefix, module) in [("head.", head), ("embedding.", embedding)]
+    where canonical.hasPrefix(prefix) {
+      return (module ?? recurrent).name.asPrefix + canonical.dropFirst(prefix.count)
+    }
+    return recurrent.name.asPrefix + canonical
   }
 }
 

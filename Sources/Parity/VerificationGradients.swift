@@ -69,7 +69,7 @@ extension FixtureRun {
     switch lossKind {
     case nil:
       throw RecurrentError(
-        .malformed, "fixture.config", at: "config key \"loss\"", found: "nothing",
+        .malformed, "fixture.config", at: "config key \"loss\"", found: "no such key",
         expected: "a loss, because gradients or training are expected")
     case .vectorJacobianProduct?:
       let vectors = try tokens.map { try model.vectors(of: $0) }
@@ -138,7 +138,7 @@ extension FixtureRun {
     for entry in own {
       let name = "\(group)/\(entry.name)"
       guard let tensor = computed[entry.name] else {
-        checks.append(Check(name, problem: "the network has no such parameter"))
+        checks.append(Check(name, problem: "the weights have no such parameter"))
         continue
       }
       checks.append(

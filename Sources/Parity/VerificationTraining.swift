@@ -36,7 +36,7 @@ extension FixtureRun {
     }
     for name in path.names where fixture.weights[name] == nil {
       problems.append(
-        Check("trajectory/\(name)", problem: "the network has no such parameter"))
+        Check("trajectory/\(name)", problem: "the weights have no such parameter"))
     }
     guard problems.isEmpty, optimizer.steps > 0 else {
       return (problems, "\(optimizer.steps) updates")
@@ -104,7 +104,7 @@ extension FixtureRun {
   private func optimizer() throws -> FixtureOptimizer {
     guard let optimizer = fixture.configuration.optimizer else {
       throw RecurrentError(
-        .malformed, "fixture.config", at: "config key \"optimizer\"", found: "nothing",
+        .malformed, "fixture.config", at: "config key \"optimizer\"", found: "no such key",
         expected: "an optimizer, because trained parameters or losses are expected")
     }
     return optimizer

@@ -76,8 +76,9 @@ extension FixtureComparison {
     let offsets = block?.part.offsets.first ?? part.offsets.compactMap(\.first)
     let places = offsets.indices.map { Double((block?.part.origin.row ?? 0) + $0) }
     let name = block == nil ? axisNames(of: check)[axis] : "unit"
-    func line(_ name: String, _ all: [Double], isDashed: Bool) -> LineChart.Series {
-      .init(name, offsets.map { all[$0] }, at: places, isDashed: isDashed)
+    // Where they agree, the narrow line lies on the wide one and both are seen.
+    func line(_ name: String, _ all: [Double], isWide: Bool) -> LineChart.Series {
+      .init(name, offsets.map { all[$0] }, at: places, isWide: isWide)
     }
     var chart = LineChart(
       "\(check.tensor): expected and computed",
@@ -85,8 +86,8 @@ extension FixtureComparison {
         + ", where an element is furthest out of tolerance.",
       axes: (name, "value"),
       series: [
-        line("expected", numbers.expected, isDashed: false),
-        line("computed", numbers.computed, isDashed: true),
+        line("expected", numbers.expected, isWide: true),
+        line("computed", numbers.computed, isWide: false),
       ], mark: check.firstStep.map { ("from \(name) \($0)", Double($0)) })
     chart.includesZero = false
     return chart.figure

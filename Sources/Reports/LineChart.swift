@@ -10,16 +10,22 @@ public struct LineChart: Sendable {
     public var places: [Double]
     /// Whether the line is dashed, for one that may lie under another.
     public var isDashed = false
+    /// Whether the line is wide and pale, so that another that lies on it hides nothing.
+    public var isWide = false
 
     /// Creates a line.
     public init(
-      _ name: String, _ values: [Double], at places: [Double] = [], isDashed: Bool = false
+      _ name: String, _ values: [Double], at places: [Double] = [], isDashed: Bool = false,
+      isWide: Bool = false
     ) {
       self.name = name
       self.values = values
       self.places = places
       self.isDashed = isDashed
+      self.isWide = isWide
     }
+
+    fileprivate var style: String { (isDashed ? " dashed" : "") + (isWide ? " wide" : "") }
 
     var points: [(x: Double, y: Double)] {
       values.enumerated().map { index, value in
@@ -104,7 +110,7 @@ public struct LineChart: Sendable {
   /// What the lines are, in as many rows as they need.
   private func legend(_ width: Double) -> (text: String, rows: Double) {
     var entries = series.enumerated().map { index, line in
-      (name: line.name, style: colour(index) + (line.isDashed ? " dashed" : ""))
+      (name: line.name, style: colour(index) + line.style)
     }
     if let limit { entries.append((limit.name, "limit")) }
     if let mark { entries.append((mark.name, "mark")) }
@@ -149,10 +155,11 @@ public struct LineChart: Sendable {
       isDrawing = true
       guard line.values.count <= 40 else { continue }
       dots +=
-        "<circle class=\"dot \(colour)\" cx=\"\(number(point.x))\" cy=\"\(number(point.y))\" r=\"3\">"
+        "<circle class=\"dot \(colour)\(line.isWide ? " wide" : "")\" cx=\"\(number(point.x))\" cy=\"\(number(point.y))\""
+        + " r=\"\(line.isWide ? 6 : 3)\">"
         + "<title>\(escaped(line.name)), \(escaped(axes.x)) \(label(x)): \(label(value))</title></circle>"
     }
-    let style = colour + (line.isDashed ? " dashed" : "")
+    let style = colour + line.style
     return "<path class=\"line \(style)\" d=\"\(d)\"/>\n\(dots)\n"
   }
 }

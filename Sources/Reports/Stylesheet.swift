@@ -25,6 +25,7 @@ enum Stylesheet {
     .figure .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
     .figure .one{stroke:var(--one)}.figure .two{stroke:var(--two)}.figure .three{stroke:var(--three)}
     .figure .dashed{stroke-dasharray:6 4}
+    .figure .line.wide{stroke-width:7;stroke-opacity:.45}
     .figure .limit{stroke:var(--bad);stroke-dasharray:5 4}
     .figure .mark{stroke:var(--muted);stroke-dasharray:2 4}
     .figure .band{fill:var(--one);fill-opacity:.22}
@@ -33,6 +34,7 @@ enum Stylesheet {
     .figure .dot.three{fill:var(--three)}.figure .dot.four{fill:var(--four)}
     .figure .dot.five{fill:var(--five)}.figure .dot.six{fill:var(--six)}
     .figure .dot{stroke:var(--surface);stroke-width:1.5}
+    .figure .dot.wide{stroke:none;fill-opacity:.55}
     .figure .cell.within{fill:var(--good)}.figure .cell.over{fill:var(--bad)}
     .figure .nothing{fill:none;stroke:var(--bad);stroke-dasharray:2 2}
     .figure .frame{fill:none;stroke:var(--ink);stroke-width:1.5}

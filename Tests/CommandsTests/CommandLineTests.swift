@@ -51,6 +51,7 @@ struct CommandLineTests {
     #expect(result.status == 1)
     let html = try String(contentsOfFile: page, encoding: .utf8)
     #expect(html.contains("1 of 2 fixtures FAILED.") && html.contains("expected beside computed"))
+    #expect(html.contains("<path class=\"line one wide\""), "the expected curve lies beneath")
     #expect(html.contains("Hidden states, t-SNE") && html.contains("class=\"meter over\""))
     let refused = try Tools.run("rnn-verify", bad, "--html", bad)
     #expect(refused.status == 64)

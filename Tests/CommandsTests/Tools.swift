@@ -4,7 +4,8 @@ import Testing
 
 /// The programs beside the tests, run as a user runs them.
 enum Tools {
-  private static let programs: String = {
+  /// The folder of the programs.
+  static let programs: String = {
     // The test runner lies beside the programs, unless it is SwiftPM's own helper.
     let own = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
     let candidates = CommandLine.arguments.map {

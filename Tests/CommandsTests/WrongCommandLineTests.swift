@@ -48,6 +48,72 @@ struct WrongCommandLineTests {
       hint: "Did you mean '--temperature'?")
   }
 
+  @Test func anOptionIsSaidOnceAndHasAValue() throws {
+    try refuses(
+      "rnn-convert", ["a", "b", "--module", "x", "--module=y z"],
+      "--module twice, as x and 'y z', expected it once. Nothing was written.")
+    try refuses(
+      "rnn-train", ["a", "b", "--lr", "1", "--lr", "-2"],
+      "--lr twice, as 1 and -2, expected it once")
+    try refuses(
+      "rnn-train", ["sample", "m", "--seed", "1", "--seed", "1"],
+      "--seed twice, as 1 and 1, expected it once")
+    for tool in ["rnn-convert", "rnn-inspect", "rnn-verify"] {
+      try refuses(
+        tool, ["--module=", "a"], "--module without a value, expected --module NAME")
+    }
+    try refuses("rnn-verify", ["--rtol=", "a"], "--rtol without a value, expected --rtol X")
+    let twice = try Tools.run("rnn-inspect", Self.model, "--json", "--json")
+    #expect(twice.status == 0)
+    // Behind two dashes are names.
+    let names = try Tools.run("rnn-verify", "--", "--module=", "--module=")
+    #expect(names.status == 66, "\(names.errors)")
+  }
+
+  @Test func valuesAreCheckedBeforeFiles() throws {
+    let there = folder.file("there.h5")
+    try Data().write(to: URL(fileURLWithPath: there))
+    for tool in ["rnn-inspect", "rnn-verify"] {
+      let mode = tool == "rnn-verify" ? ["--gradcheck"] : []
+      for (flag, value) in [
+        ("--cell", "lstn"), ("--gru-reset", "x"), ("--batch-first", "x"), ("--head-reads", "x"),
+        ("--read-as", "x"), ("--from", "x"),
+      ] {
+        let result = try Tools.run(tool, arguments: mode + ["missing", flag, value])
+        #expect(result.status == 64, "\(tool) \(flag): \(result.errors)")
+      }
+    }
+    for words in [["--dtype", "f3"], ["--to", "x"], ["--as", "x"], ["--cell", "x"]] {
+      #expect(try Tools.run("rnn-convert", arguments: ["missing", there] + words).status == 64)
+    }
+    for words in [
+      ["--hidden", "x"], ["--lr", "fast"], ["--dropout", "0.5"], ["--epochs", "0"],
+      ["--print-every", "x"],
+    ] {
+      let result = try Tools.run("rnn-train", arguments: ["missing", there] + words)
+      #expect(result.status == 64, "\(words): \(result.errors)")
+    }
+    try refuses(
+      "rnn-train", ["missing", folder.file("m.xyz")], "\(folder.file("m.xyz")): the extension")
+  }
+
+  @Test func aContainerThatIsOnlyReadNamesTheTargets() throws {
+    let output = folder.file("out.x")
+    for word in ["tensorflow", "tf"] {
+      try refuses(
+        "rnn-convert", [Self.model, output, "--to", word], "--to: ",
+        hint:
+          "TensorFlow's checkpoints (tf) are only read; its Keras loads keras, keras-weights and"
+          + " keras-h5.")
+      let message = try Tools.run("rnn-convert", Self.model, output, "--to", word).errors
+      #expect(message.contains(" pt, npz, sharded, msgpack, onnx. Nothing"), "\(message)")
+    }
+    try refuses(
+      "rnn-convert", [Self.model, output, "--to", "npy"],
+      "--to: container npy, which is only read, expected one of keras, ",
+      hint: "npy is only read; npz holds the same arrays by name.")
+  }
+
   @Test func filesAreCounted() throws {
     try refuses("rnn-convert", [], "no file, expected one to read and one to write")
     try refuses("rnn-convert", ["a"], "one file, expected one to read and one to write")
@@ -83,8 +149,11 @@ struct WrongCommandLineTests {
     ("--hidden", "0", "a whole number from 1 to 65,536"),
     ("--period", "-4", "a whole number from 0 to 1,073,741,824"),
     ("--seed", "-1", "a whole number of at least 0, below 2^63"),
-    ("--epochs", "-3", "a number of at least 0, below 1,000,000,000"),
-    ("--clip-norm", "-0.5", "a number of at least 0"),
+    ("--epochs", "-3", "a number above 0 and below 1,000,000,000"),
+    ("--epochs", "0", "a number above 0 and below 1,000,000,000"),
+    ("--steps", "0", "a whole number from 1 to 4,294,967,296"),
+    ("--clip-norm", "-0.5", "a number of at least 0 and below 1e300"),
+    ("--clip-norm", "1e400", "a number of at least 0 and below 1e300"),
     ("--checkpoint-every", "-1", "a whole number of at least 0"),
     ("--print-every", "x", "a whole number of at least 0"),
   ])
@@ -137,6 +206,9 @@ struct WrongCommandLineTests {
       "rnn-verify", ["--rtol", "-1", "a"], "--rtol: \"-1\", expected a number of at least 0.")
     try refuses(
       "rnn-verify", ["--atol", "1e", "a"], "--atol: \"1e\", expected a number of at least 0.")
+    try refuses(
+      "rnn-verify", ["--rtol", "1e400", "a"],
+      "--rtol: \"1e400\", expected a number of at least 0, and finite.")
     try refuses(
       "rnn-verify", ["--jobs", "0", "a"], "--jobs: \"0\", expected a whole number of at least 1.")
     try refuses(

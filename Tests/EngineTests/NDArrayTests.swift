@@ -99,6 +99,12 @@ struct NDArrayTests {
     #expect(try x.reshaped([4, -1]).elements == x.elements)
     #expect(reason { _ = try x.reshaped([5, -1]) } == "engine.shape")
     #expect(reason { _ = try x.reshaped([2, 2]) } == "engine.shape")
+    do {
+      _ = try x.reshaped([5, -1])
+    } catch let error as RecurrentError {
+      #expect(error.found == "24 elements for shape [5, -1]")
+      #expect(error.expected == "a multiple of 5, what the other axes hold")
+    }
     #expect(x.insertingAxis(at: -1).shape == [2, 3, 4, 1])
     #expect(try x.insertingAxis(at: 1).removingAxis(at: 1) == x)
     #expect(reason { _ = try x.removingAxis(at: 1) } == "engine.shape")

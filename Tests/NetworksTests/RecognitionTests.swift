@@ -88,7 +88,7 @@ struct RecognitionTests {
       recognition.assumptions.map(\.description) == [
         "assumed nonlinearity tanh; pass `cell: .rnnRelu` if not",
         "assumed: classifier follows rnn directly; pass `head: .none` if not",
-        "assumed: classifier reads every step; pass `headReads: .last` or final if not",
+        "assumed: classifier reads every step; pass `headReads: .last` or `.final` if not",
         "assumed: rnn takes (T, N, features); pass `batchFirst: true` if not",
       ])
     #expect(recognition.connections.map(\.evidence) == [.assumed])

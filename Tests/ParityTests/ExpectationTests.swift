@@ -67,7 +67,7 @@ struct ExpectationTests {
         return result
       }
     }
-    #expect(unknown?.found.contains("did you mean outputs/output?") == true)
+    #expect(unknown?.found.contains("; the nearest is outputs/output") == true)
     let shape = failure {
       try expectParity(with: Self.path, tensors: ["outputs/h_n"]) { fixture in
         ["outputs/h_n": try Self.compute(fixture)["outputs/output"] ?? NDArray(zeros: [])]
@@ -86,6 +86,15 @@ struct ExpectationTests {
       try expectParity(with: Self.path, tensors: []) { _ in [String: NDArray<Double>]() }
     }
     #expect(nothing?.reason == "parity.nothing")
+  }
+
+  @Test(arguments: [
+    (55018.8361, "55000"), (1152.54, "1150"), (461.181, "461"), (0.353296, "0.353"), (12.04, "12"),
+    (4.0915e10, "4.09e10"), (-2.5e-5, "-2.5e-5"), (0.9996, "1"), (1.0001, "1.0001"), (1, "1"),
+    (0.00123, "0.00123"), (999.6, "1000"), (0, "0.0"), (Double.infinity, "inf"),
+  ])
+  func numbersHaveThreeDigitsThatCount(_ number: Double, _ text: String) {
+    #expect(significant(number) == text)
   }
 
   @Test func suggestionsAreNearAndOnlyNear() {

@@ -171,7 +171,8 @@ struct NetworkComparisonTests {
     let comparison = try NetworkComparison(network(0), network(0x1p-50))
     #expect(!comparison.areSame)
     // Whh is stored transposed: its element 4 of (3, 3) is the middle one either way.
-    #expect(comparison.differences.map(\.place) == ["weight_hh_l0[4] of shape [3, 3]"])
+    #expect(
+      comparison.differences.map(\.place) == ["weight_hh_l0 of shape [3, 3], row 1, column 1"])
   }
 
   @Test func gradientsAgreeWithFiniteDifferences() throws {

@@ -17,6 +17,16 @@ struct AdviceTests {
     #expect(flag.description == "`overwrite: true`")
   }
 
+  @Test func twoWordsOfOneParameterAreBothNamed() {
+    enum Reads: String { case last, theEnd = "the_end" }
+    let advice: Advice = "pass \(.word(.headReads, Reads.last, or: .theEnd))"
+    #expect(advice.description == "pass `headReads: .last` or `.theEnd`")
+    let words = advice.words { _, value in
+      if case .word(let word, _)? = value { "--reads \(word)" } else { "" }
+    }
+    #expect(words == "pass --reads last or the_end")
+  }
+
   @Test func aProgramPutsInItsOwnWords() {
     let advice: Advice = "Say \(.word(.cell, Word.one)), or \(.namesFile) \("twice")"
     var seen: [String] = []

@@ -32,7 +32,7 @@ class CaptureError(ValueError):
 
 
 def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, reduction="mean",
-            ignore_index=-100, gradients=None, seed=0, name=None, overwrite=False):
+            ignore_index=-100, gradients=None, seed=0, name=None, class_names=None, overwrite=False):
     """Runs `model` on `x` and writes a fixture; returns its path.
 
     model: a PyTorch module, a Keras model or layer, an onnxruntime.InferenceSession made from a file, or
@@ -44,6 +44,7 @@ def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, r
         layer's output (of the recurrent layer's without one), with `reduction` "mean" or "sum".
         Without targets, gradients are of sum(output * g) with a random g drawn from `seed`.
     gradients: False leaves them out; True insists. ONNX Runtime has none.
+    class_names: what the linear layer's outputs are called on the pages of rnn-verify --html, a text for each.
     """
     if path is None and more and isinstance(more[-1], (str, os.PathLike)):
         path, more = more[-1], more[:-1]
@@ -71,6 +72,8 @@ def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, r
     else:
         config, tensors = capture_onnx(model, x, more, wish)
     config = {"schema": 1, "name": name or os.path.basename(path)[:-4], **config}
+    if class_names is not None:
+        config["class_names"] = names_of_classes(class_names, tensors)
     write(path, config, tensors)
     return path
 
@@ -125,6 +128,19 @@ def said_of_modules(recurrent, embedding, head, reads):
     if any(names.values()):
         said["modules"] = {key: name for key, name in names.items() if name}
     return said
+
+
+def names_of_classes(names, tensors):
+    """The names as a list of texts, one for each of the linear layer's outputs."""
+    names = [names] if isinstance(names, str) else list(names)
+    if not all(isinstance(name, str) for name in names):
+        raise CaptureError("class_names holds something that is no text")
+    logits = tensors.get("outputs/logits", tensors.get("outputs/probabilities"))
+    if logits is None:
+        raise CaptureError("class_names are for a model with a linear layer behind the recurrent one")
+    if len(names) != logits.shape[-1]:
+        raise CaptureError(f"{len(names)} class_names for {logits.shape[-1]} classes")
+    return names
 
 
 def same(a, b):

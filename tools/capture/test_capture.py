@@ -55,6 +55,18 @@ class CaptureTests(unittest.TestCase):
             else:
                 np.testing.assert_allclose(arrays[name], value, rtol=1e-12, atol=1e-14, err_msg=name)
 
+    def test_classes_have_names(self):
+        names = [f"class {index}" for index in range(C)]
+        ids = torch.randint(WORDS, (N, T))
+        config, _ = self.taken(Tagger(), ids, class_names=tuple(names))
+        self.assertEqual(config["class_names"], names)
+        self.assertNotIn("class_names", self.taken(Tagger(), ids, overwrite=True)[0])
+        for model, x, wrong, message in [(Tagger(), ids, names[1:], "4 class_names for 5 classes"),
+                                         (Tagger(), ids, range(C), "no text"),
+                                         (nn.GRU(D, H), torch.randn(T, N, D), names, "linear layer")]:
+            with self.assertRaisesRegex(CaptureError, message):
+                self.taken(model, x, class_names=wrong, overwrite=True)
+
     def test_layers_of_every_cell(self):
         for kind, options, cell in [(nn.RNN, {}, "rnn_tanh"), (nn.RNN, {"nonlinearity": "relu"}, "rnn_relu"),
                                     (nn.LSTM, {}, "lstm"), (nn.LSTM, {"proj_size": P}, "lstm"), (nn.GRU, {}, "gru")]:

@@ -30,11 +30,10 @@ package final class InputFile: ByteSource {
     }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      let isDirectory = status.st_mode & S_IFMT == S_IFDIR
       close(descriptor)
       throw RecurrentError(
         .noInput, "file.not-regular", file: path,
-        found: isDirectory ? "a directory" : "not a regular file", expected: "a regular file")
+        found: fileKind(status), expected: "a regular file")
     }
     self.descriptor = descriptor
     identity = FileIdentity(status)

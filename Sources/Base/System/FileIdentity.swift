@@ -36,3 +36,14 @@ package func copyInKernel(_ range: Range<Int>, from source: Int32, to target: In
     return 0
   #endif
 }
+
+/// What a file is that is no regular one: `a directory`, `a device`, `a pipe`, `a socket`.
+package func fileKind(_ status: stat) -> String {
+  switch status.st_mode & S_IFMT {
+  case S_IFDIR: "a directory"
+  case S_IFCHR, S_IFBLK: "a device"
+  case S_IFIFO: "a pipe"
+  case S_IFSOCK: "a socket"
+  default: "a special file"
+  }
+}

@@ -122,6 +122,15 @@ extension Advice.Part {
     .means(.inputFormat, .word(name, caseName: name))
   }
 
+  /// A parameter with either of two of its words.
+  package static func word<Word: RawRepresentable<String>>(
+    _ means: Advice.Means, _ value: Word, or other: Word
+  ) -> Self {
+    .means(
+      means,
+      .word("\(value.rawValue) or \(other.rawValue)", caseName: "\(value)` or `.\(other)"))
+  }
+
   /// A parameter with one of its words.
   package static func word<Word: RawRepresentable<String>>(
     _ means: Advice.Means, _ value: Word

@@ -77,7 +77,7 @@ extension ConversionPreview {
 }
 
 /// A word as a shell takes it; plain words stay as they are.
-func quotedForShell(_ word: String) -> String {
+package func quotedForShell(_ word: String) -> String {
   let plain = word.utf8.allSatisfy { byte in
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

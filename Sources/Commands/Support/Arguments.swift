@@ -46,6 +46,41 @@ extension DType {
   ]
 }
 
+extension WeightFormat {
+  /// Parses `--to`; throws `.usage` with the containers that can be written, for one that is only read too.
+  public static func writable(_ text: String) throws -> WeightFormat {
+    let targets = all.filter(\.isWritable).map(\.name)
+    let words = "one of " + targets.joined(separator: ", ")
+    let format: WeightFormat
+    do {
+      format = try named(text)
+    } catch var error as RecurrentError where error.reason == "usage.format" {
+      error.place = "--to"
+      error.expected = words
+      // What is near may be a container that is only read.
+      if let near = all.first(where: { error.hint == "Did you mean \($0.name)?" }), !near.isWritable
+      {
+        error.hint = near.wayOut
+      }
+      throw error
+    }
+    guard format.isWritable else {
+      throw RecurrentError(
+        .usage, "usage.read-only", at: "--to",
+        found: "container \(format.name), which is only read",
+        expected: words, hint: format.wayOut)
+    }
+    return format
+  }
+
+  /// What to write instead of a container that is only read.
+  private var wayOut: Advice {
+    name == WeightFormat.tensorFlowCheckpoint.name
+      ? "TensorFlow's checkpoints (tf) are only read; its Keras loads keras, keras-weights and keras-h5."
+      : "\(name) is only read; npz holds the same arrays by name."
+  }
+}
+
 /// The list of containers for help texts.
 public let formatList = WeightFormat.all.map(\.name).joined(separator: ", ")
 /// The list of conventions for help texts.

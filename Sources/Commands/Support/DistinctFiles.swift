@@ -18,3 +18,17 @@ package func checkDistinct(_ files: [(word: String, path: String?)]) throws {
     seen.append((word, path))
   }
 }
+
+/// Throws `usage.arguments` where a command would write one of its files over one of many that it reads.
+package func checkDistinct(_ outputs: [(word: String, path: String?)], from inputs: [String]) throws
+{
+  for (word, path) in outputs {
+    guard let path, let file = try? InputFile(path: path) else { continue }
+    guard let input = inputs.first(where: { $0 == path || file.isSameFile(as: $0) }) else {
+      continue
+    }
+    throw RecurrentError(
+      .usage, "usage.arguments", file: path, found: "\(word) would replace \(input), which is read",
+      expected: "another name")
+  }
+}

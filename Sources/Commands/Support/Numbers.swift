@@ -29,7 +29,9 @@ public struct NumberOption {
   {
     try text.map { text in
       guard let value = Double(text), value.isFinite, isValid(value) else {
-        throw refusal(text, isNumber: Double(text) != nil, words, hint)
+        let isTooLarge = Double(text)?.isInfinite == true
+        throw refusal(
+          text, isNumber: Double(text) != nil, words + (isTooLarge ? ", and finite" : ""), hint)
       }
       return value
     }

@@ -20,6 +20,8 @@ struct OptionTable {
     /// What help texts call its value; `nil` for a flag.
     let placeholder: String?
     let value: Value
+    /// Whether it may be said several times, each with a value.
+    let isRepeating: Bool
   }
 
   /// An argument that is known by its position.
@@ -68,7 +70,8 @@ struct OptionTable {
     options.append(
       Option(
         names: names.sorted { $0.count > $1.count },
-        placeholder: argument["kind"]?.stringValue == "option" ? placeholder : nil, value: value))
+        placeholder: argument["kind"]?.stringValue == "option" ? placeholder : nil, value: value,
+        isRepeating: isTrue("isRepeating")))
   }
 
   /// The option that a word such as `--lr` or `--lr=1` names.

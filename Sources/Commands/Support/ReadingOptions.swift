@@ -82,16 +82,24 @@ public struct ReadingOptions: ParsableArguments {
     if head == "none", headReads != nil {
       throw RecurrentError.arguments("--head none and --head-reads exclude each other")
     }
+    // Words that are none are said before any file is looked at.
+    _ = try (from.map(WeightFormat.named), wordOptions())
   }
 
   /// What was said; throws `.usage` for a word that is none, and what reading a names file throws.
   public func options() throws -> ReadOptions {
+    var options = try wordOptions()
+    if let names { options.convention = try Convention(path: names) }
+    return options
+  }
+
+  /// The same without the names file.
+  private func wordOptions() throws -> ReadOptions {
     func neighbour(_ text: String) -> ReadOptions.Neighbour {
       text == "none" ? .none : .named(text)
     }
     var options = ReadOptions()
-    options.convention =
-      try readAs.map(Convention.named) ?? names.map { try Convention(path: $0) }
+    options.convention = try readAs.map(Convention.named)
     options.module = module
     options.head = head.map(neighbour)
     options.embedding = embedding.map(neighbour)

@@ -28,6 +28,7 @@ extension Tool {
   /// Runs the tool with the process's arguments, or those of a subcommand; never returns.
   public static func launch(_ arguments: [String]? = nil) -> Never {
     Output.openStandardStreams()
+    Output.toolName = toolName
     var arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
     answerIfThatIsAll(arguments)
     HDF5Library.ownsProcess = true
@@ -36,6 +37,13 @@ extension Tool {
     var tool: Self
     if arguments.contains(where: { $0.first == "-" && Double($0) != nil }) {
       arguments = OptionTable(of: Self.self).joiningNegativeNumbers(arguments)
+    }
+    if OptionTable.mayBeUnclear(arguments),
+      var unclear = OptionTable(of: Self.self).unclearOption(in: arguments)
+    {
+      unclear.hint = unclear.hint ?? "\(toolName) --help lists the options."
+      report(unclear, json: arguments.contains("--json"))
+      Output.leave(64)
     }
     do {
       let command = try parseAsRoot(arguments)
@@ -107,15 +115,7 @@ extension Tool {
 
   /// The line or two that standard error gets.
   public static func message(for error: RecurrentError, consequence: String?) -> String {
-    let end = consequence.map { " " + $0 } ?? ""
-    let word = Output.coloured("error[\(error.reason)]", 31, STDERR_FILENO)
-    var text = "\(toolName): \(word): \(error.message)."
-    if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
-    text += end + "\n"
-    if let hint = error.hint?.withFlags {
-      text += "hint: \(escapedForTerminal(hint, limit: 1000))\n"
-    }
-    return text
+    Output.line(of: error, from: toolName, consequence: consequence)
   }
 }
 
@@ -137,6 +137,9 @@ extension RecurrentError {
 ///
 /// `print` to a full device succeeds in silence; here it ends the tool with exit status 74.
 public enum Output {
+  /// What begins every message; set once, before anything is written.
+  nonisolated(unsafe) static var toolName = ""
+
   /// Gives closed standard streams a descriptor: otherwise the first file to be opened would become
   /// standard output, and text would land in it. Writing to a closed one stays an error.
   static func openStandardStreams() {
@@ -153,9 +156,10 @@ public enum Output {
   /// Writes bytes to standard output, which need not be text.
   public static func write(_ bytes: [UInt8]) {
     guard send(bytes, to: STDOUT_FILENO) else {
-      let code = systemMessage()
-      complain("error[output.write]: standard output: \(code).\n")
-      leave(Int32(RecurrentError.Kind.inputOutput.rawValue))
+      let error = RecurrentError(
+        .inputOutput, "output.write", file: "standard output", found: systemMessage())
+      complain(line(of: error, consequence: nil))
+      leave(Int32(error.kind.rawValue))
     }
   }
 
@@ -193,6 +197,20 @@ public enum Output {
 
   /// Writes text to standard error; there is nowhere left to report a failure.
   public static func complain(_ text: String) { _ = send(Array(text.utf8), to: STDERR_FILENO) }
+
+  /// An error as standard error gets it, with its hint.
+  static func line(
+    of error: RecurrentError, from tool: String = toolName, consequence: String?
+  ) -> String {
+    let word = coloured("error[\(error.reason)]", 31, STDERR_FILENO)
+    var text = "\(tool): \(word): \(error.message)."
+    if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
+    text += (consequence.map { " " + $0 } ?? "") + "\n"
+    if let hint = error.hint?.withFlags {
+      text += "hint: \(escapedForTerminal(hint, limit: 1000))\n"
+    }
+    return text
+  }
 
   /// Ends the process.
   public static func leave(_ status: Int32) -> Never { exit(status) }

@@ -1,6 +1,40 @@
 import Recurrent
 
 extension OptionTable {
+  /// An option of one value that is said twice, or whose value is empty behind its equals sign; `nil` where there is none.
+  ///
+  /// Parsing takes the last of several, and what follows an empty one.
+  func unclearOption(in arguments: [String]) -> RecurrentError? {
+    var said: [String: [String]] = [:]
+    for (position, word) in arguments.prefix(while: { $0 != "--" }).enumerated() {
+      guard word.hasPrefix("-"), let option = option(word), let placeholder = option.placeholder
+      else { continue }
+      let name = option.names[0]
+      let value: String
+      if let sign = word.firstIndex(of: "=") {
+        value = String(word[word.index(after: sign)...])
+        guard !value.isEmpty else { return missingValue(of: option, placeholder, next: nil) }
+      } else {
+        value = position + 1 < arguments.count ? arguments[position + 1] : ""
+      }
+      guard !option.isRepeating else { continue }
+      said[name, default: []].append(value)
+      guard let values = said[name], values.count > 1 else { continue }
+      return Self.usage(
+        found: "\(name) twice, as \(quotedForShell(values[0])) and \(quotedForShell(value))",
+        expected: "it once")
+    }
+    return nil
+  }
+
+  /// Whether arguments have anything that ``unclearOption(in:)`` may find; most have not.
+  static func mayBeUnclear(_ arguments: [String]) -> Bool {
+    var seen: Set<Substring> = []
+    return arguments.contains { word in
+      word.hasPrefix("-") && (word.last == "=" || !seen.insert(word.prefix { $0 != "=" }).inserted)
+    }
+  }
+
   /// What is wrong with arguments that do not parse, the first thing first; `nil` where nothing is found.
   ///
   /// A mistyped option comes before everything else: it explains missing and superfluous files too.

@@ -93,7 +93,13 @@ struct RNNConvert: Tool {
           paths.isEmpty ? "no file" : "one file", expected: "one to read and one to write")
       }
       if jobs != nil { throw RecurrentError.arguments("--jobs without --batch") }
+      if to == nil { _ = try WeightFormat.forWriting(path: paths[1]) }
     }
+    _ = try (outputFormat(), convention.map(Convention.named), dtype.map(DType.argument))
+  }
+
+  private func outputFormat() throws -> WeightFormat? {
+    try to.map { try WeightFormat.writable($0) }
   }
 
   private func jobCount() throws -> Int {
@@ -131,7 +137,7 @@ struct RNNConvert: Tool {
   private func options() throws -> ConversionOptions {
     var options = ConversionOptions()
     options.inputFormat = try reading.from.map(WeightFormat.named)
-    options.outputFormat = try to.map(WeightFormat.named)
+    options.outputFormat = try outputFormat()
     options.reading = try reading.options()
     options.convention = try convention.map(Convention.named)
     options.isStrict = strict

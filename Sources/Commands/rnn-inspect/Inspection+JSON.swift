@@ -1,5 +1,6 @@
 // What is said of a file to programs.
 import CommandSupport
+import Parity
 import Recurrent
 
 extension Inspection {
@@ -10,6 +11,9 @@ extension Inspection {
     return .object([
       .init(key: "file", value: .string(weights.file.path)),
       .init(key: "container", value: .string(weights.format.name)),
+      .init(
+        key: "fixture",
+        value: verification.map { .object([.init(key: "run", value: .string($0))]) } ?? .null),
       .init(key: "convention", value: network.map { .string($0.convention.name) } ?? .null),
       .init(
         key: "architecture", value: network.map { .architecture($0.architecture) } ?? .null),
@@ -52,6 +56,7 @@ extension Inspection {
       .init(key: "name", value: .string(module.name)),
       .init(key: "kind", value: .string(module.kind.rawValue)),
       .init(key: "convention", value: .string(module.convention.name)),
+      .init(key: "known_by", value: .string(evidence(of: module))),
     ]
     if let refusal = module.refusal {
       members.append(.init(key: "refusal", value: refusal.json))
@@ -87,11 +92,12 @@ extension Inspection {
       .init(key: "foreign", value: .bool(row.isForeign)),
     ]
     if let statistics = row.statistics {
+      func number(_ value: Double) -> JSON { statistics.hasNumbers ? .number(value) : .null }
       members += [
-        .init(key: "min", value: .number(statistics.minimum)),
-        .init(key: "max", value: .number(statistics.maximum)),
-        .init(key: "mean", value: .number(statistics.mean)),
-        .init(key: "norm", value: .number(statistics.norm)),
+        .init(key: "min", value: number(statistics.minimum)),
+        .init(key: "max", value: number(statistics.maximum)),
+        .init(key: "mean", value: number(statistics.mean)),
+        .init(key: "norm", value: number(statistics.norm)),
         .init(key: "nan_count", value: .number(statistics.nanCount)),
         .init(key: "inf_count", value: .number(statistics.infinityCount)),
         .init(

@@ -1,6 +1,14 @@
 // What is said of a file to people.
 import CommandSupport
+import Parity
 import Recurrent
+
+extension TensorStatistics {
+  /// The smallest and the largest number, the mean and the norm; a dash for each where there is no number.
+  var words: [String] {
+    hasNumbers ? [minimum, maximum, mean, norm].map(short) : Array(repeating: "–", count: 4)
+  }
+}
 
 extension Inspection {
   var text: String {
@@ -25,7 +33,7 @@ extension Inspection {
     }
     text += table(
       previews.map { preview in
-        let summary = escapedForTerminal(preview.withFlags, limit: 1000)
+        let summary = escapedForTerminal(self.summary(preview), limit: 1000)
         switch preview.target {
         case .container(let format): return [format.name, summary]
         case .convention(let convention): return ["as \(convention.name)", summary]
@@ -34,13 +42,24 @@ extension Inspection {
     return text
   }
 
+  /// What a conversion would lose; that nothing was recognised is said once, above.
+  private func summary(_ preview: ConversionPreview) -> String {
+    guard let refusal = preview.refusal, refusal.reason == "weights.unrecognized",
+      refusal.found == obstacle?.found
+    else { return preview.withFlags }
+    return "refused: not recognised, as said above"
+  }
+
   /// What was assumed and what a reader should know, one line each.
-  private var remarks: [String] {
+  var remarks: [String] {
     var lines: [String] = network?.assumptions.map(\.withFlags) ?? []
     if network == nil {
       for module in modules {
-        let owner = modules.count > 1 && !module.name.isEmpty ? "\(module.name): " : ""
-        lines += module.assumptions.map { owner + $0.withFlags }
+        // Most lines name their module.
+        for line in module.assumptions.map(\.withFlags) {
+          let isNamed = modules.count == 1 || module.name.isEmpty || line.contains(module.name)
+          lines.append(isNamed ? line : "\(module.name): \(line)")
+        }
       }
     }
     for module in modules { lines += module.remarks.map { "note: \($0)" } }
@@ -50,9 +69,28 @@ extension Inspection {
     return lines.filter { seen.insert($0).inserted }
   }
 
-  var facts: [[String]] {
-    let state = weights.state
+  var facts: [[String]] { factsBefore + moduleFacts + factsBehind }
+
+  /// What to run, where the file is a fixture.
+  private var verification: String? {
+    Fixture.isFixture(weights.state)
+      && weights.state.names.contains { $0.string.hasPrefix("weights/") }
+      ? "rnn-verify \(quotedForShell(weights.file.path))" : nil
+  }
+
+  private var hasDraft: Bool {
+    list?.recurrent.isEmpty != false && draft.entries.contains { $0.cell != nil }
+  }
+
+  /// The container, the convention and the network.
+  var factsBefore: [[String]] {
     var facts = [["container", weights.format.summary]]
+    if let verification {
+      facts.append([
+        "fixture",
+        "weights, inputs and what a reference computed; \(verification) compares them",
+      ])
+    }
     let conventions = modules.map(\.convention.name).reduce(into: [String]()) {
       if !$0.contains($1) { $0.append($1) }
     }
@@ -63,9 +101,23 @@ extension Inspection {
       facts.append(["network", network.architecture.summary])
     } else if let obstacle {
       let what = (list?.recurrent.count ?? 0) > 1 ? "" : "not recognised: "
-      facts.append(["network", what + obstacle.message])
-      if let hint = obstacle.hint { facts.append(["hint", hint.withFlags]) }
+      // What is wrong with a module stands beside its name.
+      let isBelow = modules.contains { $0.refusal?.found == obstacle.found }
+      facts.append(["network", what + (isBelow ? "the module cannot be used" : obstacle.message)])
+      if let hint = hint(obstacle) { facts.append(["hint", hint]) }
     }
+    return facts
+  }
+
+  /// The way out, unless it stands below with what shapes suggest.
+  private func hint(_ obstacle: RecurrentError) -> String? {
+    let isDraft = obstacle.hint?.parts.contains(.means(.namesDraft, nil)) == true
+    return isDraft && hasDraft ? nil : obstacle.hint?.withFlags
+  }
+
+  /// One row per module.
+  private var moduleFacts: [[String]] {
+    var facts: [[String]] = []
     if !modules.isEmpty {
       facts.append(["modules", "\(modules.count)"])
       for module in modules {
@@ -78,10 +130,24 @@ extension Inspection {
         ])
       }
     }
+    return facts
+  }
+
+  /// How a module is known: what its tensors mean, somebody said or their names and shapes say.
+  func evidence(of module: Module) -> String {
+    if module.convention.fixed != nil { return "the names file" }
+    if module.stated != nil { return "the file" }
+    return "names and shapes"
+  }
+
+  /// The connections, what shapes suggest, and how much there is.
+  var factsBehind: [[String]] {
+    let state = weights.state
+    var facts: [[String]] = []
     for connection in list?.connections ?? [] {
       facts.append(["connection", connection.summary])
     }
-    if list?.recurrent.isEmpty != false, draft.entries.contains(where: { $0.cell != nil }) {
+    if hasDraft {
       for entry in draft.entries.prefix(8) {
         facts.append([
           "looks like",
@@ -90,7 +156,10 @@ extension Inspection {
               ? "" : "; to be checked: \(entry.assumed.joined(separator: ", "))"),
         ])
       }
-      facts.append(["", "rnn-inspect --json drafts a names file (--names) in \"names_draft\""])
+      facts.append([
+        "hint",
+        "Describe it in a names file (--names FILE); rnn-inspect --json drafts one in \"names_draft\".",
+      ])
     }
     if let list, !list.others.isEmpty, !modules.isEmpty {
       facts.append([
@@ -124,11 +193,8 @@ extension Inspection {
       "\(row.entry.tensor.shape)",
     ]
     if let statistics = row.statistics {
-      cells += [
-        "min \(short(statistics.minimum))", "max \(short(statistics.maximum))",
-        "mean \(short(statistics.mean))", "norm \(short(statistics.norm))",
-        "nan \(grouped(statistics.nanCount))",
-      ]
+      cells += zip(["min", "max", "mean", "norm"], statistics.words).map { "\($0) \($1)" }
+      cells.append("nan \(grouped(statistics.nanCount))")
       if rows.contains(where: { ($0.statistics?.infinityCount ?? 0) > 0 }) {
         cells.append("inf \(grouped(statistics.infinityCount))")
       }

@@ -1,4 +1,5 @@
 import CommandSupport
+import Parity
 import Recurrent
 
 /// Everything that is known about one file.

@@ -9,14 +9,24 @@ enum PageReport {
     var page = Page("rnn-inspect: \(inspection.weights.file.path)")
     page.table(
       "What is in the file", head: ["fact", "value"],
-      rows: inspection.facts.map { row in row.map { .text($0) } })
-    for assumption in inspection.network?.assumptions ?? [] { page.note(assumption.withFlags) }
+      rows: (inspection.factsBefore + inspection.factsBehind).map { row in row.map { .text($0) } })
+    for remark in inspection.remarks { page.note(remark) }
+    if !inspection.modules.isEmpty {
+      page.table(
+        "Modules, and how each is known", head: ["module", "what it is", "convention", "known by"],
+        rows: inspection.modules.map { module in
+          [
+            .text(module.name.isEmpty ? "(no name)" : module.name), .text(module.what),
+            .text(module.convention.name), .text(inspection.evidence(of: module)),
+          ]
+        })
+    }
     page.table(
       "Tensors",
       head: ["name", "type", "shape", "elements", "smallest", "largest", "mean", "norm", "NaN"],
       rows: inspection.rows.map { row in
         let numbers = row.statistics.map {
-          [$0.minimum, $0.maximum, $0.mean, $0.norm].map(short) + [grouped($0.nanCount)]
+          $0.words + [grouped($0.nanCount)]
         }
         return [
           .text(row.entry.name.string), .text(row.entry.tensor.dtype.rawValue),

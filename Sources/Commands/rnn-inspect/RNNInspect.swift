@@ -53,10 +53,10 @@ struct RNNInspect: Tool {
     if html != nil, diff != nil {
       throw RecurrentError.arguments("--html and --diff exclude each other")
     }
-    if html == file { throw RecurrentError.arguments("--html would replace the weight file") }
     if stats, diff != nil {
       throw RecurrentError.arguments("--stats and --diff exclude each other")
     }
+    try checkDistinct([("FILE", file), ("--names", reading.names), ("--html", html)])
   }
 
   mutating func perform() throws -> Int32 {
@@ -64,6 +64,7 @@ struct RNNInspect: Tool {
     defer { bar.clear() }
     if let diff { return try compare(with: diff, bar) }
     let weights = try reading.open(file)
+    try checkDistinct([("--html", html)], from: weights.files.map(\.path))
     let options = try reading.options()
     let inspection: Inspection
     do {

@@ -48,18 +48,38 @@ struct TrainCommand: Tool {
       throw RecurrentError(
         .usage, "train.option", found: "--epochs and --steps", expected: "one of them")
     }
+    try withFlags(givenPlan)
+    _ = try (
+      run.stepsBetweenCheckpoints(), run.stepsBetweenLines(), run.stepsBetweenSamples()
+    )
+    // Hours of work should not end at a name that cannot be written.
+    try checkContainer()
     try checkDistinct([
       ("TEXT", text), ("MODEL", model), ("--checkpoint", checkpointPath), ("--log", run.log),
       ("--html", run.html),
     ])
-    _ = try (
-      run.stepsBetweenCheckpoints(), run.stepsBetweenLines(), run.stepsBetweenSamples()
-    )
   }
 
-  mutating func perform() throws -> Int32 {
+  /// What the options say, checked before any file is looked at.
+  private func givenPlan() throws {
+    var plan = TrainingPlan()
+    for (name, value) in options.given { try plan.set(name, value) }
+    if let steps = options.steps, plan.limit == 0,
+      let field = TrainingPlan.fields.first(where: { $0.name == "steps" })
+    {
+      // A plan without a limit has 0 there; nobody asks for that.
+      throw RecurrentError(
+        .usage, "train.option", at: "steps", found: "\"\(steps)\"", expected: field.allowed)
+    }
+    // The other options of a training that goes on are in its checkpoint.
+    if !run.resume { try plan.validate() }
+  }
+
+  mutating func perform() throws -> Int32 { try withFlags(trainOrResume) }
+
+  private func withFlags<Result>(_ work: () throws -> Result) throws -> Result {
     do {
-      return try trainOrResume()
+      return try work()
     } catch var error as RecurrentError where error.reason == "train.option" {
       // The plan's fields are flags here.
       if let field = error.place, TrainingPlan.fields.contains(where: { $0.name == field }) {
@@ -72,8 +92,6 @@ struct TrainCommand: Tool {
   private func trainOrResume() throws -> Int32 {
     let given = options.given
     let processes = try OpenMPI.launched()
-    // Hours of work should not end at a name that cannot be written.
-    try checkContainer()
     try checkWritable(model, hint: nil)
     try checkWritable(
       checkpointPath, hint: "Use --resume to go on from it, or --force to begin again.")
@@ -230,6 +248,8 @@ struct TrainCommand: Tool {
       finalLoss = try finish(&trainer)
     }
     let reason = signal != nil ? "signal" : trainer.hasStalled ? "patience" : "limit"
+    // What is written to files does not depend on whether anybody listens.
+    try record?.end(reason, trainer)
     if json {
       Output.line(
         display.summary(
@@ -239,7 +259,6 @@ struct TrainCommand: Tool {
     } else if !run.quiet {
       display.end(trainer, validation: finalLoss, model: signal == nil ? model : nil)
     }
-    try record?.end(reason, trainer)
     if let signal {
       Output.complain(
         "rnn-train: stopped at step \(trainer.stepCount); \(escapedForTerminal(checkpointPath)) is"

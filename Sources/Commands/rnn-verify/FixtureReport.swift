@@ -28,11 +28,13 @@ enum FixtureReport {
       return [status, path, "error[\(error.reason)]"]
     }
     guard let worst = result.worst else { return [status, path, "nothing compared"] }
-    if worst.problem != nil { return [status, path, escapedForTerminal(worst.tensor)] }
+    if let problem = worst.problem {
+      return [status, path, escapedForTerminal("\(worst.tensor): \(problem)", limit: 1000)]
+    }
     return [
       status, path,
       "worst \(short(worst.worstDeviation)) in \(escapedForTerminal(worst.tensor)),"
-        + " \(short(worst.toleranceUsed)) times the tolerance",
+        + " \(significant(worst.toleranceUsed)) times the tolerance",
     ]
   }
 
@@ -49,12 +51,12 @@ enum FixtureReport {
         text += escapedForTerminal(problem) + "\n"
       } else if check.passes {
         text +=
-          "worst \(short(check.worstDeviation)), \(short(check.toleranceUsed)) times the tolerance\n"
+          "worst \(short(check.worstDeviation)), \(significant(check.toleranceUsed)) times the tolerance\n"
       } else {
         text +=
           "at \(check.index) expected \(check.expected), computed \(check.computed),"
           + " deviation \(short(check.worstDeviation)),"
-          + " \(short(check.toleranceUsed)) times the tolerance"
+          + " \(significant(check.toleranceUsed)) times the tolerance"
         if let step = check.firstStep {
           text += ", first differing \(check.countsUpdates ? "update" : "time step") \(step)"
         }

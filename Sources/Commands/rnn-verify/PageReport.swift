@@ -76,7 +76,7 @@ enum PageReport {
   private static func summary(_ result: FixtureResult) -> String {
     guard let worst = result.worst else { return "" }
     return "\(counted(result.checks.count, "tensor")); worst \(worst.tensor),"
-      + " \(short(worst.toleranceUsed)) times the tolerance"
+      + " \(significant(worst.toleranceUsed)) times the tolerance"
   }
 
   private static func row(

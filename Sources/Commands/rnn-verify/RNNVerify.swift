@@ -18,7 +18,10 @@ struct RNNVerify: Tool {
       rnn-verify --gradcheck FILE [OPTIONS]
       """,
     discussion: """
-      A fixture is one file with a network, inputs, and expected numbers (see fixtures/README.md). \
+      A fixture is one file, an .npz say: config (JSON with "schema" and "cell"), weights/…, inputs/x, \
+      and what a reference computed, outputs/… and grads/…. The page "Making fixtures" of the \
+      documentation lists every name; recurrent_capture.py writes one from a model in Python.
+
       Directories are searched recursively. Exit status: 0 all agree, 1 a difference was found.
 
       Examples:
@@ -126,11 +129,7 @@ struct RNNVerify: Tool {
       }
     }
     try checkDistinct([("--html", html), ("--junit", junit)])
-    for report in [html, junit].compactMap({ $0 }) where files.contains(report) {
-      throw RecurrentError(
-        .usage, "usage.arguments", file: report, found: "a report that would replace a fixture",
-        expected: "another name")
-    }
+    try checkDistinct([("--html", html), ("--junit", junit)], from: files)
     let options = try tolerances()
     let results = try run(files, options)
     if let html { try TextFile.write(PageReport.html(results, options: options), to: html) }
@@ -192,7 +191,11 @@ struct RNNVerify: Tool {
         ]).serialized(pretty: true))
     } else {
       for difference in comparison.differences {
-        Output.line("  \(difference.place): \(difference.first) against \(difference.second)")
+        let line = "\(difference.place): \(difference.first) against \(difference.second)"
+        Output.line("  \(escapedForTerminal(line, limit: 1000))")
+      }
+      if !comparison.loneModules.isEmpty {
+        Output.line("  note: --module NAME compares one module of each file and nothing else")
       }
       for allowance in comparison.allowances { Output.line("  note: \(allowance)") }
       if comparison.areSame {

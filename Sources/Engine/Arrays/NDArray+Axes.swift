@@ -32,13 +32,19 @@ extension NDArray {
   ///
   /// Throws `engine.shape` if the elements do not fill it.
   public func reshaped(_ shape: [Int]) throws -> NDArray {
-    var shape = shape
-    if let open = shape.firstIndex(of: -1) {
-      shape[open] = 1
-      let rest = try elementCount(of: shape)
-      shape[open] = rest > 0 ? count / rest : 0
+    guard let open = shape.firstIndex(of: -1) else {
+      return try NDArray(shape: shape, elements: elements)
     }
-    return try NDArray(shape: shape, elements: elements)
+    var full = shape
+    full[open] = 1
+    let rest = try elementCount(of: full)
+    guard rest > 0 ? count % rest == 0 : count == 0 else {
+      throw RecurrentError(
+        .malformed, "engine.shape", found: "\(count) elements for shape \(shape)",
+        expected: "a multiple of \(rest), what the other axes hold")
+    }
+    full[open] = rest > 0 ? count / rest : 0
+    return try NDArray(shape: full, elements: elements)
   }
 
   /// The elements as a vector.

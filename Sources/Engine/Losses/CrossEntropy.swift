@@ -49,7 +49,7 @@ func crossEntropyTerms<S: Scalar>(
       guard hot >= 0, hot < classes else {
         throw RecurrentError(
           .malformed, "engine.target-range", at: "targets, row \(row)",
-          found: "Target \(hot) is out of bounds.", expected: "0 to \(classes - 1)")
+          found: "Target \(hot) is out of bounds", expected: "0 to \(classes - 1)")
       }
     }
     terms.weight += hot >= 0 && !weights.isEmpty ? Double(weights[hot]) : 1

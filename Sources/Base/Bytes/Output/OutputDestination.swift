@@ -31,10 +31,9 @@ package struct OutputDestination {
     }
     if stat(resolved, &status) == 0 {
       guard status.st_mode & S_IFMT == S_IFREG else {
-        let isDirectory = status.st_mode & S_IFMT == S_IFDIR
         throw RecurrentError(
           .cannotCreate, "output.not-regular", file: path,
-          found: isDirectory ? "a directory" : "not a regular file", expected: "a regular file")
+          found: fileKind(status), expected: "a regular file")
       }
       guard overwrite else { throw Self.exists(path) }
       replaced = Replaced(
