@@ -18,7 +18,7 @@ import Tensors
 /// ``Networks/ReadOptions/module``, or module by module (``Frameworks/WeightFile``).
 public struct Model<S: Scalar>: Sendable {
   /// What the file said about the network, and what was assumed; `nil` for one made from Swift.
-  public let recognition: Recognition?
+  package let recognition: Recognition?
   /// The engine's model; its parameters may be trained.
   public var network: SequenceModel<S>
   /// The network's architecture.
@@ -103,6 +103,9 @@ public struct Model<S: Scalar>: Sendable {
 
   /// What neither the file nor the caller said and was assumed.
   public var assumptions: [Assumption] { recognition?.assumptions ?? [] }
+
+  /// What else a reader of the file should know; empty for a network made from Swift.
+  public var remarks: [Remark] { recognition?.remarks ?? [] }
 
   /// A stream that makes one step after another without an allocation, from the network's initial state.
   ///

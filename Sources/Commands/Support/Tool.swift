@@ -31,7 +31,7 @@ extension Tool {
     var arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
     answerIfThatIsAll(arguments)
     HDF5Library.ownsProcess = true
-    HDF5Worker.serveIfAsked()
+    WeightFormat.serveHDF5IfAsked()
     removeTemporariesOnSignals()
     var tool: Self
     if arguments.contains(where: { $0.first == "-" && Double($0) != nil }) {
@@ -55,7 +55,7 @@ extension Tool {
       var usage =
         OptionTable(of: Self.self).mistake(in: arguments)
         ?? RecurrentError(.usage, "usage.arguments", found: message(for: error))
-      usage.hint = usage.hint ?? "\(toolName) --help lists the options."
+      usage.advice = usage.advice ?? "\(toolName) --help lists the options."
       report(usage, json: arguments.contains("--json"))
       Output.leave(64)
     }
@@ -112,7 +112,7 @@ extension Tool {
     var text = "\(toolName): \(word): \(error.message)."
     if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
     text += end + "\n"
-    if let hint = error.hint?.withFlags {
+    if let hint = error.advice?.withFlags {
       text += "hint: \(escapedForTerminal(hint, limit: 1000))\n"
     }
     return text
@@ -128,7 +128,7 @@ extension RecurrentError {
       .init(key: "status", value: .number(kind.rawValue)),
       .init(key: "file", value: text(file)), .init(key: "place", value: text(place)),
       .init(key: "found", value: .string(found)), .init(key: "expected", value: text(expected)),
-      .init(key: "hint", value: text(hint?.withFlags)),
+      .init(key: "hint", value: text(advice?.withFlags)),
     ])
   }
 }

@@ -5,7 +5,7 @@ import Recurrent
 struct Inspection {
   /// One tensor with what was found about it.
   struct Row {
-    let entry: StateDict.Entry
+    let entry: (name: Name, tensor: Tensor)
     let tie: Name?
     let isForeign: Bool
     let statistics: TensorStatistics?
@@ -138,7 +138,7 @@ extension Inspection {
     } else if let obstacle {
       let what = (list?.recurrent.count ?? 0) > 1 ? "" : "not recognised: "
       facts.append(["network", what + obstacle.message])
-      if let hint = obstacle.hint { facts.append(["hint", hint.withFlags]) }
+      if let hint = obstacle.advice { facts.append(["hint", hint.withFlags]) }
     }
     if !modules.isEmpty {
       facts.append(["modules", "\(modules.count)"])

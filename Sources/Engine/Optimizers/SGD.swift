@@ -17,12 +17,6 @@ public struct SGD<S: Scalar>: Optimizer {
   public var nesterov: Bool
   private var memory = OptimizerMemory<S>()
 
-  /// The learning rate in the parameters' type.
-  public var lr: S {
-    get { S(learningRate) }
-    set { learningRate = Double(newValue) }
-  }
-
   /// Creates an optimiser with PyTorch's defaults.
   public init(
     learningRate: Double = 1e-3, momentum: Double = 0, dampening: Double = 0,
@@ -34,9 +28,6 @@ public struct SGD<S: Scalar>: Optimizer {
     self.weightDecay = weightDecay
     self.nesterov = nesterov
   }
-
-  /// Creates a plain optimiser.
-  public init(lr: S) { self.init(learningRate: Double(lr)) }
 
   /// The number of steps, and `momentum_buffer` of every parameter if there is momentum.
   public var state: Parameters<S> { memory.state }
@@ -78,35 +69,6 @@ public struct SGD<S: Scalar>: Optimizer {
         }
       }
       TensorArithmetic.add(elements, gradient, times: S(-learningRate))
-    }
-  }
-}
-
-// Without momentum nothing is accumulated, and a constant will do.
-extension SGD {
-  /// Makes one step without momentum; throws, and changes nothing, unless every parameter has a gradient
-  /// of its shape. With momentum use `step(_:gradients:)`, which can remember.
-  public func step(_ parameters: inout Parameters<S>, _ gradients: Parameters<S>) throws {
-    var copy = try withoutMomentum
-    try copy.step(&parameters, gradients: gradients)
-  }
-
-  /// Makes one step of a model without momentum.
-  public func step(_ model: inout SequenceModel<S>, _ gradients: SequenceModel<S>.Gradients) throws
-  {
-    var copy = try withoutMomentum
-    try copy.step(&model, gradients: gradients)
-  }
-
-  private var withoutMomentum: SGD {
-    get throws {
-      guard momentum == 0 else {
-        throw RecurrentError(
-          .usage, "engine.optimizer-option", at: "momentum",
-          found: "a step that cannot remember, with momentum \(momentum)",
-          hint: "Use step(_:gradients:) of a variable.")
-      }
-      return self
     }
   }
 }

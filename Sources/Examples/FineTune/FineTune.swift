@@ -35,7 +35,7 @@ struct FineTune {
       var gradients = try model.backward(x, targets: targets, loss: .crossEntropy())
       if step == 1 { print("loss before  \(gradients.loss)") }
       if step == steps { print("loss after   \(gradients.loss)") }
-      _ = clipByGlobalNorm(&gradients.parameterGroups, max: 1)
+      gradients.clipByGlobalNorm(max: 1)
       try optimizer.step(&model.network, gradients: gradients)
     }
     // The same keys as before, read back before the file appears.
