@@ -5,7 +5,7 @@ extension StateDict {
   /// the same names, types, shapes, bytes and metadata; the order is the container's.
   ///
   /// The bytes of tensors in `proven` are left to whoever compares them with something else.
-  public func checkReadBack(of planned: StateDict, except proven: Set<Name> = []) throws {
+  package func checkReadBack(of planned: StateDict, except proven: Set<Name> = []) throws {
     func fault(_ place: String, _ found: String) -> RecurrentError {
       RecurrentError(
         .fault, "proof.read-back", at: place, found: "reading back gave \(found)",

@@ -12,11 +12,11 @@ public struct WeightFormat: Sendable {
   /// One line for help texts.
   public let summary: String
   /// Whether metadata survives in this container.
-  public let carriesMetadata: Bool
+  package let carriesMetadata: Bool
   /// The convention that readers of this container expect; `nil` for neutral containers.
-  public let expectedConvention: String?
+  package let expectedConvention: String?
   /// Other conventions that its readers understand too.
-  public var otherConventions: [String] = []
+  package var otherConventions: [String] = []
   /// Whether the bytes look like this container.
   package let recognizes: @Sendable (any ByteSource) -> Bool
   /// Reads without touching tensor bytes where the container allows it; the key chooses one of several
@@ -71,7 +71,7 @@ public struct WeightFormat: Sendable {
 
   /// Whether the container belongs to one framework other than PyTorch, so that its tensors mean
   /// nothing outside it.
-  public var isFrameworkArchive: Bool { (expectedConvention ?? "torch") != "torch" }
+  package var isFrameworkArchive: Bool { (expectedConvention ?? "torch") != "torch" }
 
   /// Whether files can be written.
   public var isWritable: Bool { writeContents != nil || writeSeveral != nil }

@@ -39,7 +39,9 @@ public struct ConversionPlan: Sendable {
   /// The keys of metadata that the output's container has no place for.
   public let droppedMetadata: [String]
   /// The largest loss of a narrowed tensor, with its name.
-  public let losses: [(name: Name, loss: ConversionLoss)]
+  package let losses: [(name: Name, loss: ConversionLoss)]
+  /// What a narrower element type changes, one line for each tensor or kind of tensor; empty where nothing.
+  public var roundings: [String] { ConversionLoss.report(losses) }
   /// What will be written.
   public let output: StateDict
   /// Whether tensors change their meaning or layout.
@@ -72,6 +74,8 @@ public struct ConversionPlan: Sendable {
 
   /// Works out the conversion of a file that is open; reads its elements only to find what narrowing
   /// loses, and writes nothing.
+  ///
+  /// Throws as ``init(from:to:options:)``, without what opening throws.
   public init(_ input: WeightFile, to outputPath: String, options: ConversionOptions) throws {
     try self.init(input, to: outputPath, options: options, list: nil, isPreview: false)
   }

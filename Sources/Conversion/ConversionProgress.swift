@@ -4,7 +4,7 @@ import Tensors
 /// How far a conversion has come; each phase reads every tensor that it concerns once.
 public struct ConversionProgress: Sendable {
   /// What is being done.
-  public enum Phase: String, Sendable {
+  package enum Phase: String, Sendable {
     /// Finding out what a narrower type loses.
     case rounding
     /// Writing the output.
@@ -14,7 +14,9 @@ public struct ConversionProgress: Sendable {
   }
 
   /// What is being done.
-  public let phase: Phase
+  package let phase: Phase
+  /// What is being done, in a word: rounding, writing or comparing.
+  public var activity: String { phase.rawValue }
   /// The bytes of this phase that are done.
   public let done: Int
   /// All bytes of this phase.

@@ -63,6 +63,9 @@ public enum ConversionProof: Sendable {
 
 extension ConversionPlan {
   /// Writes the output under the output protocol and proves it before it appears.
+  ///
+  /// Throws `output.exists` for a file that may not be replaced, `proof.…` where what was written is not what was
+  /// planned, and what reading and writing throw; then nothing was written.
   @discardableResult
   public func execute() throws -> ConversionProof {
     var proof = ConversionProof.none

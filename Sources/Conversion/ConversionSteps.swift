@@ -85,7 +85,7 @@ extension ConversionPlan {
   }
 
   /// What happens to a tensor on its way.
-  public enum Action: Sendable, Hashable {
+  package enum Action: Sendable, Hashable {
     /// It has another name.
     case renamed
     /// It belongs to no module and goes along.
@@ -166,7 +166,7 @@ extension ConversionPlan {
 
 extension ConversionPlan.Action: CustomStringConvertible {
   /// A word or two (`transposed`).
-  public var description: String {
+  package var description: String {
     switch self {
     case .renamed: "renamed"
     case .carried: "of no module, carried along"

@@ -138,7 +138,7 @@ struct ModuleRewriting {
     try state.append(name, tensor)
   }
 
-  private mutating func carry(_ entry: StateDict.Entry, _ target: Convention?) throws {
+  private mutating func carry(_ entry: (name: Name, tensor: Tensor), _ target: Convention?) throws {
     // Paths of an archive's objects become the dotted names that everybody else has.
     let isPath =
       target != nil && target?.name != Convention.keras.name && entry.name.string.contains("/vars/")

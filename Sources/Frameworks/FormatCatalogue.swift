@@ -40,7 +40,7 @@ extension WeightFormat {
   }
 
   /// The writable container that a path's extension asks for; throws `.usage` otherwise.
-  public static func forWriting(path: String) throws -> WeightFormat {
+  package static func forWriting(path: String) throws -> WeightFormat {
     let file = path.split(separator: "/").last.map { $0.lowercased() } ?? ""
     let format = all.first { format in
       format.isWritable && format.extensions.contains { file.hasSuffix("." + $0) }

@@ -21,6 +21,9 @@ public struct WeightFile: Sendable {
   /// `key` chooses one of several state dicts in a PyTorch checkpoint; without it all of them are read,
   /// each with its key in front of its names.
   /// Reparametrised weights are worked out (see ``StateDict/foldingReparametrisations()``).
+  ///
+  /// Throws `file.missing`, `file.not-regular` or `file.permission` where there is nothing to read, and what the
+  /// reader of the container finds wrong: kinds `malformed` and `unsupported`.
   public init(path: String, format: WeightFormat? = nil, key: String? = nil) throws {
     let file = try InputFile(path: path)
     do {
@@ -42,14 +45,14 @@ public struct WeightFile: Sendable {
       if let format, [.malformed, .unsupported].contains(error.kind), !format.recognizes(file),
         let other = WeightFormat.all.first(where: { $0.recognizes(file) })
       {
-        error.hint = "By its content the file is \(other.name); leave out \(.inputFormat)."
+        error.advice = "By its content the file is \(other.name); leave out \(.inputFormat)."
       }
       throw error.inFile(path)
     }
   }
 
   /// Whether a file is some container at all, judged by its first and last bytes.
-  public static func isContainer(path: String) throws -> Bool {
+  package static func isContainer(path: String) throws -> Bool {
     let file = try InputFile(path: path)
     if WeightFormat.all.contains(where: { $0.recognizes(file) }) { return true }
     return try impostor(file) != nil

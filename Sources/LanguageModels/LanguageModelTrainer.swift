@@ -31,7 +31,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
   var state = Model<S>.State()
   var optimizer: any Optimizer<S>
   var dropoutGenerator: TorchGenerator
-  var rate: LearningRate
+  var rate: LearningRateSchedule
   private let blocks: SequentialBlocks
   private let tokens: [Int]
   private let heldOut: [Int]
@@ -106,7 +106,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     try network.checkCarriesState()
     optimizer = plan.makeOptimizer()
     dropoutGenerator = TorchGenerator(seed: plan.seed &+ 1)
-    rate = LearningRate(plan)
+    rate = LearningRateSchedule(plan)
     fingerprint = TextFingerprint(text)
   }
 
@@ -156,9 +156,9 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     // All rows have equally many tokens: the mean of the processes' means is the mean of all.
     try processes.average(&groups, and: &gradients.loss)
     // A limit of infinity measures the norm and scales by 1.
-    let norm = clipByGlobalNorm(
-      &groups, max: plan.clipNorm > 0 ? S(plan.clipNorm) : .greatestFiniteMagnitude)
-    if plan.clipValue > 0 { clipByValue(&groups, max: S(plan.clipValue)) }
+    let norm = groups.clipByGlobalNorm(
+      max: plan.clipNorm > 0 ? S(plan.clipNorm) : .greatestFiniteMagnitude)
+    if plan.clipValue > 0 { groups.clipByValue(max: S(plan.clipValue)) }
     gradients.parameterGroups = groups
     guard gradients.loss.isFinite, norm.isFinite else {
       throw RecurrentError(
@@ -166,12 +166,12 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
         found: "loss \(gradients.loss), gradient norm \(norm)", expected: "finite numbers",
         hint: "Lower \(.learningRate) or \(.clipNorm).")
     }
-    let learningRate = rate.value
+    let learningRate = rate.learningRate
     optimizer.learningRate = learningRate
     try optimizer.step(&network, gradients: gradients)
     (self.network, self.state) = (network, state)
     if let masks { dropoutGenerator = masks.generator }
-    rate.advance()
+    rate.step()
     stepCount += 1
     let validation = try validateIfDue()
     return Step(
@@ -183,7 +183,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     guard stepCount % plan.validateEvery == 0, let loss = try validationLoss() else { return nil }
     if loss < validations.min() ?? .infinity { best = try current }
     validations.append(loss)
-    rate.validated(loss)
+    rate.observe(loss)
     return loss
   }
 

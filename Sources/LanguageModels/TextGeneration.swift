@@ -37,6 +37,8 @@ extension LanguageModel {
   }
 
   /// The text that follows a prompt; bytes that are no UTF-8 are replaced.
+  ///
+  /// Throws `train.unknown-character` for a prompt with characters that the vocabulary lacks.
   public func text(
     after prompt: String, length: Int, choice: TokenChoice, seed: Int = 0
   ) throws -> String {

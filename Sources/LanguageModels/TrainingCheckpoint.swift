@@ -163,6 +163,8 @@ extension LanguageModelTrainer {
   /// Replaces the checkpoint at a path, read back and compared before it appears.
   ///
   /// All processes call it, and the first one writes.
+  ///
+  /// Throws what writing throws; then the checkpoint that was there stays.
   public func writeCheckpoint(to path: String) throws {
     let state = try checkpoint()
     guard processes.rank == 0 else { return }
@@ -202,9 +204,9 @@ extension LanguageModelTrainer {
   fileprivate mutating func replayLearningRate() {
     var validated = 0
     for step in 0..<stepCount {
-      rate.advance()
+      rate.step()
       if (step + 1) % plan.validateEvery == 0, validated < validations.count {
-        rate.validated(validations[validated])
+        rate.observe(validations[validated])
         validated += 1
       }
     }

@@ -91,7 +91,7 @@ public struct Vocabulary: Sendable, Equatable {
     return result
   }
 
-  /// The tokens of a text.
+  /// The tokens of a text; throws `train.unknown-character` for a character that the vocabulary lacks.
   public func encode(_ text: String) throws -> [Int] { try encode(Array(text.utf8)) }
 
   /// The bytes that a token adds to a text that ends in `previous`; a word brings the space before it.
@@ -119,10 +119,10 @@ public struct Vocabulary: Sendable, Equatable {
 // tokens; {"level":"byte"} needs no symbols.
 extension Vocabulary {
   /// The metadata key that it travels under.
-  public static let metadataKey = "vocabulary"
+  package static let metadataKey = "vocabulary"
 
   /// The text of the metadata.
-  public var metadata: String {
+  package var metadata: String {
     var members: [JSON.Member] = [.init(key: "level", value: .string(level.rawValue))]
     if level != .byte {
       members.append(
@@ -132,7 +132,7 @@ extension Vocabulary {
   }
 
   /// Reads the text of the metadata; throws `train.vocabulary` if it is none.
-  public init(metadata: String) throws {
+  package init(metadata: String) throws {
     func refusal(_ found: String) -> RecurrentError {
       RecurrentError(
         .malformed, "train.vocabulary", at: "metadata \"\(Self.metadataKey)\"", found: found,

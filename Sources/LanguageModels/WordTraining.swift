@@ -3,26 +3,23 @@ import Tensors
 
 // The utilities of document D1, section 5.4: prepare_sequences, train_words and predict.
 
-/// A word as a model learns it: every character, and the one that follows.
-public struct WordSequence: Sendable, Equatable {
-  /// The characters of the word.
-  public let inputs: [Int]
-  /// The characters that follow; the last is a space.
-  public let targets: [Int]
-}
-
 extension Vocabulary {
   /// The characters of words, and the space that ends each.
   public init(words: [String]) throws {
     try self.init(.char, of: Array((words.joined() + " ").utf8))
   }
 
-  /// Inputs and targets of words (`prepare_sequences` in D1); words without characters give none.
-  public func prepareSequences(_ words: [String]) throws -> [WordSequence] {
+  /// The characters of every word, and those that follow them, the last of which is a space
+  /// (`prepare_sequences` in D1); words without characters give none.
+  ///
+  /// Throws `train.unknown-character` for a character that the vocabulary lacks.
+  public func prepareSequences(
+    _ words: [String]
+  ) throws -> [(inputs: [Int], targets: [Int])] {
     let end = try encode(" ")
     return try words.compactMap { word in
       let inputs = try encode(word)
-      return inputs.isEmpty ? nil : WordSequence(inputs: inputs, targets: inputs.dropFirst() + end)
+      return inputs.isEmpty ? nil : (inputs, inputs.dropFirst() + end)
     }
   }
 }
@@ -75,7 +72,7 @@ extension LanguageModel {
             gradients.recurrent[name] = NDArray(zeros: array.shape)
           }
         }
-        clipByValue(&gradients.parameterGroups, max: S(clip))
+        gradients.clipByValue(max: S(clip))
         try optimizer.step(&network, gradients: gradients)
       }
       if printInterval > 0, epoch % printInterval == 0 { report(epoch, total) }
@@ -84,6 +81,8 @@ extension LanguageModel {
   }
 
   /// The most likely `length` characters after a text (`predict` in D1).
+  ///
+  /// Throws `train.unknown-character` for a character that the vocabulary lacks.
   public func predict(_ seedText: String, length: Int) throws -> String {
     try text(after: seedText, length: length, choice: .greedy)
   }

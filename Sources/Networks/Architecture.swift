@@ -38,7 +38,7 @@ public struct Architecture: Sendable, Equatable {
     public var paddingIndex: Int?
 
     /// Describes a table of V = `tokenCount` vectors.
-    public init(tokenCount: Int, paddingIndex: Int? = nil) {
+    package init(tokenCount: Int, paddingIndex: Int? = nil) {
       self.tokenCount = tokenCount
       self.paddingIndex = paddingIndex
     }
@@ -56,7 +56,7 @@ public struct Architecture: Sendable, Equatable {
     public var activation: String?
 
     /// Describes a head with C = `classCount`.
-    public init(
+    package init(
       classCount: Int, bias: Bool, reads: HeadReads = .sequence, activation: String? = nil
     ) {
       self.classCount = classCount
@@ -67,7 +67,7 @@ public struct Architecture: Sendable, Equatable {
   }
 
   /// Describes a network; sizes as in `nn.RNN`.
-  public init(
+  package init(
     cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1,
     bidirectional: Bool = false, bias: Bool = true, batchFirst: Bool = false, projSize: Int = 0,
     gruReset: GRUReset = .after, embedding: Embedding? = nil, head: Head? = nil
@@ -100,7 +100,7 @@ public struct Architecture: Sendable, Equatable {
   public var outputSize: Int { directionCount * stateSize }
 
   /// The input features of a layer: D for the first, the output of the layer below for the others.
-  public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? inputSize : outputSize }
+  package func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? inputSize : outputSize }
 
   /// The engine's configuration of the recurrent part.
   public var configuration: RecurrentConfiguration {

@@ -69,7 +69,7 @@ public enum Assumption: Sendable, Hashable {
   }
 
   /// One line: what is believed, and what to say if it is not so.
-  public var advice: Advice {
+  package var advice: Advice {
     switch self {
     case .tanh: "\(finding); pass \(.word(.cell, Cell.rnnRelu)) if not"
     case .timeFirst: "\(finding); pass \(.means(.batchFirst, .flag(true))) if not"
@@ -89,7 +89,7 @@ public enum Assumption: Sendable, Hashable {
   }
 
   /// What turns the assumption into something said; `nil` where nothing does.
-  public var statement: Advice.Part? {
+  package var statement: Advice.Part? {
     switch self {
     case .tanh: .word(.cell, Cell.rnnTanh)
     case .timeFirst: .means(.batchFirst, .flag(false))

@@ -169,7 +169,7 @@ extension WeightFormat {
   }
 
   /// Whether the container holds one connected network and not any list of modules.
-  public var holdsOneNetwork: Bool {
+  package var holdsOneNetwork: Bool {
     ["onnx", "keras", "keras-weights", "keras-h5"].contains(name)
   }
 }

@@ -24,7 +24,7 @@ public struct Connection: Sendable, Equatable {
   public var evidence: Evidence
 
   /// Connects two modules.
-  public init(from: String, to: String, reads: HeadReads = .sequence, evidence: Evidence) {
+  package init(from: String, to: String, reads: HeadReads = .sequence, evidence: Evidence) {
     (self.from, self.to, self.reads, self.evidence) = (from, to, reads, evidence)
   }
 

@@ -26,7 +26,7 @@ public struct Module: Sendable {
   /// The tensors that hold its initial states, where the file stores them.
   public let initialState: (h: Name?, c: Name?)
   /// The names of the layers that a stack is made of, where the file has one for each.
-  public let layerNames: [String]
+  package let layerNames: [String]
   /// What the file itself says beyond names and shapes.
   package let known: Set<Candidate.Fact>
   /// What the file states about it.
@@ -41,7 +41,7 @@ public struct Module: Sendable {
   public var isRecurrent: Bool { kind.isRecurrent }
 
   /// The names of all its tensors.
-  public var tensorNames: [Name] {
+  package var tensorNames: [Name] {
     tensors.map(\.name) + [initialState.h, initialState.c].compactMap { $0 }
   }
 
@@ -63,7 +63,7 @@ public struct Module: Sendable {
   }
 
   /// What it is (`cell, gru, 4 -> 6`), or why it cannot be used.
-  public var what: String {
+  package var what: String {
     if let refusal { return "cannot be used (\(refusal.found))" }
     return (kind == .cell ? "cell, " : "") + architecture.summary
   }

@@ -104,6 +104,8 @@ extension StateDict {
 
 extension NDArray where Element: Scalar {
   /// The numbers of a floating-point tensor; narrowing rounds to nearest, ties to even.
+  ///
+  /// Throws `tensor.not-floating` for a tensor of integers, and what reading throws.
   public init(_ tensor: Tensor) throws {
     let elements: [Element]
     if Element.self == Float.self {
@@ -124,7 +126,7 @@ extension NDArray where Element: Scalar {
 }
 
 extension NDArray<Int> {
-  /// The numbers of an integer tensor: token ids, classes, lengths.
+  /// The numbers of an integer tensor: token ids, classes, lengths; throws `tensor.not-integer` for other numbers.
   public init(_ tensor: Tensor) throws {
     try self.init(shape: tensor.shape, elements: tensor.integers())
   }

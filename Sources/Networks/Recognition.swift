@@ -3,34 +3,34 @@ import Tensors
 
 /// The network found in a state dict, and what had to be assumed to find it: one recurrent module, with the embedding
 /// before it and the linear layer behind it where these connections are known.
-public struct Recognition: Sendable {
+package struct Recognition: Sendable {
   /// Everything that the file holds.
-  public let file: ModuleList
+  package let file: ModuleList
   /// The recurrent module.
-  public let recurrent: Module
+  package let recurrent: Module
   /// The embedding before it.
-  public let embedding: Module?
+  package let embedding: Module?
   /// The linear layer behind it.
-  public let head: Module?
+  package let head: Module?
   /// The network.
-  public let architecture: Architecture
+  package let architecture: Architecture
   /// Where the convention's table finds it.
   package let naming: Naming
   /// The convention's table for this network; every tensor of it is in the file.
   package let tensors: [StoredTensor]
   /// Tensors that are not part of the network, in file order.
-  public let foreign: [Name]
+  package let foreign: [Name]
 
   /// What the tensors mean.
-  public var convention: Convention { recurrent.convention }
+  package var convention: Convention { recurrent.convention }
   /// The modules of the network in the order of computation.
-  public var modules: [Module] { [embedding, recurrent, head].compactMap { $0 } }
+  package var modules: [Module] { [embedding, recurrent, head].compactMap { $0 } }
   /// The connections between them.
-  public let connections: [Connection]
+  package let connections: [Connection]
   private let areReadsGiven: Bool
 
   /// What neither tensors nor metadata nor the caller say and was assumed.
-  public var assumptions: [Assumption] {
+  package var assumptions: [Assumption] {
     var result: [Assumption] = []
     for connection in connections {
       result += Assumption.of(
@@ -41,18 +41,18 @@ public struct Recognition: Sendable {
   }
 
   /// What else a reader should know.
-  public var remarks: [Remark] { modules.flatMap(\.remarks) }
+  package var remarks: [Remark] { modules.flatMap(\.remarks) }
 
   /// Finds the network in a state dict.
   ///
   /// Throws `weights.unrecognized` when there is none, `weights.ambiguous` when there are several, and
   /// `weights.missing`, `weights.extra` or `weights.shape` when tensors contradict each other.
-  public init(_ state: StateDict, options: ReadOptions = .init()) throws {
+  package init(_ state: StateDict, options: ReadOptions = .init()) throws {
     try self.init(state, ModuleList(state, options: options), options)
   }
 
   /// Chooses the network among the modules of a file, which were found with the same options.
-  public init(_ state: StateDict, _ list: ModuleList, _ options: ReadOptions) throws {
+  package init(_ state: StateDict, _ list: ModuleList, _ options: ReadOptions) throws {
     let module: Module
     if let name = options.module {
       guard let found = list.module(name) else { throw list.unrecognized(state, options) }

@@ -123,14 +123,14 @@ extension Network {
 }
 
 /// Something that keeps a file from saying that its modules are a whole network.
-public enum Reservation: Sendable, Hashable, CustomStringConvertible {
+package enum Reservation: Sendable, Hashable, CustomStringConvertible {
   /// What neither the file nor the caller says.
   case assumed(Assumption)
   /// What else is there, or left open, in one line.
   case says(String)
 
   /// One line in the library's words.
-  public var description: String {
+  package var description: String {
     switch self {
     case .assumed(let assumption): assumption.description
     case .says(let text): text

@@ -1,16 +1,16 @@
 import Tensors
 
 /// How far two numbers may lie apart and still count as equal.
-public struct Tolerance: Sendable, Equatable {
+package struct Tolerance: Sendable, Equatable {
   /// Relative to the expected value.
-  public var relative: Double
+  package var relative: Double
   /// Absolute.
-  public var absolute: Double
+  package var absolute: Double
   /// Relative to the largest magnitude of the expected tensor.
-  public var relativeToMaximum: Double
+  package var relativeToMaximum: Double
 
   /// Creates a tolerance: absolute + relative · |e| + relativeToMaximum · max |e|.
-  public init(relative: Double = 0, absolute: Double = 0, relativeToMaximum: Double = 0) {
+  package init(relative: Double = 0, absolute: Double = 0, relativeToMaximum: Double = 0) {
     self.relative = relative
     self.absolute = absolute
     self.relativeToMaximum = relativeToMaximum
@@ -34,7 +34,7 @@ public struct Tolerance: Sendable, Equatable {
   }
 
   /// The defaults for outputs, losses and trained parameters; <doc:MakingFixtures> has them as a table.
-  public static func forward(_ dtype: DType) -> Tolerance {
+  package static func forward(_ dtype: DType) -> Tolerance {
     switch dtype {
     case .f64: Tolerance(relative: 1e-10, absolute: 1e-12)
     case .f16: Tolerance(relative: 1e-3, absolute: 1e-5)
@@ -44,7 +44,7 @@ public struct Tolerance: Sendable, Equatable {
   }
 
   /// The defaults for gradients.
-  public static func gradient(_ dtype: DType) -> Tolerance {
+  package static func gradient(_ dtype: DType) -> Tolerance {
     switch dtype {
     case .f64: Tolerance(relativeToMaximum: 1e-11)
     case .f16: Tolerance(relativeToMaximum: 1e-3)

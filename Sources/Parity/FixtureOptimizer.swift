@@ -105,7 +105,7 @@ package struct FixtureOptimizer: Sendable {
       return Adam<S>(
         learningRate: number("lr", 1e-3), betas: betas, epsilon: number("eps", 1e-8),
         weightDecay: decay ?? (kind == .adamw ? 1e-2 : 0),
-        decay: kind == .adamw ? .decoupled : .inGradient, amsgrad: flags["amsgrad"] ?? false)
+        decoupledWeightDecay: kind == .adamw, amsgrad: flags["amsgrad"] ?? false)
     case .rmsprop:
       return RMSprop<S>(
         learningRate: number("lr", 1e-2), alpha: number("alpha", 0.99),

@@ -22,6 +22,6 @@ extension Model {
   /// The norms of gradients (T, …), divided by the number of rows of the input.
   func gradientNorms(_ deltas: NDArray<S>, per x: NDArray<S>) throws -> [Double] {
     let rows = x.rank == 3 ? x.shape[rnn.configuration.batchFirst ? 0 : 1] : 1
-    return try RNNEngine.gradientNorms(deltas).map { Double($0) / Double(max(1, rows)) }
+    return try deltas.normsByStep().map { Double($0) / Double(max(1, rows)) }
   }
 }

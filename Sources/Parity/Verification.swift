@@ -3,7 +3,7 @@ import Networks
 import RNNEngine
 import Tensors
 
-/// Tolerances from the command line that replace those of fixtures.
+/// Tolerances that replace those of a fixture: a number passes within absolute + relative · |expected|.
 public struct VerificationOptions: Sendable {
   /// Relative tolerance; for gradients, relative to the largest magnitude of the tensor.
   public var relative: Double?
@@ -24,6 +24,8 @@ extension Fixture {
   /// Runs the network and compares everything that the fixture expects.
   ///
   /// The engine computes in Double for f64 weights and in Float for all others.
+  ///
+  /// Throws `fixture.…` for tensors that do not fit the network, and what reading throws.
   public func verify(options: VerificationOptions = .init()) throws -> [Check] {
     try examine(options: options).checks
   }

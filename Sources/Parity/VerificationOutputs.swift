@@ -22,7 +22,7 @@ extension FixtureRun {
   }
 
   private func check(
-    output entry: StateDict.Entry, _ forward: Forward, _ loss: S?
+    output entry: (name: Name, tensor: Tensor), _ forward: Forward, _ loss: S?
   ) throws -> Check {
     let name = "outputs/\(entry.name)"
     func missing(_ why: String) -> Check { Check(name, problem: why) }

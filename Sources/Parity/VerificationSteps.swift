@@ -72,13 +72,13 @@ extension FixtureRun {
         try compare("states/\(name)", tensor, states, forwardTolerance, timeAxis: 0))
     }
     let size = input.count / max(1, steps)
-    let deviation = try Deviation(
-      NDArray(shape: [steps, size], elements: grid.timeMajor(free, batchFirst: timeAxis == 1)),
-      NDArray(shape: [steps, size], elements: input))
+    let freely = try NDArray(
+      shape: [steps, size], elements: grid.timeMajor(free, batchFirst: timeAxis == 1))
+    let deviation = try freely.deviation(from: NDArray(shape: [steps, size], elements: input))
     return (
       checks,
       "\(steps) steps, each from the reference's state; running freely, "
-        + deviation.summary(of: "outputs", per: "step")
+        + drift(deviation, of: "outputs", per: "step")
     )
   }
 
@@ -179,13 +179,13 @@ private struct StepGrid {
   }
 }
 
-extension Deviation {
-  /// One clause for people: how far two runs are apart, and how fast that grows.
-  func summary(of what: String, per step: String) -> String {
-    let largest = perStep.max() ?? 0
-    let factor = (growth * 1000).rounded() / 1000
-    return "the \(what) differ by up to \(rounded(largest)), growing by \(factor) per \(step)"
-  }
+/// One clause for people: how far two runs are apart, and how fast that grows.
+func drift(
+  _ deviation: (perStep: [Double], growth: Double), of what: String, per step: String
+) -> String {
+  let largest = deviation.perStep.max() ?? 0
+  let factor = (deviation.growth * 1000).rounded() / 1000
+  return "the \(what) differ by up to \(rounded(largest)), growing by \(factor) per \(step)"
 }
 
 /// Two digits are enough to say how large something is.

@@ -85,7 +85,7 @@ extension FixtureRun {
       try fixture.losses.map { try NDArray<S>($0) }
       ?? NDArray(shape: [stepwise.count], elements: stepwise)
     return "\(optimizer.steps) updates, each from the reference's parameters; running freely, "
-      + (try Deviation(free, reference)).summary(of: "losses", per: "update")
+      + drift(try free.deviation(from: reference), of: "losses", per: "update")
   }
 
   /// One row of every array: the reference's parameters before an update.
@@ -138,8 +138,8 @@ extension FixtureRun {
     var groups = gradients.groups
     groups[0] = groups[0].without(frozen)
     switch fixture.configuration.clip {
-    case .value(let maximum)?: clipByValue(&groups, max: S(maximum))
-    case .norm(let maximum)?: _ = clipByGlobalNorm(&groups, max: S(maximum))
+    case .value(let maximum)?: groups.clipByValue(max: S(maximum))
+    case .norm(let maximum)?: groups.clipByGlobalNorm(max: S(maximum))
     case nil: break
     }
     var parameters = model.parameterGroups

@@ -16,6 +16,8 @@ extension Model {
   }
 
   /// Writes to a file URL, as ``write(toPath:convention:overwrite:)`` writes to a path.
+  ///
+  /// Throws as ``write(toPath:convention:overwrite:)``, and `usage.url` for a URL that names no file.
   public func write(
     to url: URL, convention: Convention? = nil, overwrite: Bool = false
   ) throws {
@@ -30,6 +32,8 @@ extension LanguageModel {
   }
 
   /// Writes to a file URL, as ``write(toPath:overwrite:)`` writes to a path.
+  ///
+  /// Throws as ``write(toPath:overwrite:)``, and `usage.url` for a URL that names no file.
   public func write(to url: URL, overwrite: Bool = false) throws {
     try write(toPath: filePath(url), overwrite: overwrite)
   }

@@ -49,10 +49,13 @@ extension Model {
   private var source: ModelOrigin? { origin as? ModelOrigin }
 
   /// What the file said about the network, and what was assumed; `nil` for one made from Swift.
-  public var recognition: Recognition? { source?.recognition }
+  package var recognition: Recognition? { source?.recognition }
 
   /// What neither the file nor the caller said and was assumed.
   public var assumptions: [Assumption] { recognition?.assumptions ?? [] }
+
+  /// What else a reader of the file should know; empty for a network made from Swift.
+  public var remarks: [Remark] { recognition?.remarks ?? [] }
 
   /// The network's architecture, as files describe it.
   public var architecture: Architecture {

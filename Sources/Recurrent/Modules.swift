@@ -17,6 +17,8 @@ extension WeightFile {
   }
 
   /// The cell with a name (`decoder.cell`), one step of one layer.
+  ///
+  /// Throws as ``recurrent(_:as:options:)``.
   public func cell<S: Scalar>(
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> RecurrentCell<S> {
@@ -29,14 +31,14 @@ extension WeightFile {
       parameters: rnn.parameters.renamed { String($0.dropLast("_l0".count)) })
   }
 
-  /// The linear layer with a name.
+  /// The linear layer with a name; throws as ``recurrent(_:as:options:)``.
   public func linear<S: Scalar>(
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> Linear<S> {
     try module(name, .linear, options) { try Linear(parameters: $0.parameters()) }
   }
 
-  /// The embedding with a name.
+  /// The embedding with a name; throws as ``recurrent(_:as:options:)``.
   public func embedding<S: Scalar>(
     _ name: String, as type: S.Type = S.self, options: ReadOptions = .init()
   ) throws -> Embedding<S> {

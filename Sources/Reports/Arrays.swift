@@ -24,21 +24,25 @@ extension LineChart.Series {
   }
 }
 
-extension Projection {
-  /// The two directions in which the rows of an array, such as states (T, H), differ most.
+extension NDArray where Element: Scalar {
+  /// The rows of an array, such as states (T, H), laid out in the two directions in which they differ most, and
+  /// the share of the variance in each.
   ///
-  /// As for nested lists: the points, and the share of the variance in each direction.
-  public static func principalComponents<S: Scalar>(
-    _ states: NDArray<S>
-  ) -> (points: [(x: Double, y: Double)], shares: (Double, Double)) {
-    principalComponents(states.map { Double($0) }.rows)
+  /// The sign of a direction is such that its largest component is positive.
+  public func principalComponents() -> (
+    points: [(x: Double, y: Double)], shares: (Double, Double)
+  ) {
+    Projection.principalComponents(map { Double($0) }.rows)
   }
 
-  /// t-SNE of the rows of an array, as for nested lists.
-  public static func tSNE<S: Scalar>(
-    _ states: NDArray<S>, perplexity: Double = 15, seed: Int = 0, iterations: Int = 500
+  /// The rows of an array, such as states (T, H), laid out in two dimensions by t-SNE (van der Maaten and Hinton,
+  /// 2008), exact, from the principal components: neighbours stay neighbours, distances mean little.
+  ///
+  /// The same rows give the same picture. The time is that of the square of their number; 400 are quick.
+  public func tSNE(
+    perplexity: Double = 15, seed: Int = 0, iterations: Int = 500
   ) -> [(x: Double, y: Double)] {
-    tSNE(
-      states.map { Double($0) }.rows, perplexity: perplexity, seed: seed, iterations: iterations)
+    Projection.tSNE(
+      map { Double($0) }.rows, perplexity: perplexity, seed: seed, iterations: iterations)
   }
 }

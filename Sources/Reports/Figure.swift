@@ -41,7 +41,7 @@ public struct Figure: Sendable {
 }
 
 /// Text for XML and HTML; what could steer a reader or a terminal is spelled out.
-public func escaped(_ text: String) -> String {
+func escaped(_ text: String) -> String {
   var result = ""
   for scalar in text.unicodeScalars {
     switch scalar {

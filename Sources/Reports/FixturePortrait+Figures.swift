@@ -5,7 +5,7 @@ extension FixturePortrait {
   /// states in two dimensions, and the gradient's norm at every step (document D4).
   ///
   /// Classes have the names that the fixture gives them, else their numbers.
-  public var figures: [Figure] {
+  package var figures: [Figure] {
     var figures: [Figure] = []
     if probabilities.count > 0 {
       var map = HeatMap(

@@ -3,7 +3,7 @@ import HostSystem
 /// Numbers as the depth of a colour, such as output probabilities or states over time.
 public struct HeatMap: Sendable {
   /// What colours mean.
-  public enum Palette: Sendable {
+  package enum Palette: Sendable {
     /// From 0 upwards, in one colour.
     case amount
     /// Positive and negative numbers in two colours.
@@ -20,8 +20,12 @@ public struct HeatMap: Sendable {
   public var axes: (x: String, y: String)
   /// One column per time step, each with one value per row.
   public var columns: [[Double]]
-  /// What colours mean.
-  public var palette: Palette
+  /// Whether positive and negative numbers have two colours; otherwise one colour goes from 0 upwards.
+  public var isSigned: Bool {
+    get { palette == .signed }
+    set { palette = newValue ? .signed : .amount }
+  }
+  package var palette: Palette
   /// The magnitude with the full colour; the largest one if `nil`.
   public var reach: Double?
   /// What the rows are called, such as classes; numbers if empty.
@@ -36,7 +40,16 @@ public struct HeatMap: Sendable {
   /// Creates a map.
   public init(
     _ title: String, description: String, axes: (x: String, y: String), columns: [[Double]],
-    palette: Palette = .amount, reach: Double? = nil
+    isSigned: Bool = false, reach: Double? = nil
+  ) {
+    self.init(
+      title, description: description, axes: axes, columns: columns,
+      palette: isSigned ? .signed : .amount, reach: reach)
+  }
+
+  package init(
+    _ title: String, description: String, axes: (x: String, y: String), columns: [[Double]],
+    palette: Palette, reach: Double? = nil
   ) {
     self.title = title
     self.description = description

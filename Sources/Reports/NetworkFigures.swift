@@ -3,14 +3,12 @@ import Networks
 import RNNEngine
 import Tensors
 
-/// Drawings of a network's weights.
-public enum NetworkFigures {
-  /// The largest hidden size whose spectra are computed; the time is that of its cube.
-  public static let largestSpectrum = 256
-
+extension StateDict {
   /// The histogram of every floating-point tensor with at least two different numbers.
-  public static func histograms(_ state: StateDict) throws -> [Figure] {
-    try state.entries.compactMap { entry in
+  ///
+  /// Reads all bytes; throws what reading throws.
+  public func histograms() throws -> [Figure] {
+    try entries.compactMap { entry in
       guard entry.tensor.dtype.isFloatingPoint else { return nil }
       let statistics = try TensorStatistics(entry.tensor)
       guard statistics.minimum < statistics.maximum else { return nil }
@@ -20,19 +18,24 @@ public enum NetworkFigures {
       ).figure
     }
   }
+}
 
+extension Network {
   /// The spectra of a network that was read.
-  package static func spectra(_ network: Network) throws -> [Figure] {
-    try spectra(of: network.model(Double.self).rnn)
-  }
+  package func spectra() throws -> [Figure] { try model(Double.self).rnn.spectra() }
+}
+
+extension RNN {
+  /// The largest hidden size whose spectra are computed; the time is that of its cube.
+  package static var largestSpectrum: Int { 256 }
 
   /// The eigenvalues of every recurrent matrix, gate by gate, in the complex plane.
   ///
   /// Empty for a network with projections, whose recurrent matrices are not square, and for one whose
-  /// hidden size is above ``largestSpectrum``.
-  public static func spectra<S: Scalar>(of rnn: RNN<S>) throws -> [Figure] {
-    let configuration = rnn.configuration
-    guard configuration.projSize == 0, configuration.hiddenSize <= largestSpectrum else {
+  /// hidden size is above 256; the time is that of its cube. Throws `engine.not-finite` for weights that are
+  /// NaN or infinite.
+  public func spectra() throws -> [Figure] {
+    guard configuration.projSize == 0, configuration.hiddenSize <= Self.largestSpectrum else {
       return []
     }
     let gates: [String] =
@@ -42,23 +45,25 @@ public enum NetworkFigures {
       default: [""]
       }
     var figures: [Figure] = []
-    for (name, weights) in rnn.parameters.entries
+    for (name, weights) in parameters.entries
     where name.hasPrefix("weight_hh") {
       for (spectrum, gate) in zip(try RecurrentSpectrum.gates(weights), gates) {
-        figures.append(figure(gate.isEmpty ? name : "\(name), \(gate)", spectrum))
+        figures.append(spectrum.figure(gate.isEmpty ? name : "\(name), \(gate)"))
       }
     }
     return figures
   }
+}
 
-  private static func figure(_ name: String, _ spectrum: RecurrentSpectrum) -> Figure {
+extension RecurrentSpectrum {
+  fileprivate func figure(_ name: String) -> Figure {
     ScatterPlot(
       name,
-      description: "\(spectrum.eigenvalues.count) eigenvalues and the unit circle; spectral radius"
-        + " \(label(spectrum.spectralRadius)), largest singular value"
-        + " \(label(spectrum.largestSingularValue)).", axes: ("real part", "imaginary part"),
-      points: spectrum.eigenvalues.map { ($0.real, $0.imaginary) },
-      names: spectrum.eigenvalues.map {
+      description: "\(values.count) eigenvalues and the unit circle; spectral radius"
+        + " \(label(spectralRadius)), largest singular value"
+        + " \(label(largestSingularValue)).", axes: ("real part", "imaginary part"),
+      points: values.map { ($0.real, $0.imaginary) },
+      names: values.map {
         "\(label($0.real)) + \(label($0.imaginary)) i, size \(label($0.size))"
       }, hasUnitCircle: true
     ).figure

@@ -3,11 +3,11 @@ import HostSystem
 import RNNEngine
 
 /// Points of many dimensions laid out in two.
-public enum Projection {
+package enum Projection {
   /// The two directions in which the points differ most, and the share of the variance in each.
   ///
   /// Rows are points. The sign of a direction is such that its largest component is positive.
-  public static func principalComponents(
+  package static func principalComponents(
     _ rows: [[Double]]
   ) -> (points: [(x: Double, y: Double)], shares: (Double, Double)) {
     let centred = self.centred(rows)
@@ -24,7 +24,7 @@ public enum Projection {
   /// neighbours, distances mean little. The same points give the same picture.
   ///
   /// The time is that of the square of the number of points; 400 are quick.
-  public static func tSNE(
+  package static func tSNE(
     _ rows: [[Double]], perplexity: Double = 15, seed: Int = 0, iterations: Int = 500
   ) -> [(x: Double, y: Double)] {
     let n = rows.count

@@ -185,7 +185,7 @@ struct SeveralModulesTests {
         let error = failure { _ = try plan(one, directory + "/out." + suffix) }
         #expect(
           error?.reason == "weights.dtype"
-            && error?.hint?.parts.contains(.word(.dtype, DType.f32)) == true)
+            && error?.advice?.parts.contains(.word(.dtype, DType.f32)) == true)
         try plan(one, directory + "/out." + suffix) { $0.dtype = .f32 }.execute()
       }
     }
@@ -343,7 +343,7 @@ struct SeveralModulesTests {
           let output = directory + "/out." + suffix
           let error = failure { _ = try plan(input, output) }
           #expect(error?.reason == reason, "\(what) \(suffix): \(error?.description ?? "planned")")
-          let hint = try #require(error?.hint)
+          let hint = try #require(error?.advice)
           let advised = hint.parts.compactMap { part -> String? in
             if case .means(.module, .name(let name)?) = part { name } else { nil }
           }

@@ -98,8 +98,8 @@ struct BitEqualityTests {
     let (rnn, x, h0, c0) = try material(example, type, steps: 6, rows: 4)
     let dense = try passes(rnn, x, h0: h0, c0: c0)
     expectSameBits(try passes(rnn, x, h0: h0, c0: c0, lengths: [6, 6, 6, 6]), dense)
-    let packed = try rnn(packPadded(x, lengths: [6, 6, 6, 6]), h0: h0, c0: c0)
-    expectSameBits(try padPacked(packed.output).padded, dense.0.output)
+    let packed = try rnn(PackedSequence(x, lengths: [6, 6, 6, 6]), h0: h0, c0: c0)
+    expectSameBits(try packed.output.padded().padded, dense.0.output)
     expectSameBits(packed.hN, dense.0.hN)
     expectSameBits(packed.cN, dense.0.cN)
   }

@@ -69,7 +69,7 @@ struct EngineArgumentTests {
     let plain = try RecurrentSpectrum(NDArray(shape: [4, 4], elements: elements))
     let extreme = try RecurrentSpectrum(
       NDArray(shape: [4, 4], elements: elements.map { $0 * scale }))
-    for (one, other) in zip(plain.eigenvalues, extreme.eigenvalues) {
+    for (one, other) in zip(plain.values, extreme.values) {
       #expect(abs(other.size / scale / one.size - 1) < 1e-12)
     }
     for (one, other) in zip(plain.singularValues, extreme.singularValues) {
@@ -95,11 +95,11 @@ struct EngineArgumentTests {
   @Test func sequencesMustAgree() throws {
     let long = try NDArray<Float>(shape: [3, 2], elements: [1, 2, 3, 4, 5, 6])
     let wide = try NDArray<Float>(shape: [1, 3], elements: [1, 2, 3])
-    #expect(reason { _ = try padSequence([NDArray<Float>]()) } == "engine.sequences")
+    #expect(reason { _ = try NDArray<Float>(padding: []) } == "engine.sequences")
     #expect(
-      reason { _ = try padSequence([NDArray<Float>(shape: [], elements: [1])]) }
+      reason { _ = try NDArray(padding: [NDArray<Float>(shape: [], elements: [1])]) }
         == "engine.sequences")
-    #expect(reason { _ = try padSequence([long, wide]) } == "engine.sequences")
+    #expect(reason { _ = try NDArray(padding: [long, wide]) } == "engine.sequences")
   }
 
   @Test func groupsOfParametersMustAgree() throws {

@@ -77,10 +77,11 @@ struct ModelTests {
     let x: NDArray<Double> = random.array([4, 3, 2])
     let targets = Targets<Double>.classes([1, 0, 4, 2, 2, 3, 3, 0, 1, 2, 4, 4], shape: [4, 3])
     var losses: [Double] = []
+    var optimizer = SGD<Double>(learningRate: 0.5)
     for _ in 0..<40 {
       var gradients = try model.backward(x, targets: targets, loss: .crossEntropy())
-      clipByGlobalNorm(&gradients.parameterGroups, max: 1)
-      try SGD<Double>(learningRate: 0.5).step(&model, gradients)
+      gradients.clipByGlobalNorm(max: 1)
+      try optimizer.step(&model, gradients: gradients)
       losses.append(gradients.loss)
     }
     #expect(losses[39] < losses[0] / 2)
@@ -107,7 +108,8 @@ struct ModelTests {
     #expect(deviation(gradient, from: expected) < 1e-7)
     #expect(gradient.elements[4..<6].allSatisfy { $0 == 0 })
     #expect(found.parameterGroups.count == model.parameterGroups.count)
-    try SGD<Double>(learningRate: 0.5).step(&model, found)
+    var optimizer = SGD<Double>(learningRate: 0.5)
+    try optimizer.step(&model, gradients: found)
     #expect(model.embedding?.weight.elements[8] != table.elements[8])
     #expect(model.embedding?.paddingIndex == 2)
   }

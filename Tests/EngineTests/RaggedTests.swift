@@ -8,13 +8,13 @@ struct RaggedTests {
   @Test func packingFollowsPyTorch() throws {
     // torch.nn.utils.rnn.pack_padded_sequence of arange(12).reshape(4, 3) with lengths 2, 4, 3.
     let padded = try NDArray<Double>(shape: [4, 3], elements: (0..<12).map(Double.init))
-    let packed = try packPadded(padded, lengths: [2, 4, 3])
+    let packed = try PackedSequence(padded, lengths: [2, 4, 3])
     #expect(packed.data.elements == [1, 2, 0, 4, 5, 3, 7, 8, 10])
     #expect(packed.batchSizes == [3, 3, 2, 1])
     #expect(packed.sortedIndices == [1, 2, 0])
     #expect(packed.unsortedIndices == [2, 0, 1])
     #expect(packed.lengths == [2, 4, 3])
-    let (back, lengths) = try padPacked(packed, paddingValue: -1, totalLength: 5)
+    let (back, lengths) = try packed.padded(paddingValue: -1, totalLength: 5)
     #expect(lengths == [2, 4, 3])
     #expect(back.shape == [5, 3])
     #expect(back.elements == [0, 1, 2, 3, 4, 5, -1, 7, 8, -1, 10, -1, -1, -1, -1])
@@ -24,13 +24,13 @@ struct RaggedTests {
     var random = SplitMix64(state: 31)
     let sequences: [NDArray<Float>] = [3, 1, 5, 3].map { random.array([$0, 2, 3]) }
     for batchFirst in [false, true] {
-      let padded = try padSequence(sequences, batchFirst: batchFirst, paddingValue: 7)
+      let padded = try NDArray(padding: sequences, batchFirst: batchFirst, paddingValue: 7)
       #expect(padded.shape == (batchFirst ? [4, 5, 2, 3] : [5, 4, 2, 3]))
-      let packed = try packPadded(padded, lengths: [3, 1, 5, 3], batchFirst: batchFirst)
+      let packed = try PackedSequence(padded, lengths: [3, 1, 5, 3], batchFirst: batchFirst)
       #expect(
-        try padPacked(packed, batchFirst: batchFirst, paddingValue: 7).padded == padded)
+        try packed.padded(batchFirst: batchFirst, paddingValue: 7).padded == padded)
       #expect(
-        try unpadSequence(padded, lengths: [3, 1, 5, 3], batchFirst: batchFirst) == sequences)
+        try padded.unpadded(lengths: [3, 1, 5, 3], batchFirst: batchFirst) == sequences)
       let copy = try PackedSequence(
         data: packed.data, batchSizes: packed.batchSizes, sortedIndices: packed.sortedIndices)
       #expect(copy == packed)
@@ -42,15 +42,15 @@ struct RaggedTests {
     let sequences = try [[1, 2], [3, 4, 5], [6]].map {
       try NDArray<Float>(shape: [$0.count], elements: $0)
     }
-    let packed = try packSequence(sequences)
+    let packed = try PackedSequence(sequences)
     #expect(packed.data.elements == [3, 1, 6, 4, 2, 5])
     #expect(packed.batchSizes == [3, 2, 1] && packed.sortedIndices == [1, 0, 2])
-    #expect(try unpackSequence(packed) == sequences)
+    #expect(try packed.sequences() == sequences)
     let error = #expect(throws: RecurrentError.self) {
-      try packSequence(sequences, enforceSorted: true)
+      try PackedSequence(sequences, enforceSorted: true)
     }
     #expect(error?.reason == "engine.lengths")
-    let left = try padSequence(sequences, batchFirst: true, paddingValue: -1, paddingSide: .left)
+    let left = try NDArray(padding: sequences, batchFirst: true, paddingValue: -1, onTheLeft: true)
     #expect(left.elements == [-1, 1, 2, 3, 4, 5, -1, -1, 6])
   }
 
@@ -61,8 +61,8 @@ struct RaggedTests {
       kind.configuration(inputSize: 3, hiddenSize: 4, layerCount: 2, bidirectional: true))
     let x: NDArray<Float> = random.array([5, 3, 3])
     let expected = try rnn(x, lengths: [2, 5, 3])
-    let (output, hN, cN) = try rnn(packPadded(x, lengths: [2, 5, 3]))
-    #expect(try padPacked(output).padded == expected.output)
+    let (output, hN, cN) = try rnn(PackedSequence(x, lengths: [2, 5, 3]))
+    #expect(try output.padded().padded == expected.output)
     #expect(hN == expected.hN)
     #expect(cN == expected.cN)
   }

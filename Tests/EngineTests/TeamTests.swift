@@ -30,7 +30,7 @@ struct TeamTests {
 
   @Test func threadsDoNotShowInTheBits() throws {
     let before = threadCount
-    defer { setThreadCount(before) }
+    defer { threadCount = before }
     for kind in Kind.allCases {
       var random = SplitMix64(state: 91)
       let configuration = kind.configuration(
@@ -39,7 +39,7 @@ struct TeamTests {
       let x: NDArray<Float> = random.array([30, 11, 48])
       let up: NDArray<Float> = random.array([30, 11, configuration.outputSize])
       func run(_ threads: Int) throws -> (RecurrentOutput<Float>, RecurrentGradients<Float>) {
-        setThreadCount(threads)
+        threadCount = threads
         let (output, tape) = try rnn.record(x)
         return (output, try rnn.backward(tape, gradOutput: up))
       }
@@ -67,11 +67,11 @@ struct TeamTests {
     _ kind: Kind, _ rnn: RNN<Float>, _ x: NDArray<Float>, threads counts: [Int]
   ) throws {
     let before = threadCount
-    defer { setThreadCount(before) }
-    setThreadCount(1)
+    defer { threadCount = before }
+    threadCount = 1
     let (alone, aloneGradients) = try passes(rnn, x)
     for threads in counts {
-      setThreadCount(threads)
+      threadCount = threads
       let (helped, gradients) = try passes(rnn, x)
       #expect(helped == alone)
       #expect(gradients.x == aloneGradients.x && gradients.h0 == aloneGradients.h0)
@@ -104,7 +104,7 @@ struct TeamTests {
     _ kind: Kind, _ lengths: [Int], _ type: S.Type, threads counts: [Int]
   ) throws {
     let before = threadCount
-    defer { setThreadCount(before) }
+    defer { threadCount = before }
     var random = SplitMix64(state: 34)
     var configuration = kind.configuration(inputSize: 33, hiddenSize: 80, layerCount: 3)
     configuration.dropout = 0.3
@@ -123,7 +123,7 @@ struct TeamTests {
     var masks: DropoutMasks { DropoutMasks { count, _ in (0..<count).map { $0 % 7 % 3 > 0 } } }
     let schedule =
       try SequenceLayout(x.shape, count: x.count, of: configuration, lengths: lengths).schedule
-    setThreadCount(1)
+    threadCount = 1
     let dense = try rnn(x, h0: h0)
     let plain = try passes(nil, lengths)
     let masked = try passes(masks, lengths)
@@ -132,7 +132,7 @@ struct TeamTests {
       #expect(
         (try rnn.checkedStack().stepsInWavefront(schedule, threads: threads) != nil)
           == (rows < 2 * threads || threads <= 3))
-      setThreadCount(threads)
+      threadCount = threads
       #expect(try rnn(x, h0: h0) == dense)
       for (found, expected) in [
         (try passes(nil, lengths), plain), (try passes(masks, lengths), masked),

@@ -155,12 +155,12 @@ struct TorchErrorTests {
       ),
     ] {
       let error = #expect(throws: RecurrentError.self, "\(words)") {
-        try packPadded(padded, lengths: lengths, enforceSorted: sorted)
+        try PackedSequence(padded, lengths: lengths, enforceSorted: sorted)
       }
       #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
     }
-    let packed = try packPadded(padded, lengths: [4, 3, 2])
-    let error = #expect(throws: RecurrentError.self) { try padPacked(packed, totalLength: 3) }
+    let packed = try PackedSequence(padded, lengths: [4, 3, 2])
+    let error = #expect(throws: RecurrentError.self) { try packed.padded(totalLength: 3) }
     #expect(
       error?.description.contains(
         "but got total_length=3 and max sequence length being 4") == true)

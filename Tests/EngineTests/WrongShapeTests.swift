@@ -89,18 +89,18 @@ struct WrongShapeTests {
       #expect(
         reason { _ = try rnn(NDArray(zeros: [4, 2, 3]), lengths: lengths) } == "engine.lengths")
       #expect(
-        reason { _ = try packPadded(NDArray<Float>(zeros: [4, 2, 3]), lengths: lengths) }
+        reason { _ = try PackedSequence(NDArray<Float>(zeros: [4, 2, 3]), lengths: lengths) }
           == "engine.lengths")
     }
     #expect(reason { _ = try rnn(NDArray(zeros: [4, 3]), lengths: [4]) } == "engine.lengths")
     #expect(reason { _ = try rnn(NDArray(zeros: [4, 0, 3]), lengths: []) } == "none")
     let unsorted = reason {
-      _ = try packPadded(NDArray<Float>(zeros: [4, 2]), lengths: [1, 2], enforceSorted: true)
+      _ = try PackedSequence(NDArray<Float>(zeros: [4, 2]), lengths: [1, 2], enforceSorted: true)
     }
     #expect(unsorted == "engine.lengths")
     let short = reason {
-      let packed = try packPadded(NDArray<Float>(zeros: [4, 2]), lengths: [1, 4])
-      _ = try padPacked(packed, totalLength: 3)
+      let packed = try PackedSequence(NDArray<Float>(zeros: [4, 2]), lengths: [1, 4])
+      _ = try packed.padded(totalLength: 3)
     }
     #expect(short == "engine.lengths")
   }

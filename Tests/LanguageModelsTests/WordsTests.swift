@@ -12,11 +12,8 @@ struct WordsTests {
     let vocabulary = try Vocabulary(words: ["hello"])
     #expect(vocabulary.symbols.map(\.string) == [" ", "e", "h", "l", "o"])
     let sequences = try vocabulary.prepareSequences(["hello", "", "oh"])
-    #expect(
-      sequences == [
-        WordSequence(inputs: [2, 1, 3, 3, 4], targets: [1, 3, 3, 4, 0]),
-        WordSequence(inputs: [4, 2], targets: [2, 0]),
-      ])
+    #expect(sequences.map(\.inputs) == [[2, 1, 3, 3, 4], [4, 2]])
+    #expect(sequences.map(\.targets) == [[1, 3, 3, 4, 0], [2, 0]])
     #expect(reason { _ = try vocabulary.prepareSequences(["help"]) } == "train.unknown-character")
   }
 

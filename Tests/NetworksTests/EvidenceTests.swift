@@ -205,7 +205,7 @@ struct EvidenceTests {
     let plain = try state([("rnn.weight_ih_l0", [6, 4]), ("rnn.weight_hh_l0", [6, 6])])
     #expect(error(ReadOptions(gruReset: .before), plain)?.reason == "network.gru-reset")
     let kind = error(ReadOptions(module: "fc"), gru)
-    #expect(kind?.reason == "weights.kind" && kind?.hint == "For instance \(.module("rnn")).")
+    #expect(kind?.reason == "weights.kind" && kind?.advice == "For instance \(.module("rnn")).")
   }
 
   @Test func ofSeveralModulesOneIsMeant() throws {

@@ -15,12 +15,12 @@ struct ArrayTests {
         == HeatMap("t", description: "d", axes: ("x", "y"), columns: lists).figure.file)
     #expect(LineChart.Series("a", states[0]).values == lists[0])
     #expect(LineChart.Series("a", states[1].elements).values == lists[1])
-    let (points, shares) = Projection.principalComponents(states)
+    let (points, shares) = states.principalComponents()
     let expected = Projection.principalComponents(lists)
     #expect(points.map(\.x) == expected.points.map(\.x) && shares == expected.shares)
     let many = try NDArray((0..<24).map { Double($0 * 7 % 11) }).reshaped([8, 3])
     #expect(
-      Projection.tSNE(many, perplexity: 2, seed: 5, iterations: 20).map(\.y)
+      many.tSNE(perplexity: 2, seed: 5, iterations: 20).map(\.y)
         == Projection.tSNE(many.rows, perplexity: 2, seed: 5, iterations: 20).map(\.y))
   }
 

@@ -182,8 +182,8 @@ struct FigureTests {
     #expect(portrait.probabilities.allSatisfy { abs($0.reduce(0, +) - 1) < 1e-6 })
     #expect(portrait.gradientNorms.count == portrait.states.count)
     let file = try WeightFile(path: Checkout.fixture("checkpoints/char-rnn.pt"))
-    #expect(try NetworkFigures.histograms(file.state).count == 10)
-    let spectra = try NetworkFigures.spectra(Network(file.state))
+    #expect(try file.state.histograms().count == 10)
+    let spectra = try Network(file.state).spectra()
     #expect(spectra.map(\.title) == ["weight_hh_l0", "weight_hh_l1"])
   }
 

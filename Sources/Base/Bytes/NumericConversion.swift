@@ -2,27 +2,27 @@ import CElements
 import Tensors
 
 /// What a conversion between floating-point types changed.
-public struct ConversionLoss: Sendable, Equatable {
+package struct ConversionLoss: Sendable, Equatable {
   /// Finite numbers that became infinite.
-  public var overflows = 0
+  package var overflows = 0
   /// The first element that did; `nil` when none did.
-  public var firstOverflowIndex: Int?
+  package var firstOverflowIndex: Int?
   /// Numbers other than zero that became zero.
-  public var underflows = 0
+  package var underflows = 0
   /// Finite numbers that changed at all, overflows and underflows included.
-  public var inexact = 0
+  package var inexact = 0
   /// NaNs whose sign or payload is no longer the same.
-  public var changedNaNs = 0
+  package var changedNaNs = 0
   /// The largest |new - old| / |old| of the numbers that stayed finite.
-  public var largestRelativeChange = 0.0
+  package var largestRelativeChange = 0.0
   /// The element with that change; `nil` when no finite number changed to another one.
-  public var largestRelativeChangeIndex: Int?
+  package var largestRelativeChangeIndex: Int?
 
   /// Creates the loss of a conversion that changes nothing.
-  public init() {}
+  package init() {}
 
   /// Whether every element kept its value.
-  public var isExact: Bool { inexact == 0 && changedNaNs == 0 }
+  package var isExact: Bool { inexact == 0 && changedNaNs == 0 }
 
   /// Compares two runs of numbers, the first of them the element at `index`.
   fileprivate mutating func record(
@@ -170,7 +170,7 @@ extension Tensor {
   }
 
   /// An `i64` tensor in memory.
-  public static func make(_ values: [Int], shape: [Int]) throws -> Tensor {
+  package static func make(_ values: [Int], shape: [Int]) throws -> Tensor {
     try make(patterns: values.map { UInt64(bitPattern: Int64($0)) }, .i64, shape)
   }
 

@@ -2,9 +2,9 @@
 ///
 /// A library calls a parameter `head: "fc"`, a command `--head fc`. ``description`` has the library's
 /// words; a program with users of its own puts in theirs with ``words(_:)``.
-public struct Advice: Sendable, Equatable {
+package struct Advice: Sendable, Equatable {
   /// What a caller can say or use; the raw value is Swift's word for it.
-  public enum Means: String, Sendable, CaseIterable {
+  package enum Means: String, Sendable, CaseIterable {
     /// The recurrent module that is meant.
     case module
     /// The state dict that is meant, of several in one file.
@@ -58,7 +58,7 @@ public struct Advice: Sendable, Equatable {
   }
 
   /// What is said of a parameter.
-  public enum Value: Sendable, Equatable {
+  package enum Value: Sendable, Equatable {
     /// The name of something in a file.
     case name(String)
     /// One of several words, and the case that stands for it in Swift.
@@ -70,7 +70,7 @@ public struct Advice: Sendable, Equatable {
   }
 
   /// A piece of the sentence.
-  public enum Part: Sendable, Equatable {
+  package enum Part: Sendable, Equatable {
     /// Words.
     case text(String)
     /// A parameter or an operation, with the value that is advised.
@@ -78,10 +78,10 @@ public struct Advice: Sendable, Equatable {
   }
 
   /// The pieces in order.
-  public let parts: [Part]
+  package let parts: [Part]
 
   /// Joins pieces; words that follow each other become one piece, so that equal sentences are equal.
-  public init(_ parts: [Part]) {
+  package init(_ parts: [Part]) {
     var joined: [Part] = []
     for part in parts {
       if case .text(let more) = part, case .text(let text)? = joined.last {
@@ -94,7 +94,7 @@ public struct Advice: Sendable, Equatable {
   }
 
   /// The sentence in the words of whoever calls the parameters by other names.
-  public func words(_ spelling: (Means, Value?) -> String) -> String {
+  package func words(_ spelling: (Means, Value?) -> String) -> String {
     parts.map { part in
       switch part {
       case .text(let text): text
@@ -104,7 +104,7 @@ public struct Advice: Sendable, Equatable {
   }
 
   /// One sentence after another.
-  public static func + (left: Advice, right: Advice) -> Advice { Advice(left.parts + right.parts) }
+  package static func + (left: Advice, right: Advice) -> Advice { Advice(left.parts + right.parts) }
 }
 
 extension Advice.Part {
@@ -141,7 +141,7 @@ extension Advice.Part {
 
 extension Advice: CustomStringConvertible {
   /// The sentence in the library's words: ``Choose one: `module: "encoder"`.``
-  public var description: String {
+  package var description: String {
     words { means, value in
       switch value {
       case .name(let name)?:
@@ -158,38 +158,38 @@ extension Advice: CustomStringConvertible {
 
 extension Advice: ExpressibleByStringInterpolation {
   /// Collects a literal's pieces.
-  public struct StringInterpolation: StringInterpolationProtocol {
+  package struct StringInterpolation: StringInterpolationProtocol {
     fileprivate var parts: [Part] = []
 
     /// An empty sentence.
-    public init(literalCapacity: Int, interpolationCount: Int) {}
+    package init(literalCapacity: Int, interpolationCount: Int) {}
 
     /// Adds words.
-    public mutating func appendLiteral(_ literal: String) {
+    package mutating func appendLiteral(_ literal: String) {
       parts.append(.text(literal))
     }
 
     /// Adds a value as text.
-    public mutating func appendInterpolation(_ value: some CustomStringConvertible) {
+    package mutating func appendInterpolation(_ value: some CustomStringConvertible) {
       appendLiteral(value.description)
     }
 
     /// Adds the pieces of another sentence.
-    public mutating func appendInterpolation(_ advice: Advice) { parts += advice.parts }
+    package mutating func appendInterpolation(_ advice: Advice) { parts += advice.parts }
 
     /// Adds a parameter, whatever its value.
-    public mutating func appendInterpolation(_ means: Means) { parts.append(.means(means, nil)) }
+    package mutating func appendInterpolation(_ means: Means) { parts.append(.means(means, nil)) }
 
     /// Adds a parameter with its value.
-    public mutating func appendInterpolation(_ part: Part) { parts.append(part) }
+    package mutating func appendInterpolation(_ part: Part) { parts.append(part) }
   }
 
   /// A sentence without parameters.
-  public init(stringLiteral text: String) { self.init([.text(text)]) }
+  package init(stringLiteral text: String) { self.init([.text(text)]) }
 
   /// A sentence with parameters in it.
-  public init(stringInterpolation: StringInterpolation) { self.init(stringInterpolation.parts) }
+  package init(stringInterpolation: StringInterpolation) { self.init(stringInterpolation.parts) }
 
   /// A sentence that was made elsewhere.
-  public init(_ text: String) { self.init(stringLiteral: text) }
+  package init(_ text: String) { self.init(stringLiteral: text) }
 }

@@ -39,11 +39,13 @@ public struct RecurrentError: Error, Sendable, Equatable {
   public var found: String
   /// What would have been right.
   public var expected: String?
-  /// One sentence that says what to do about it.
-  public var hint: Advice?
+  /// A sentence that says what to do about it, parameters apart from words.
+  package var advice: Advice?
+  /// One sentence that says what to do about it, in the library's words.
+  public var hint: String? { advice?.description }
 
   /// Creates an error; `file` may be filled in later by the reader that knows the name.
-  public init(
+  package init(
     _ kind: Kind, _ reason: String, file: String? = nil, at place: String? = nil, found: String,
     expected: String? = nil, hint: Advice? = nil
   ) {
@@ -53,7 +55,7 @@ public struct RecurrentError: Error, Sendable, Equatable {
     self.place = place
     self.found = found
     self.expected = expected
-    self.hint = hint
+    advice = hint
   }
 
   /// The same error with `file` filled in where it was unknown.

@@ -1,15 +1,7 @@
 /// Ordered names with tensors, and string metadata: what every container is read into.
 public struct StateDict: Sendable {
-  /// One named tensor.
-  public struct Entry: Sendable {
-    /// The key.
-    public let name: Name
-    /// The tensor.
-    public var tensor: Tensor
-  }
-
-  /// The tensors in file order.
-  public private(set) var entries: [Entry] = []
+  /// The tensors with their names, in file order.
+  public private(set) var entries: [(name: Name, tensor: Tensor)] = []
   /// Architecture metadata and whatever else the file says, in file order.
   public var metadata = Metadata()
   /// Names that share their storage with an earlier name (tied weights): later name to first name.
@@ -43,29 +35,26 @@ public struct StateDict: Sendable {
         expected: "every name once")
     }
     positions[name] = entries.count
-    entries.append(Entry(name: name, tensor: tensor))
+    entries.append((name, tensor))
   }
 }
 
 /// String metadata in file order; a key occurs once.
 public struct Metadata: Sendable, Equatable {
   /// The pairs in file order.
-  public private(set) var pairs: [Pair] = []
-
-  /// One key with its value.
-  public struct Pair: Sendable, Equatable {
-    /// The key.
-    public let key: String
-    /// The value.
-    public var value: String
-  }
+  public private(set) var pairs: [(key: String, value: String)] = []
 
   /// Creates empty metadata.
   public init() {}
 
   /// Creates metadata from pairs whose keys are known to differ; linear where setting is quadratic.
   package init(unique pairs: [(key: String, value: String)]) {
-    self.pairs = pairs.map { Pair(key: $0.key, value: $0.value) }
+    self.pairs = pairs
+  }
+
+  /// Whether two have the same pairs in the same order.
+  public static func == (left: Metadata, right: Metadata) -> Bool {
+    left.pairs.elementsEqual(right.pairs, by: ==)
   }
 
   /// Whether there is none.
@@ -79,7 +68,7 @@ public struct Metadata: Sendable, Equatable {
       switch (position, newValue) {
       case (let index?, let value?): pairs[index].value = value
       case (let index?, nil): pairs.remove(at: index)
-      case (nil, let value?): pairs.append(Pair(key: key, value: value))
+      case (nil, let value?): pairs.append((key, value))
       case (nil, nil): break
       }
     }

@@ -25,7 +25,7 @@ public struct Tensor: Sendable {
     self.source = source
   }
 
-  /// Creates a tensor in memory.
+  /// Creates a tensor in memory; throws `tensor.size` unless the bytes fill the shape exactly.
   public init(dtype: DType, shape: [Int], bytes: [UInt8]) throws {
     try self.init(dtype: dtype, shape: shape, source: MemorySource(bytes))
   }
@@ -36,7 +36,7 @@ public struct Tensor: Sendable {
   /// The number of bytes.
   public var byteCount: Int { source.count }
 
-  /// Reads the bytes.
+  /// Reads the bytes; throws `file.read` or `file.truncated` where that fails.
   public func bytes() throws -> [UInt8] { try source.readAll() }
 
   /// The same bytes held in memory.

@@ -4,7 +4,7 @@ import Recurrent
 
 extension Advice {
   /// The sentence with flags in it: `Choose one: --module encoder.`
-  public var withFlags: String {
+  package var withFlags: String {
     words { means, value in
       let flag = means.flag
       switch value {
@@ -55,12 +55,12 @@ extension Advice.Means {
 
 extension Assumption {
   /// One line: what is believed, and the flag that changes it.
-  public var withFlags: String { advice.withFlags }
+  package var withFlags: String { advice.withFlags }
 }
 
 extension Reservation {
   /// One line, with the flag that changes an assumption.
-  public var withFlags: String {
+  package var withFlags: String {
     switch self {
     case .assumed(let assumption): assumption.withFlags
     case .says(let text): text
@@ -70,9 +70,9 @@ extension Reservation {
 
 extension ConversionPreview {
   /// One line, with flags in the way out of a refusal.
-  public var withFlags: String {
+  package var withFlags: String {
     guard let refusal else { return summary }
-    return "refused: \(refusal.found)" + (refusal.hint.map { " (\($0.withFlags))" } ?? "")
+    return "refused: \(refusal.found)" + (refusal.advice.map { " (\($0.withFlags))" } ?? "")
   }
 }
 

@@ -58,9 +58,9 @@ extension WeightFormat {
       error.place = "--to"
       error.expected = words
       // What is near may be a container that is only read.
-      if let near = all.first(where: { error.hint == "Did you mean \($0.name)?" }), !near.isWritable
+      if let near = all.first(where: { error.advice == "Did you mean \($0.name)?" }), !near.isWritable
       {
-        error.hint = near.wayOut
+        error.advice = near.wayOut
       }
       throw error
     }

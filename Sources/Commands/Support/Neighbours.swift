@@ -7,7 +7,7 @@ extension RecurrentError {
     guard reason == "file.missing", hint == nil, let file, let neighbour = neighbour(of: file)
     else { return self }
     var error = self
-    error.hint = "Did you mean \(quotedForShell(neighbour))?"
+    error.advice = "Did you mean \(quotedForShell(neighbour))?"
     return error
   }
 }

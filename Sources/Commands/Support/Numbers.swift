@@ -24,7 +24,7 @@ public struct NumberOption {
   }
 
   /// A number for which `isValid` holds, which `words` say; throws `.usage`.
-  public func number(_ words: String, hint: Advice? = nil, where isValid: (Double) -> Bool) throws
+  package func number(_ words: String, hint: Advice? = nil, where isValid: (Double) -> Bool) throws
     -> Double?
   {
     try text.map { text in

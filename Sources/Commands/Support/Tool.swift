@@ -32,7 +32,7 @@ extension Tool {
     var arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
     answerIfThatIsAll(arguments)
     HDF5Library.ownsProcess = true
-    HDF5Worker.serveIfAsked()
+    WeightFormat.serveHDF5IfAsked()
     removeTemporariesOnSignals()
     var tool: Self
     if arguments.contains(where: { $0.first == "-" && Double($0) != nil }) {
@@ -41,7 +41,7 @@ extension Tool {
     if OptionTable.mayBeUnclear(arguments),
       var unclear = OptionTable(of: Self.self).unclearOption(in: arguments)
     {
-      unclear.hint = unclear.hint ?? "\(toolName) --help lists the options."
+      unclear.advice = unclear.advice ?? "\(toolName) --help lists the options."
       report(unclear, json: arguments.contains("--json"))
       Output.leave(64)
     }
@@ -63,7 +63,7 @@ extension Tool {
       var usage =
         OptionTable(of: Self.self).mistake(in: arguments)
         ?? RecurrentError(.usage, "usage.arguments", found: message(for: error))
-      usage.hint = usage.hint ?? "\(toolName) --help lists the options."
+      usage.advice = usage.advice ?? "\(toolName) --help lists the options."
       report(usage, json: arguments.contains("--json"))
       Output.leave(64)
     }
@@ -128,7 +128,7 @@ extension RecurrentError {
       .init(key: "status", value: .number(kind.rawValue)),
       .init(key: "file", value: text(file)), .init(key: "place", value: text(place)),
       .init(key: "found", value: .string(found)), .init(key: "expected", value: text(expected)),
-      .init(key: "hint", value: text(hint?.withFlags)),
+      .init(key: "hint", value: text(advice?.withFlags)),
     ])
   }
 }
@@ -206,7 +206,7 @@ public enum Output {
     var text = "\(tool): \(word): \(error.message)."
     if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
     text += (consequence.map { " " + $0 } ?? "") + "\n"
-    if let hint = error.hint?.withFlags {
+    if let hint = error.advice?.withFlags {
       text += "hint: \(escapedForTerminal(hint, limit: 1000))\n"
     }
     return text

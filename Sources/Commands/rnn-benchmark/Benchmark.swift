@@ -30,7 +30,7 @@ enum Benchmark {
       let words = line.split(separator: " ").map(String.init)
       switch (words.first, words.count) {
       case ("threads", 2):
-        setThreadCount(Int(words[1]) ?? 1)
+        threadCount = Int(words[1]) ?? 1
         print("ok")
       case ("peaks", 1):
         let peaks = Peaks()

@@ -75,9 +75,9 @@ extension Workload {
     case "clip":
       var gradients = rnn.parameters
       // Above the norm, so that every run scales by 1.
-      return Workload(run: { clipByGlobalNorm(&gradients, max: 1e6) }) {
+      return Workload(run: { gradients.clipByGlobalNorm(max: 1e6) }) {
         var gradients = rnn.parameters
-        clipByGlobalNorm(&gradients, max: 1)
+        gradients.clipByGlobalNorm(max: 1)
         return gradients.entries.flatMap { sample($0.array.elements) }
       }
     case "loss":

@@ -111,8 +111,8 @@ extension Inspection {
 
   /// The way out, unless it stands below with what shapes suggest.
   private func hint(_ obstacle: RecurrentError) -> String? {
-    let isDraft = obstacle.hint?.parts.contains(.means(.namesDraft, nil)) == true
-    return isDraft && hasDraft ? nil : obstacle.hint?.withFlags
+    let isDraft = obstacle.advice?.parts.contains(.means(.namesDraft, nil)) == true
+    return isDraft && hasDraft ? nil : obstacle.advice?.withFlags
   }
 
   /// One row per module.

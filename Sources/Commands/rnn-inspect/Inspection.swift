@@ -6,7 +6,7 @@ import Recurrent
 struct Inspection {
   /// One tensor with what was found about it.
   struct Row {
-    let entry: StateDict.Entry
+    let entry: (name: Name, tensor: Tensor)
     let tie: Name?
     let isForeign: Bool
     let statistics: TensorStatistics?

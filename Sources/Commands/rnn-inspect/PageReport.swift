@@ -39,14 +39,14 @@ enum PageReport {
       page.note(
         figures.isEmpty
           ? "None: the matrices are not square (projections), hold NaN, or are larger than"
-            + " \(NetworkFigures.largestSpectrum)."
+            + " \(RNN<Double>.largestSpectrum)."
           : "Without the non-linearity a gradient changes by the spectral radius per step after"
             + " many steps: above 1 it explodes, below 1 it vanishes.")
       page.figures(figures)
       page.endSection()
     }
     page.beginSection("How the weights are spread")
-    page.figures(try NetworkFigures.histograms(state))
+    page.figures(try state.histograms())
     page.endSection()
     if !state.metadata.isEmpty {
       page.table(
@@ -58,7 +58,7 @@ enum PageReport {
 
   private static func spectra(_ recognition: Recognition, _ state: StateDict) throws -> [Figure] {
     do {
-      return try NetworkFigures.spectra(Network(state))
+      return try Network(state).spectra()
     } catch let error as RecurrentError where error.reason == "engine.not-finite" {
       // NaN weights are worth a look all the more; they just have no spectrum.
       return []

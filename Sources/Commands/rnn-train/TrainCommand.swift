@@ -123,8 +123,8 @@ struct TrainCommand: Tool {
       _ = try WeightFormat.forWriting(path: model)
     } catch var error as RecurrentError {
       // There is no other way to name the container.
-      if error.hint == "Name the container with \(.outputFormat)." {
-        error.hint = "MODEL's extension says how it is stored: \(model).h5, say."
+      if error.advice == "Name the container with \(.outputFormat)." {
+        error.advice = "MODEL's extension says how it is stored: \(model).h5, say."
       }
       throw error
     }
@@ -136,10 +136,10 @@ struct TrainCommand: Tool {
     } catch var error as RecurrentError {
       switch error.reason {
       case "file.not-regular":
-        error.hint =
+        error.advice =
           "TEXT is one plain file: join several, or save what a pipe says, with cat … > text.txt."
       case "file.missing" where nearest(to: text, among: ["sample"]) != nil:
-        error.hint = "Did you mean rnn-train sample?"
+        error.advice = "Did you mean rnn-train sample?"
       default: break
       }
       throw error.inFile(text)
@@ -151,7 +151,7 @@ struct TrainCommand: Tool {
       return try TrainingCheckpoint(path: checkpointPath)
     } catch var error as RecurrentError {
       if error.reason == "file.missing" {
-        error.hint = "There is nothing to go on from: leave --resume out to begin."
+        error.advice = "There is nothing to go on from: leave --resume out to begin."
       }
       throw error
     }
@@ -161,7 +161,7 @@ struct TrainCommand: Tool {
     do {
       try OutputFile(path: path, overwrite: run.force || run.resume).discard()
     } catch var error as RecurrentError {
-      if let hint, error.reason == "output.exists" { error.hint = hint }
+      if let hint, error.reason == "output.exists" { error.advice = hint }
       throw error.inFile(path)
     }
   }

@@ -42,7 +42,7 @@ enum FixtureReport {
     var text = escapedForTerminal(result.path) + "\n"
     if let error = result.error {
       text += "  \(error.message)\n"
-      if let hint = error.hint?.withFlags { text += "  hint: \(escapedForTerminal(hint))\n" }
+      if let hint = error.advice?.withFlags { text += "  hint: \(escapedForTerminal(hint))\n" }
     }
     for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
     for check in result.checks where all || !check.passes {

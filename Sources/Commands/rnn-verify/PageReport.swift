@@ -103,7 +103,7 @@ enum PageReport {
     if let name = result.name { page.note(name) }
     if let error = result.error {
       page.verdict(error.message, isGood: false)
-      if let hint = error.hint { page.note("hint: \(hint.withFlags)") }
+      if let hint = error.advice { page.note("hint: \(hint.withFlags)") }
       return
     }
     for remark in result.remarks { page.note(remark) }

@@ -111,7 +111,7 @@ package struct ProtobufReader {
 
   private static func truncated(_ offset: Int, _ left: Int, _ expected: String) -> RecurrentError {
     var result = error("protobuf.truncated", offset, "\(left) bytes left in the message", expected)
-    result.hint = "The file is cut off, or a length in it is damaged."
+    result.advice = "The file is cut off, or a length in it is damaged."
     return result
   }
 

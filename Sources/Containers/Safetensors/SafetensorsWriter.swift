@@ -86,7 +86,7 @@ private struct WrittenTensor {
   let element: SafetensorsElement
   let rank: Int
 
-  init(_ entry: StateDict.Entry) throws {
+  init(_ entry: (name: Name, tensor: Tensor)) throws {
     let place = "tensor \"\(entry.name)\""
     guard let element = SafetensorsElement(entry.tensor.dtype) else {
       throw RecurrentError(

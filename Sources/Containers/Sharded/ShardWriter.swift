@@ -74,7 +74,7 @@ private struct ShardPlan {
   init(_ state: StateDict, stem: Substring, _ shardSize: Int) throws {
     let ties = try Safetensors.droppedNames(state)
     let entries = state.entries.filter { ties[$0.name] == nil }
-    var groups: [[StateDict.Entry]] = [[]]
+    var groups: [[(name: Name, tensor: Tensor)]] = [[]]
     var size = 0
     var total = 0
     for entry in entries {

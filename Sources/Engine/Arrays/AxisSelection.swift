@@ -11,15 +11,9 @@ extension AxisSelection {
   public static var keepsAxis: Bool { true }
 }
 
-/// All of an axis, written `.all`.
-public struct WholeAxis: AxisSelection, Sendable {
-  /// Every place.
-  public func places(inAxisOf extent: Int) -> Range<Int> { 0..<extent }
-}
-
-extension AxisSelection where Self == WholeAxis {
-  /// All of an axis.
-  public static var all: WholeAxis { WholeAxis() }
+extension AxisSelection where Self == PartialRangeFrom<Int> {
+  /// All of an axis, `0...`.
+  public static var all: PartialRangeFrom<Int> { 0... }
 }
 
 extension Int: AxisSelection {

@@ -10,24 +10,6 @@ public struct RecurrentCell<S: Scalar>: Sendable {
   /// What the cell is, as a stack of one layer.
   package var configuration: RecurrentConfiguration { rnn.configuration }
 
-  /// The states after a step.
-  public struct State: Sendable, Equatable {
-    /// The state (N, H), or (H) if unbatched.
-    public var h: NDArray<S>
-    /// An LSTM's cell state (N, H), or (H) if unbatched.
-    public var c: NDArray<S>?
-  }
-
-  /// The gradients of a step.
-  public struct Gradients: Sendable {
-    /// Of the weights, under their names.
-    public var parameters: Parameters<S>
-    /// Of the input and of the states before the step; c for an LSTM only.
-    public var x, h: NDArray<S>
-    /// Of an LSTM's cell state before the step.
-    public var c: NDArray<S>?
-  }
-
   /// Creates a cell; throws for bad sizes, and for a missing, extra or misshapen parameter.
   public init(
     _ cell: Cell, inputSize: Int, hiddenSize: Int, bias: Bool = true, gruReset: GRUReset = .after,
@@ -58,32 +40,43 @@ public struct RecurrentCell<S: Scalar>: Sendable {
     rnn.parameters.renamed { String($0.dropLast(suffix.count)) }
   }
 
-  /// Makes one step on (N, D) or (D); no `h` or `c` means zeros.
+  /// Makes one step on (N, D) or (D) and returns the states after it, (N, H) or (H); no `h` or `c` means
+  /// zeros, and only an LSTM has a c.
+  ///
+  /// Throws `engine.input-rank`, `engine.input-size`, `engine.state-rank` or `engine.state-shape` for shapes that
+  /// do not fit.
   public func step(
     _ x: NDArray<S>, h: NDArray<S>? = nil, c: NDArray<S>? = nil
-  ) throws -> State {
+  ) throws -> (h: NDArray<S>, c: NDArray<S>?) {
     try check(x, h, c)
-    return try state(rnn(withAxis(x), h0: h.map(withAxis), c0: c.map(withAxis)))
+    return try states(rnn(withAxis(x), h0: h.map(withAxis), c0: c.map(withAxis)))
   }
 
   /// Makes one step and keeps what `backward` needs.
+  ///
+  /// Throws as ``step(_:h:c:)``.
   public func record(
     _ x: NDArray<S>, h: NDArray<S>? = nil, c: NDArray<S>? = nil
-  ) throws -> (State, Tape<S>) {
+  ) throws -> (h: NDArray<S>, c: NDArray<S>?, tape: Tape<S>) {
     try check(x, h, c)
     let (result, tape) = try rnn.record(withAxis(x), h0: h.map(withAxis), c0: c.map(withAxis))
-    return (state(result), tape)
+    let (h, c) = states(result)
+    return (h, c, tape)
   }
 
-  /// The gradients of a step, given those of the states after it.
+  /// The gradients of a step, given those of the states after it: `h0` and `c0` are those of the states before
+  /// it, in their shapes.
+  ///
+  /// Throws `engine.tape` for a tape of another network, `engine.state-shape` for gradients of another shape.
   public func backward(
     _ tape: Tape<S>, gradH: NDArray<S>? = nil, gradC: NDArray<S>? = nil
-  ) throws -> Gradients {
+  ) throws -> RecurrentGradients<S> {
     let gradients = try rnn.backward(
       tape, gradHN: gradH.map(withAxis), gradCN: gradC.map(withAxis))
-    return Gradients(
+    return RecurrentGradients(
       parameters: gradients.parameters.renamed { String($0.dropLast(suffix.count)) },
-      x: withoutAxis(gradients.x), h: withoutAxis(gradients.h0), c: gradients.c0.map(withoutAxis))
+      x: withoutAxis(gradients.x), h0: withoutAxis(gradients.h0),
+      c0: gradients.c0.map(withoutAxis))
   }
 
   // Before the network sees the arrays: its messages would count an axis that the caller has not.
@@ -133,8 +126,8 @@ public struct RecurrentCell<S: Scalar>: Sendable {
     }
   }
 
-  private func state(_ result: RecurrentOutput<S>) -> State {
-    State(h: withoutAxis(result.hN), c: result.cN.map(withoutAxis))
+  private func states(_ result: RecurrentOutput<S>) -> (h: NDArray<S>, c: NDArray<S>?) {
+    (withoutAxis(result.hN), result.cN.map(withoutAxis))
   }
 
   private func withAxis(_ array: NDArray<S>) -> NDArray<S> {

@@ -2,20 +2,20 @@ import HostSystem
 import Tensors
 
 /// A complex number, as an eigenvalue may be.
-public struct Complex: Sendable, Equatable {
+package struct Complex: Sendable, Equatable {
   /// The real part.
-  public var real: Double
+  package var real: Double
   /// The imaginary part.
-  public var imaginary: Double
+  package var imaginary: Double
 
   /// Creates a number.
-  public init(_ real: Double, _ imaginary: Double = 0) {
+  package init(_ real: Double, _ imaginary: Double = 0) {
     self.real = real
     self.imaginary = imaginary
   }
 
   /// The distance to zero.
-  public var size: Double { hypot(real, imaginary) }
+  package var size: Double { hypot(real, imaginary) }
 
   var conjugate: Complex { Complex(real, -imaginary) }
 

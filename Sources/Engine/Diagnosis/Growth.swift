@@ -1,32 +1,33 @@
 import Tensors
 
-/// The 2-norm of a gradient at every time step, given the gradients of the states (T, …).
-///
-/// Falling towards the first step they vanish, rising they explode.
-public func gradientNorms<S: Scalar>(_ deltas: NDArray<S>) throws -> [S] {
-  try steps(deltas).map { norm(deltas.elements[$0]) }
-}
+extension NDArray where Element: Scalar {
+  /// The 2-norm at every time step of an array (T, …), such as the gradients of the states.
+  ///
+  /// Falling towards the first step gradients vanish, rising they explode. Throws `engine.shape` without a
+  /// time axis.
+  public func normsByStep() throws -> [Element] {
+    try steps(self).map { norm(elements[$0]) }
+  }
 
-/// How two runs of a network drift apart, such as ours and a reference's.
-///
-/// Where small deviations grow exponentially no two implementations agree for long: then compare step by
-/// step from the reference's states.
-public struct Deviation: Sendable, Equatable {
-  /// The largest absolute difference at every time step.
-  public var perStep: [Double]
-  /// The factor per step between the first difference and the largest, by least squares of the
-  /// logarithms; 1 if fewer than two steps differ.
-  public var growth: Double
-
-  /// Compares two arrays (T, …) of one shape; throws `engine.shape` if they differ in shape.
-  public init<S: Scalar>(_ a: NDArray<S>, _ b: NDArray<S>) throws {
-    guard a.shape == b.shape, a.count == b.count else {
+  /// How two runs (T, …) of a network drift apart, such as ours and a reference's: the largest absolute
+  /// difference at every time step, and its growth.
+  ///
+  /// The growth is the factor per step between the first difference and the largest, by least squares of the
+  /// logarithms; 1 if fewer than two steps differ. Where small deviations grow exponentially no two
+  /// implementations agree for long: then compare step by step from the reference's states. Throws
+  /// `engine.shape` if the arrays differ in shape.
+  public func deviation(
+    from reference: NDArray
+  ) throws -> (perStep: [Double], growth: Double) {
+    guard shape == reference.shape, count == reference.count else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shapes \(a.shape) and \(b.shape)",
+        .malformed, "engine.shape", found: "shapes \(shape) and \(reference.shape)",
         expected: "one shape")
     }
-    perStep = try steps(a).map { range in
-      range.reduce(0) { Swift.max($0, abs(Double(a.elements[$1]) - Double(b.elements[$1]))) }
+    let perStep = try steps(self).map { range in
+      range.reduce(0) {
+        Swift.max($0, abs(Double(elements[$1]) - Double(reference.elements[$1])))
+      }
     }
     let largest = perStep.max() ?? 0
     let end = (perStep.firstIndex(of: largest) ?? 0) + 1
@@ -38,7 +39,7 @@ public struct Deviation: Sendable, Equatable {
     )
     let spread = points.reduce(0) { $0 + ($1.x - meanX) * ($1.x - meanX) }
     let covariance = points.reduce(0) { $0 + ($1.x - meanX) * ($1.y - meanY) }
-    growth = points.count < 2 ? 1 : Double.exp(covariance / spread)
+    return (perStep, points.count < 2 ? 1 : Double.exp(covariance / spread))
   }
 }
 

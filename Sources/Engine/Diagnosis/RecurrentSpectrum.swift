@@ -8,30 +8,25 @@ import Tensors
 /// singular value 2.4746.)
 public struct RecurrentSpectrum: Sendable, Equatable {
   /// The eigenvalues, largest first.
-  public var eigenvalues: [Complex]
+  public var eigenvalues: [(real: Double, imaginary: Double)] {
+    values.map { ($0.real, $0.imaginary) }
+  }
   /// The singular values, largest first.
-  public var singularValues: [Double]
+  public let singularValues: [Double]
+  package let values: [Complex]
 
   /// The size of the largest eigenvalue: the factor per step in the long run.
-  public var spectralRadius: Double { eigenvalues.first?.size ?? 0 }
+  public var spectralRadius: Double { values.first?.size ?? 0 }
   /// The largest factor that a single step can have.
   public var largestSingularValue: Double { singularValues.first ?? 0 }
 
-  /// What gradients through many steps do.
-  public enum Prediction: Sendable, Equatable {
-    /// They shrink in every step, whatever the non-linearity (whose slope is 1 at most).
-    case vanish
-    /// They may grow for some steps and shrink in the long run.
-    case vanishAfterTransientGrowth
-    /// They grow where units are not saturated.
-    case explode
-  }
+  /// Whether gradients through many steps grow, where the units of a tanh or ReLU network are not saturated.
+  public var explodes: Bool { spectralRadius > 1 }
 
-  /// What the two numbers predict for a tanh or ReLU network.
-  public var prediction: Prediction {
-    if spectralRadius > 1 { return .explode }
-    return largestSingularValue < 1 ? .vanish : .vanishAfterTransientGrowth
-  }
+  /// Whether gradients shrink in every step, whatever the non-linearity (whose slope is 1 at most).
+  ///
+  /// Where they neither vanish nor explode they may grow for some steps, and shrink in the long run.
+  public var vanishes: Bool { largestSingularValue < 1 && spectralRadius <= 1 }
 
   /// Examines a square matrix; throws `engine.shape` for another one, `engine.not-finite` for NaN or
   /// infinite elements.
@@ -47,6 +42,8 @@ public struct RecurrentSpectrum: Sendable, Equatable {
 
   /// Examines every gate of recurrent weights (gates·H, H), such as `weight_hh_l0` of an LSTM; one
   /// spectrum for each gate, in order.
+  ///
+  /// Throws `engine.shape` for a projection or any other shape, `engine.not-finite` for NaN or infinite elements.
   public static func gates<S: Scalar>(_ weights: NDArray<S>) throws -> [RecurrentSpectrum] {
     guard weights.shape.count == 2, weights.shape[1] > 0, weights.shape[0] % weights.shape[1] == 0,
       weights.count == (try checkedCount(weights.shape))
@@ -68,7 +65,7 @@ public struct RecurrentSpectrum: Sendable, Equatable {
         .malformed, "engine.not-finite", found: "a matrix with NaN or infinite elements",
         expected: "finite elements")
     }
-    eigenvalues = try RNNEngine.eigenvalues(elements, size: size)
+    values = try RNNEngine.eigenvalues(elements, size: size)
     singularValues = RNNEngine.singularValues(elements, rows: size, columns: size)
   }
 }

@@ -4,7 +4,7 @@ extension RNN {
   /// What reaches the states before every time step from all steps after it, (T, L, N, S), or (T, L, S) if
   /// unbatched: the list of `dh` whose norms document D4 plots.
   ///
-  /// The first is the gradient of `h0`. With ``gradientNorms(_:)`` it shows where gradients vanish or
+  /// The first is the gradient of `h0`. With ``NDArray/normsByStep()`` it shows where gradients vanish or
   /// explode. Throws `engine.checkpoint` for a bidirectional network, whose states do not follow each
   /// other in one direction.
   public func stateGradients(

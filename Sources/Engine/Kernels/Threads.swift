@@ -1,14 +1,15 @@
 import CKernels
 import HostSystem
 
-/// How many threads the engine may use for one call; results have the same bits for any count.
+/// How many threads the engine may use for one call, in the whole process; results have the same bits for
+/// any count.
 ///
 /// One is used where more would not pay. Starts as the number of processors, or as the environment
-/// variable `RECURRENT_THREADS` says.
-public var threadCount: Int { Int(ck_threads()) }
-
-/// Sets ``threadCount``, for the whole process; at least 1.
-public func setThreadCount(_ count: Int) { ck_set_threads(Int32(clamping: max(1, count))) }
+/// variable `RECURRENT_THREADS` says; a number below 1 counts as 1.
+public var threadCount: Int {
+  get { Int(ck_threads()) }
+  set { ck_set_threads(Int32(clamping: max(1, newValue))) }
+}
 
 /// Cuts `0..<count` into at most `threadCount` ranges of at least `grain` and hands each to a thread.
 ///

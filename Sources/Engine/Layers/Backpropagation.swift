@@ -1,6 +1,6 @@
 import Tensors
 
-/// The gradients of a recurrent network.
+/// The gradients of a recurrent network or cell.
 public struct RecurrentGradients<S: Scalar>: Sendable {
   /// Of the weights, under their names.
   public var parameters: Parameters<S>
@@ -17,6 +17,9 @@ extension RNN {
   ///
   /// What `gradOutput` holds after the end of a ragged row does not matter. A tape that is used for the
   /// last time gives its memory to the gradients.
+  ///
+  /// Throws `engine.tape` for a tape of another network, `engine.output-shape` or `engine.state-shape` for
+  /// gradients of another shape than what they are of.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func backward(

@@ -9,6 +9,8 @@ public struct DropoutMasks {
   private let draw: (_ count: Int, _ keepProbability: Double) throws -> [Bool]
 
   /// Draws masks from a generator: so many elements, each kept with that probability.
+  ///
+  /// What the closure throws, the network throws; it throws `engine.dropout-mask` for a mask of another size.
   public init(_ draw: @escaping (_ count: Int, _ keepProbability: Double) throws -> [Bool]) {
     self.draw = draw
   }

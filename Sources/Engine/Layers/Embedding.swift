@@ -8,6 +8,9 @@ public struct Embedding<S: Scalar>: Sendable {
   public let paddingIndex: Int?
 
   /// Creates a layer; a negative `paddingIndex` counts from the end. The weight is taken as it is.
+  ///
+  /// Throws `engine.parameter-shape` unless the weight is (V, E), `engine.configuration` for a padding index
+  /// outside it.
   public init(weight: NDArray<S>, paddingIndex: Int? = nil) throws {
     guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }),
       weight.count == weight.shape[0] * weight.shape[1]
@@ -34,6 +37,8 @@ public struct Embedding<S: Scalar>: Sendable {
   }
 
   /// Creates a layer from `weight`, and nothing else.
+  ///
+  /// Throws `engine.missing-parameter` for other names, and as ``init(weight:paddingIndex:)``.
   public init(parameters: Parameters<S>, paddingIndex: Int? = nil) throws {
     guard let weight = parameters["weight"], parameters.names.count == 1 else {
       throw RecurrentError(
@@ -49,6 +54,9 @@ public struct Embedding<S: Scalar>: Sendable {
   }
 
   /// The gradient of the weight, given that of the vectors; zero for the padding index.
+  ///
+  /// Throws `engine.index-range` for an index outside the table, `engine.output-shape` for a gradient of another
+  /// shape.
   public func backward(_ indices: NDArray<Int>, gradOutput: NDArray<S>) throws -> NDArray<S> {
     try backward(indices.elements, shape: indices.shape, gradOutput: gradOutput)
   }
@@ -72,6 +80,9 @@ public struct Embedding<S: Scalar>: Sendable {
   }
 
   /// The gradient of the weight, given that of the vectors; zero for the padding index.
+  ///
+  /// Throws `engine.index-range` for an index outside the table, `engine.output-shape` for a gradient of another
+  /// shape.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func backward(

@@ -16,14 +16,6 @@ public struct LayerNorm<S: Scalar>: Sendable {
   /// What is added to the variance.
   public let epsilon: S
 
-  /// The gradients of a layer.
-  public struct Gradients: Sendable {
-    /// Of the input, in its shape.
-    public var x: NDArray<S>
-    /// Of the weight and of the bias, (F).
-    public var weight, bias: NDArray<S>
-  }
-
   /// Creates a layer; throws `engine.parameter-shape` unless weight and bias are (F).
   public init(weight: NDArray<S>, bias: NDArray<S>, epsilon: S = 1e-5) throws {
     for (name, array) in [("weight", weight), ("bias", bias)] {
@@ -40,18 +32,24 @@ public struct LayerNorm<S: Scalar>: Sendable {
     self.epsilon = epsilon
   }
 
-  /// Maps (…, F) to (…, F).
+  /// Maps (…, F) to (…, F); throws `engine.input-size` for another last axis.
   public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
     try check(x, x.shape, "x")
     return NDArray(trusted: x.shape, forward(x.elements).output)
   }
 
-  /// The gradients, given the input and the gradient of the output.
-  public func backward(_ x: NDArray<S>, gradOutput: NDArray<S>) throws -> Gradients {
+  /// The gradients of the input, in its shape, and of the weight and the bias (F), given the input and the
+  /// gradient of the output.
+  ///
+  /// Throws `engine.input-size` for another last axis, or for two shapes that differ.
+  public func backward(
+    _ x: NDArray<S>, gradOutput: NDArray<S>
+  ) throws -> (x: NDArray<S>, weight: NDArray<S>, bias: NDArray<S>) {
     try check(x, x.shape, "x")
     try check(gradOutput, x.shape, "gradient of output")
-    var gradients = Gradients(
-      x: gradOutput, weight: NDArray(zeros: weight.shape), bias: NDArray(zeros: weight.shape))
+    var gradients = (
+      x: gradOutput, weight: NDArray<S>(zeros: weight.shape), bias: NDArray<S>(zeros: weight.shape)
+    )
     backward(
       forward(x.elements).tape, &gradients.x.elements, weight: &gradients.weight.elements,
       bias: &gradients.bias.elements)

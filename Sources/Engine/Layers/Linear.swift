@@ -12,16 +12,6 @@ public struct Linear<S: Scalar>: Sendable {
   /// Stands in for the bias if there is none.
   private let zeros: [S]
 
-  /// The gradients of a linear layer.
-  public struct Gradients: Sendable {
-    /// Of the input, in its shape.
-    public var x: NDArray<S>
-    /// Of the weight, (C, H).
-    public var weight: NDArray<S>
-    /// Of the bias, (C), if the layer has one.
-    public var bias: NDArray<S>?
-  }
-
   /// Creates a layer; throws unless the weight is (C, H) and the bias (C).
   public init(weight: NDArray<S>, bias: NDArray<S>? = nil) throws {
     guard weight.shape.count == 2, weight.shape.allSatisfy({ $0 > 0 }),
@@ -55,6 +45,8 @@ public struct Linear<S: Scalar>: Sendable {
   }
 
   /// Creates a layer from `weight` and, if present, `bias`.
+  ///
+  /// Throws `engine.missing-parameter` or `engine.extra-parameter` for other names, and as ``init(weight:bias:)``.
   public init(parameters: Parameters<S>) throws {
     guard let weight = parameters["weight"] else {
       throw RecurrentError(
@@ -69,7 +61,7 @@ public struct Linear<S: Scalar>: Sendable {
     try self.init(weight: weight, bias: parameters["bias"])
   }
 
-  /// Maps (…, H) to (…, C).
+  /// Maps (…, H) to (…, C); throws `engine.input-size` for another last axis.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func callAsFunction(_ x: NDArray<S>) throws -> NDArray<S> {
@@ -96,10 +88,15 @@ public struct Linear<S: Scalar>: Sendable {
       bias: bias?.elements ?? zeros, width: outputSize, into: &result, stride: outputSize)
   }
 
-  /// The gradients, given the input and the gradient of the output.
+  /// The gradients of the input, in its shape, of the weight (C, H), and of the bias (C) if the layer has one,
+  /// given the input and the gradient of the output.
+  ///
+  /// Throws `engine.input-size` or `engine.output-shape` for shapes that do not fit.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
-  public func backward(_ x: NDArray<S>, gradOutput: NDArray<S>) throws -> Gradients {
+  public func backward(
+    _ x: NDArray<S>, gradOutput: NDArray<S>
+  ) throws -> (x: NDArray<S>, weight: NDArray<S>, bias: NDArray<S>?) {
     let rows = try check(x, lastAxis: inputSize, "x")
     let expected = x.shape.dropLast() + [outputSize]
     guard gradOutput.shape == Array(expected), gradOutput.count == rows * outputSize else {
@@ -121,14 +118,15 @@ public struct Linear<S: Scalar>: Sendable {
     kernels.addWeightGradient(
       gradOutput.elements, block, input: x.elements, Block(rows: rows, columns: inputSize),
       into: &dWeight)
-    var gradients = Gradients(
-      x: NDArray(trusted: x.shape, dx), weight: NDArray(trusted: weight.shape, dWeight), bias: nil)
+    var biasGradient: NDArray<S>?
     if bias != nil {
       var dBias = [S](repeating: 0, count: outputSize)
       kernels.addBiasGradient(gradOutput.elements, block, into: &dBias)
-      gradients.bias = NDArray(trusted: [outputSize], dBias)
+      biasGradient = NDArray(trusted: [outputSize], dBias)
     }
-    return gradients
+    return (
+      NDArray(trusted: x.shape, dx), NDArray(trusted: weight.shape, dWeight), biasGradient
+    )
   }
 
   private func check(_ x: NDArray<S>, lastAxis: Int, _ what: String) throws -> Int {

@@ -67,6 +67,8 @@ public struct RNN<S: Scalar>: Sendable {
   ///
   /// With `dropout` the network is in training mode; without, it is in evaluation mode, where dropout
   /// does nothing.
+  ///
+  /// Throws as ``callAsFunction(_:h0:c0:lengths:)``, and what drawing the masks throws.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public func record(

@@ -1,6 +1,17 @@
 import Tensors
 
-/// What a recurrent network is, apart from its numbers: PyTorch's constructor arguments.
+/// What a recurrent network is, apart from its numbers: PyTorch's constructor arguments, and two of ours.
+///
+/// PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU` know neither `residual` nor `layerNorm`: a network with either
+/// has no counterpart there, only a composition of modules, one recurrent module per layer. With uₖ for what
+/// layer k computes from its input xₖ, a stack is
+///
+///     sₖ = uₖ + xₖ                        with `residual` and k ≥ 1, else sₖ = uₖ
+///     xₖ₊₁ = dropout(LayerNorm(sₖ))       with `layerNorm`, else xₖ₊₁ = dropout(sₖ)
+///     output = s of the last layer
+///
+/// The states h and c are the layers' own, untouched by either option. Both work on the features of
+/// one time step and one row, so that every guarantee of the engine holds with them.
 public struct RecurrentConfiguration: Sendable, Equatable {
   /// The cell of every layer.
   public var cell: Cell
@@ -22,14 +33,22 @@ public struct RecurrentConfiguration: Sendable, Equatable {
   public var gruReset: GRUReset
   /// The probability of zeroing an element of the output of each layer but the last, in training only.
   public var dropout: Double
-  /// Residual connections and normalisation between layers, which PyTorch's modules do not have.
-  public var stacking: Stacking
+  /// Whether every layer but the first adds its input to its output.
+  ///
+  /// Never the first, not even where the sizes agree: what a network computes does not hang on a
+  /// coincidence of sizes.
+  public var residual: Bool
+  /// Whether the features are normalised between layers, with a weight and a bias of their own:
+  /// `norm_weight_l0` and `norm_bias_l0` (D·S) stand behind the parameters of layer 0, and so on; the
+  /// last layer has none.
+  public var layerNorm: Bool
 
   /// Creates a configuration with PyTorch's defaults; `validate()` checks it.
   public init(
     cell: Cell = .rnnTanh, inputSize: Int, hiddenSize: Int, layerCount: Int = 1, bias: Bool = true,
     batchFirst: Bool = false, bidirectional: Bool = false, projSize: Int = 0,
-    gruReset: GRUReset = .after, dropout: Double = 0, stacking: Stacking = .plain
+    gruReset: GRUReset = .after, dropout: Double = 0, residual: Bool = false,
+    layerNorm: Bool = false
   ) {
     self.cell = cell
     self.inputSize = inputSize
@@ -41,7 +60,8 @@ public struct RecurrentConfiguration: Sendable, Equatable {
     self.projSize = projSize
     self.gruReset = gruReset
     self.dropout = dropout
-    self.stacking = stacking
+    self.residual = residual
+    self.layerNorm = layerNorm
   }
 
   /// 2 if bidirectional, else 1.
@@ -122,9 +142,9 @@ public struct RecurrentConfiguration: Sendable, Equatable {
     layer == 0 ? inputSize : outputSize
   }
 
-  func normalises(after layer: Int) -> Bool { stacking.layerNorm && layer + 1 < layerCount }
+  func normalises(after layer: Int) -> Bool { layerNorm && layer + 1 < layerCount }
 
-  func addsResidual(of layer: Int) -> Bool { stacking.residual && layer > 0 }
+  func addsResidual(of layer: Int) -> Bool { residual && layer > 0 }
 }
 
 /// The names of one layer and direction's parameters.

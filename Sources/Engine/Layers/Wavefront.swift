@@ -51,7 +51,7 @@ extension Stack {
   /// layers and rows enough for them.
   func stepsInWavefront(_ schedule: Schedule, threads: Int) -> Int? {
     guard threads > 1, configuration.layerCount > 1, configuration.directionCount == 1,
-      configuration.stacking == .plain, schedule.rows > 0
+      !configuration.residual, !configuration.layerNorm, schedule.rows > 0
     else { return nil }
     let (batch, steps, size) = (schedule.count(0), schedule.steps, configuration.stateSize)
     let matrix = configuration.cell.gateCount * configuration.hiddenSize * size

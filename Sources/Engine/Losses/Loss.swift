@@ -27,7 +27,7 @@ public enum Targets<S: Scalar>: Sendable {
 /// A loss on logits (T, N, C), (N, T, C) if `batchFirst`, or (T, C), with PyTorch's definitions.
 public struct Loss: Sendable, Equatable {
   /// Which loss.
-  public enum Kind: Sendable, Equatable {
+  package enum Kind: Sendable, Equatable {
     /// Softmax and negative log-likelihood.
     case crossEntropy(ignoreIndex: Int, labelSmoothing: Double)
     /// Sigmoid and binary cross-entropy, element by element.
@@ -45,7 +45,7 @@ public struct Loss: Sendable, Equatable {
   }
 
   /// Which loss.
-  public var kind: Kind
+  package var kind: Kind
   /// How it is reduced.
   public var reduction: Reduction
   /// Which time steps count.
@@ -83,6 +83,9 @@ public struct Loss: Sendable, Equatable {
   /// With `lengths`, steps after the end of a ragged row do not exist: they cost nothing, their gradient
   /// is zero, the mean does not count them, and the last step is the row's last valid one. The targets
   /// keep their padding, whose values do not matter.
+  ///
+  /// Throws `engine.logits-shape`, `engine.target-shape`, `engine.target-kind`, `engine.target-range`,
+  /// `engine.lengths` or `engine.class-weights` for what does not fit.
   public func evaluate<S: Scalar>(
     logits: NDArray<S>, targets: Targets<S>, batchFirst: Bool = false, lengths: [Int]? = nil
   ) throws -> (value: S, gradLogits: NDArray<S>) {

@@ -6,14 +6,6 @@ import Tensors
 /// The moments are `m ← fma(1 − β₁, g − m, m)` and `v ← fma((1 − β₂)·g, g, v·β₂)`, the step is
 /// `p ← p + (−lr / (1 − β₁ᵗ) · m) / (√v / √(1 − β₂ᵗ) + ε)`, its scalars in double precision.
 public struct Adam<S: Scalar>: Optimizer {
-  /// How weight decay works.
-  public enum Decay: Sendable, Equatable {
-    /// Added to the gradient, as `Adam`.
-    case inGradient
-    /// Taken from the parameter before the step, as `AdamW`.
-    case decoupled
-  }
-
   /// The learning rate.
   public var learningRate: Double
   /// How much of the first moment a step keeps.
@@ -24,8 +16,9 @@ public struct Adam<S: Scalar>: Optimizer {
   public var epsilon: Double
   /// The factor of weight decay.
   public var weightDecay: Double
-  /// How weight decay works.
-  public var decay: Decay
+  /// Whether weight decay is taken from the parameter before the step, as `AdamW`, instead of being added to
+  /// the gradient, as `Adam`.
+  public var decoupledWeightDecay: Bool
   /// Whether the largest second moment so far counts instead of the present one.
   public var amsgrad: Bool
   private var memory = OptimizerMemory<S>()
@@ -33,13 +26,13 @@ public struct Adam<S: Scalar>: Optimizer {
   /// Creates an optimiser with the defaults of `torch.optim.Adam`.
   public init(
     learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999), epsilon: Double = 1e-8,
-    weightDecay: Double = 0, decay: Decay = .inGradient, amsgrad: Bool = false
+    weightDecay: Double = 0, decoupledWeightDecay: Bool = false, amsgrad: Bool = false
   ) {
     self.learningRate = learningRate
     (beta1, beta2) = betas
     self.epsilon = epsilon
     self.weightDecay = weightDecay
-    self.decay = decay
+    self.decoupledWeightDecay = decoupledWeightDecay
     self.amsgrad = amsgrad
   }
 
@@ -50,7 +43,7 @@ public struct Adam<S: Scalar>: Optimizer {
   ) -> Adam {
     Adam(
       learningRate: learningRate, betas: betas, epsilon: epsilon, weightDecay: weightDecay,
-      decay: .decoupled, amsgrad: amsgrad)
+      decoupledWeightDecay: true, amsgrad: amsgrad)
   }
 
   /// The number of steps, and `exp_avg`, `exp_avg_sq` and, with `amsgrad`, `max_exp_avg_sq`.
@@ -73,12 +66,11 @@ public struct Adam<S: Scalar>: Optimizer {
       let (elements, buffers) = (part.elements, part.buffers)
       var gradient = part.gradient
       if weightDecay != 0 {
-        switch decay {
-        case .inGradient:
+        if decoupledWeightDecay {
+          TensorArithmetic.scale(elements, by: S(1 - learningRate * weightDecay))
+        } else {
           gradient = part.copy(gradient)
           TensorArithmetic.add(gradient, elements, times: S(weightDecay))
-        case .decoupled:
-          TensorArithmetic.scale(elements, by: S(1 - learningRate * weightDecay))
         }
       }
       TensorArithmetic.interpolate(buffers[0], gradient, weight: S(1 - beta1))

@@ -21,7 +21,7 @@ public protocol Optimizer<S>: Sendable {
 }
 
 extension Optimizer {
-  /// Makes one step of a single group.
+  /// Makes one step of a single group; throws as ``step(_:gradients:)-(_,[Parameters<S>])``.
   public mutating func step(_ parameters: inout Parameters<S>, gradients: Parameters<S>) throws {
     // Out of the caller's hands meanwhile, so that no array is copied.
     var groups = [parameters]
@@ -30,7 +30,7 @@ extension Optimizer {
     try step(&groups, gradients: [gradients])
   }
 
-  /// Makes one step of a model.
+  /// Makes one step of a model; throws, and changes nothing, as a step of its groups.
   public mutating func step(
     _ model: inout Model<S>, gradients: Model<S>.Gradients
   ) throws {

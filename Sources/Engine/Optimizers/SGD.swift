@@ -72,31 +72,3 @@ public struct SGD<S: Scalar>: Optimizer {
     }
   }
 }
-
-// Without momentum nothing is accumulated, and a constant will do.
-extension SGD {
-  /// Makes one step without momentum; throws, and changes nothing, unless every parameter has a gradient
-  /// of its shape. With momentum use `step(_:gradients:)`, which can remember.
-  public func step(_ parameters: inout Parameters<S>, _ gradients: Parameters<S>) throws {
-    var copy = try withoutMomentum
-    try copy.step(&parameters, gradients: gradients)
-  }
-
-  /// Makes one step of a model without momentum.
-  public func step(_ model: inout Model<S>, _ gradients: Model<S>.Gradients) throws {
-    var copy = try withoutMomentum
-    try copy.step(&model, gradients: gradients)
-  }
-
-  private var withoutMomentum: SGD {
-    get throws {
-      guard momentum == 0 else {
-        throw RecurrentError(
-          .usage, "engine.optimizer-option", at: "momentum",
-          found: "a step that cannot remember, with momentum \(momentum)",
-          hint: "Use step(_:gradients:) of a variable.")
-      }
-      return self
-    }
-  }
-}

@@ -17,12 +17,13 @@ public protocol NumPyRandom: Sendable {
 }
 
 extension NumPyRandom {
-  /// Uniform numbers of `[0, 1)`, as `random(shape)`.
+  /// Uniform numbers of `[0, 1)`, as `random(shape)`; throws `engine.shape` for a negative or too large shape.
   public mutating func random(shape: [Int]) throws -> NDArray<Double> {
     NDArray(trusted: shape, try (0..<checkedCount(shape)).map { _ in random() })
   }
 
-  /// Uniform numbers of `[low, high)`, as `uniform(low, high, shape)`.
+  /// Uniform numbers of `[low, high)`, as `uniform(low, high, shape)`; throws `engine.shape` for a negative or too
+  /// large shape.
   public mutating func uniform(_ low: Double = 0, _ high: Double = 1, shape: [Int]) throws
     -> NDArray<Double>
   {
@@ -31,6 +32,8 @@ extension NumPyRandom {
   }
 
   /// Normal numbers, as `normal(mean, deviation, shape)`.
+  ///
+  /// Throws `random.deviation` for a negative deviation, `engine.shape` for a negative or too large shape.
   public mutating func normal(_ mean: Double = 0, _ deviation: Double = 1, shape: [Int]) throws
     -> NDArray<Double>
   {
@@ -45,6 +48,8 @@ extension NumPyRandom {
   }
 
   /// Integers within bounds, as `integers(low, high, count)`.
+  ///
+  /// Throws `random.range` for empty bounds or a negative count.
   public mutating func integers(_ bounds: Range<Int>, count: Int) throws -> [Int] {
     let (low, high) = (bounds.lowerBound, bounds.upperBound)
     guard low < high, count >= 0 else {

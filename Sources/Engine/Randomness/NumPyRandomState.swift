@@ -61,6 +61,8 @@ extension NumPyRandomState {
   public mutating func randn(shape: [Int]) throws -> NDArray<Double> { try normal(shape: shape) }
 
   /// Integers within bounds, as `randint(low, high, count)`.
+  ///
+  /// Throws `random.range` for empty bounds or a negative count.
   public mutating func randint(_ bounds: Range<Int>, count: Int) throws -> [Int] {
     try integers(bounds, count: count)
   }

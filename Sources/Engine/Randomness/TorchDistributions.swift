@@ -7,6 +7,8 @@ import Tensors
 extension TorchGenerator {
   /// Uniform numbers of `[from, to)`, as `Tensor.uniform_`: one word each in single precision, two in
   /// double; bit-equal.
+  ///
+  /// Throws `random.range` for bounds in the wrong order, `engine.shape` for a negative or too large shape.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public mutating func uniform<S: Scalar>(
@@ -31,6 +33,8 @@ extension TorchGenerator {
 
   /// Normal numbers, as `torch.normal` and `Tensor.normal_`: by pairs below 16 elements, in blocks of 16
   /// from there on, which are different streams. Bit-equal to PyTorch on x86-64 with AVX2.
+  ///
+  /// Throws `random.deviation` for a negative deviation, `engine.shape` for a negative or too large shape.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public mutating func normal<S: Scalar>(
@@ -69,6 +73,8 @@ extension TorchGenerator {
   /// Integers within bounds, as `torch.randint(low, high, …)`; bit-equal.
   ///
   /// PyTorch takes one word, or two for a range of 2²⁸ and more (2.13).
+  ///
+  /// Throws `random.range` for empty bounds or a negative count.
   public mutating func randint(_ bounds: Range<Int>, count: Int) throws -> [Int] {
     let (low, high) = (bounds.lowerBound, bounds.upperBound)
     guard low < high, count >= 0 else {
@@ -84,6 +90,8 @@ extension TorchGenerator {
   }
 
   /// The numbers `0..<count` in random order, as `torch.randperm`; bit-equal.
+  ///
+  /// Throws `random.range` for a negative count.
   public mutating func randperm(_ count: Int) throws -> [Int] {
     guard count >= 0, count < Int(UInt32.max) / 20 else {
       throw RecurrentError(
@@ -98,6 +106,8 @@ extension TorchGenerator {
   }
 
   /// Ones with the given probability, else zeros, as `Tensor.bernoulli_(p)`; bit-equal.
+  ///
+  /// Throws `random.probability` unless it is of 0…1, `engine.shape` for a negative or too large shape.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public mutating func bernoulli<S: Scalar>(
@@ -112,6 +122,8 @@ extension TorchGenerator {
   /// A mask to multiply with: 0 with probability `p`, else `1 / (1 − p)`, as `torch.dropout`; bit-equal.
   ///
   /// With `p` 0 or 1, as in PyTorch, no random number is drawn.
+  ///
+  /// Throws `random.probability` unless `p` is of 0…1, `engine.shape` for a negative or too large shape.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public mutating func dropoutMask<S: Scalar>(
@@ -128,6 +140,8 @@ extension TorchGenerator {
 
   /// Exponential numbers, as `Tensor.exponential_`: bit-equal in single precision, within one unit in
   /// the last place in double.
+  ///
+  /// Throws `random.rate` for a rate of 0 or below, `engine.shape` for a negative or too large shape.
   @_specialize(where S == Float)
   @_specialize(where S == Double)
   public mutating func exponential<S: Scalar>(

@@ -62,6 +62,8 @@ extension TorchGenerator {
   /// The order in which one epoch of `DataLoader(dataset, shuffle=True)` visits `count` examples.
   ///
   /// Each epoch draws the workers' base seed, then the sampler's seed, from PyTorch's global generator.
+  ///
+  /// Throws `random.range` for a negative count.
   public mutating func dataLoaderOrder(_ count: Int) throws -> [Int] {
     _ = nextSeed()
     var sampler = TorchGenerator(seed: nextSeed())
@@ -72,6 +74,8 @@ extension TorchGenerator {
   ///
   /// Each epoch draws the workers' base seed from `g`, then the permutation itself, and at its end one
   /// more permutation, of which the sampler takes none.
+  ///
+  /// Throws `random.range` for a negative count.
   public mutating func dataLoaderOrderAsGenerator(_ count: Int) throws -> [Int] {
     _ = nextSeed()
     let order = try randperm(count)
@@ -80,6 +84,8 @@ extension TorchGenerator {
   }
 
   /// The indices of each part, as `torch.utils.data.random_split(dataset, lengths)`.
+  ///
+  /// Throws `random.range` for a negative length.
   public mutating func randomSplit(_ lengths: [Int]) throws -> [[Int]] {
     guard lengths.allSatisfy({ $0 >= 0 }) else {
       throw RecurrentError(

@@ -17,8 +17,7 @@ struct FineTune {
     var model = try Model<Float>(path: arguments[1])
     let tokens = try arguments[2].map { character -> Int in
       guard let token = alphabet.firstIndex(of: character) else {
-        throw RecurrentError(
-          .usage, "example.character", found: "\(character)", expected: "one of the alphabet")
+        throw UnknownCharacter(character: character)
       }
       return token
     }
@@ -35,11 +34,18 @@ struct FineTune {
       var gradients = try model.backward(x, targets: targets, loss: .crossEntropy())
       if step == 1 { print("loss before  \(gradients.loss)") }
       if step == steps { print("loss after   \(gradients.loss)") }
-      _ = clipByGlobalNorm(&gradients.parameterGroups, max: 1)
+      gradients.clipByGlobalNorm(max: 1)
       try optimizer.step(&model, gradients: gradients)
     }
     // The same keys as before, read back before the file appears.
     try model.write(toPath: arguments[4], overwrite: true)
     print("wrote \(arguments[4])")
   }
+}
+
+/// A character that the model has not learned.
+struct UnknownCharacter: Error, CustomStringConvertible {
+  let character: Character
+
+  var description: String { "The alphabet has no \"\(character)\"." }
 }

@@ -20,8 +20,7 @@ struct Stream {
     var last = 0
     for character in arguments[2] {
       guard let token = alphabet.firstIndex(of: character) else {
-        throw RecurrentError(
-          .usage, "example.character", found: "\(character)", expected: "one of the alphabet")
+        throw UnknownCharacter(character: character)
       }
       last = token
       try stream.step(oneHot(token))
@@ -38,4 +37,11 @@ struct Stream {
   static func oneHot(_ token: Int) -> [Float] {
     alphabet.indices.map { $0 == token ? 1 : 0 }
   }
+}
+
+/// A character that the model has not learned.
+struct UnknownCharacter: Error, CustomStringConvertible {
+  let character: Character
+
+  var description: String { "The alphabet has no \"\(character)\"." }
 }

@@ -97,7 +97,9 @@ struct KerasLegacyWriter {
   }
 
   /// The tensors by layer, layers in the model's order; what belongs to no layer apart.
-  private func layers(_ graph: KerasGraph?) throws -> ([Layer], rest: [StateDict.Entry]) {
+  private func layers(_ graph: KerasGraph?) throws -> (
+    [Layer], rest: [(name: Name, tensor: Tensor)]
+  ) {
     let names = Dictionary(
       KerasMetadata.names(state.metadata).map { ($0.path, $0.name) }, uniquingKeysWith: { $1 })
     var groups: [String: String] = [:]
@@ -114,7 +116,7 @@ struct KerasLegacyWriter {
     }
     var order: [String] = []
     var layers: [String: Layer] = [:]
-    var rest: [StateDict.Entry] = []
+    var rest: [(name: Name, tensor: Tensor)] = []
     for entry in state.entries {
       let parts = entry.name.string.split(separator: "/", omittingEmptySubsequences: false)
       guard parts.count > 3, parts[0] == "layers", parts[parts.count - 2] == "vars",

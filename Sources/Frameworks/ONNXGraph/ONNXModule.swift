@@ -161,7 +161,7 @@ package struct ONNXModule: Sendable, Equatable {
     if let refusal {
       let texts = [
         ("reason", refusal.reason), ("place", refusal.place), ("found", refusal.found),
-        ("expected", refusal.expected), ("hint", refusal.hint?.description),
+        ("expected", refusal.expected), ("hint", refusal.hint),
       ]
       add(
         "refusal",

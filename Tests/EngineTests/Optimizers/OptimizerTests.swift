@@ -136,14 +136,4 @@ struct OptimizerTests {
     #expect(sameBits(parameters.entries.flatMap(\.array.elements), after))
     #expect(throws: RecurrentError.self) { try adam.step(&parameters, gradients: Parameters()) }
   }
-
-  @Test func constantOptimisersCannotHaveMomentum() throws {
-    var rng = NumPyGenerator(seed: 1)
-    var parameters = try Self.draw(&rng, Float.self, deviation: 1)
-    let gradients = parameters
-    let error = #expect(throws: RecurrentError.self) {
-      try SGD<Float>(momentum: 0.9).step(&parameters, gradients)
-    }
-    #expect(error?.reason == "engine.optimizer-option")
-  }
 }

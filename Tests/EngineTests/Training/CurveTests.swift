@@ -35,7 +35,7 @@ struct CurveTests {
       var gradients = try model.backward(
         x, dropout: masks, targets: .classes(y, shape: shape), loss: .crossEntropy())
       result.append(Double(gradients.loss))
-      if let clip { clipByGlobalNorm(&gradients.parameterGroups, max: clip) }
+      if let clip { gradients.clipByGlobalNorm(max: clip) }
       try optimizer.step(&model, gradients: gradients)
     }
     return result

@@ -14,7 +14,7 @@ import HostSystem
 import Tensors
 
 /// The process in which libhdf5 reads what our own reader does not know.
-public enum HDF5Worker {
+package enum HDF5Worker {
   /// What stands as the first argument of a worker; the second is the file, the third its CPU seconds.
   package static let argument = "--recurrent-hdf5-worker"
   private static let setting = Setting()
@@ -31,10 +31,7 @@ public enum HDF5Worker {
   }
 
   /// Serves as a worker, and never returns, when this process was started as one; returns otherwise.
-  ///
-  /// A program that calls this first thing in its `main` can read, in a confined process, HDF5 files
-  /// with features that Recurrent's own reader does not have. Without the call they are refused.
-  public static func serveIfAsked() {
+  package static func serveIfAsked() {
     let arguments = CommandLine.arguments
     guard arguments.count == 4, arguments[1] == argument else {
       executable = ownExecutablePath()
@@ -42,7 +39,14 @@ public enum HDF5Worker {
     }
     exit(HDF5WorkerServer.serve(path: arguments[2], seconds: Int(arguments[3]) ?? 60))
   }
+}
 
+extension WeightFormat {
+  /// Lets this program read, in a confined process that it starts itself, HDF5 files with features that
+  /// Recurrent's own reader does not have; without the call they are refused.
+  ///
+  /// To be called first thing in `main`: in the confined process it serves the file and never returns.
+  public static func serveHDF5IfAsked() { HDF5Worker.serveIfAsked() }
 }
 
 /// The worker's side.

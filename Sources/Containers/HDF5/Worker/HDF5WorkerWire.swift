@@ -58,7 +58,7 @@ package enum HDF5WorkerWire {
     writer.optional(error.place)
     writer.text(error.found)
     writer.optional(error.expected)
-    writer.optional(error.hint?.description)
+    writer.optional(error.hint)
     return writer.bytes
   }
 

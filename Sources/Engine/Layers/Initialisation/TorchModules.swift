@@ -8,7 +8,7 @@ extension Parameters {
   ///
   /// In single and double precision these are different streams, as in PyTorch with `dtype=`; the
   /// numbers of `.double()` are single-precision ones, widened.
-  public static func torchDefault(
+  package static func torchDefault(
     shapes: [(name: String, shape: [Int])], hiddenSize: Int, generator: inout TorchGenerator
   ) throws -> Parameters {
     guard hiddenSize > 0 else {
@@ -25,7 +25,7 @@ extension Parameters {
   }
 
   /// The initial `weight` and `bias` of `nn.Linear`; bit-equal.
-  public static func torchLinear(
+  package static func torchLinear(
     inputSize: Int, outputSize: Int, bias: Bool = true, generator: inout TorchGenerator
   ) throws -> Parameters {
     var result = Parameters()
@@ -43,7 +43,7 @@ extension Parameters {
   }
 
   /// The initial `weight` of `nn.Embedding`: standard normal, and zero for the padding index.
-  public static func torchEmbedding(
+  package static func torchEmbedding(
     count: Int, size: Int, paddingIndex: Int? = nil, generator: inout TorchGenerator
   ) throws -> Parameters {
     var weight: NDArray<S> = try generator.randn(shape: [count, size])
@@ -91,10 +91,12 @@ extension RNN {
   /// Creates a network with PyTorch's initial weights, as `torch.manual_seed` and `nn.RNN(…)`.
   ///
   /// Normalisations start as `nn.LayerNorm` does, with weights of 1 and biases of 0, and draw nothing.
+  ///
+  /// Throws `engine.configuration` for sizes that make no sense.
   public init(_ configuration: RecurrentConfiguration, generator: inout TorchGenerator) throws {
     try configuration.validate()
     var plain = configuration
-    plain.stacking = .plain
+    (plain.residual, plain.layerNorm) = (false, false)
     var parameters = try Parameters<S>.torchDefault(
       shapes: plain.parameterShapes, hiddenSize: configuration.hiddenSize, generator: &generator)
     for layer in 0..<configuration.layerCount where configuration.normalises(after: layer) {
