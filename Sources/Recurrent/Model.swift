@@ -104,8 +104,8 @@ public struct Model<S: Scalar>: Sendable {
   /// What neither the file nor the caller said and was assumed.
   public var assumptions: [Assumption] { recognition?.assumptions ?? [] }
 
-  /// What else a reader of the file should know; empty for a network made from Swift.
-  public var remarks: [Remark] { recognition?.remarks ?? [] }
+  /// What else a reader of the file should know, one line each; empty for a network made from Swift.
+  public var remarks: [String] { recognition?.notes.map(\.description) ?? [] }
 
   /// A stream that makes one step after another without an allocation, from the network's initial state.
   ///
