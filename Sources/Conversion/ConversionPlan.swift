@@ -34,8 +34,8 @@ public struct ConversionPlan: Sendable {
     let used = Set(steps.flatMap(\.sources))
     return input.state.names.filter { !used.contains($0) }
   }
-  /// What else a reader should know.
-  public let notes: [Remark]
+  /// What else a reader should know, one line each.
+  public let notes: [String]
   /// The keys of metadata that the output's container has no place for.
   public let droppedMetadata: [String]
   /// The largest loss of a narrowed tensor, with its name.
@@ -152,7 +152,8 @@ public struct ConversionPlan: Sendable {
     roundsSums = try draft.roundsSums()
     rewritten = draft.rewritten
     notes =
-      draft.notes + (options.overwrites ? OutputFile.remarks(onReplacing: outputPath) : [])
+      (draft.notes + (options.overwrites ? OutputFile.remarks(onReplacing: outputPath) : []))
+      .map(\.description)
     self.output = output
     if options.isStrict { try checkStrictly() }
   }

@@ -196,7 +196,7 @@ struct PlanDraft {
     // Of several modules one line may say the same.
     var seen: Set<String> = []
     assumptions = assumptions.filter { seen.insert($0.description).inserted }
-    for remark in modules.flatMap(\.remarks) + list.remarks
+    for remark in modules.flatMap(\.notes) + list.notes
     where !notes.contains(remark) { notes.append(remark) }
   }
 
@@ -278,7 +278,7 @@ struct PlanDraft {
         "the order of x: \(Assumption.name(found.recurrent.name)) takes (T, N, features), Keras's layers"
           + " (N, T, features)")
     }
-    for remark in found.remarks + list.remarks
+    for remark in found.notes + list.notes
     where !notes.contains(remark) { notes.append(remark) }
     changesConvention = true
   }

@@ -22,7 +22,9 @@ public struct Module: Sendable {
   /// What had to be assumed to read it.
   public let assumptions: [Assumption]
   /// What else a reader should know.
-  public let remarks: [Remark]
+  package let notes: [Remark]
+  /// What else a reader should know, one line each.
+  public var remarks: [String] { notes.map(\.description) }
   /// The tensors that hold its initial states, where the file stores them.
   public let initialState: (h: Name?, c: Name?)
   /// The names of the layers that a stack is made of, where the file has one for each.
@@ -82,7 +84,9 @@ public struct ModuleList: Sendable {
   /// What earlier conversions left behind, as the file's metadata keep it.
   public let recorded: [String]
   /// What a reader should know about the file.
-  public let remarks: [Remark]
+  package let notes: [Remark]
+  /// What a reader should know about the file, one line each.
+  public var remarks: [String] { notes.map(\.description) }
   /// The names that tensors begin with, up to every dot.
   package let owners: Set<String>
 
@@ -114,7 +118,7 @@ public struct ModuleList: Sendable {
     let own = Set(modules.flatMap(\.tensorNames))
     others = state.names.filter { !own.contains($0) }
     connections = try ConnectionFinder(modules, state, options).connections
-    remarks =
+    notes =
       (state.structure?.remarks ?? [])
       + (try MetadataCheck(modules, connections, state).contradictions())
   }
@@ -139,7 +143,7 @@ public struct ModuleList: Sendable {
     others = []
     structure = nil
     recorded = []
-    remarks = []
+    notes = []
     owners = []
   }
 

@@ -63,7 +63,7 @@ extension Module {
     }
     self.architecture = architecture
     self.assumptions = assumptions
-    self.remarks = remarks
+    notes = remarks
     self.refusal = refusal
     self.tensors = refusal == nil ? tensors : []
     self.initialState = refusal == nil ? initialState : (nil, nil)

@@ -41,7 +41,7 @@ package struct Recognition: Sendable {
   }
 
   /// What else a reader should know.
-  package var remarks: [Remark] { modules.flatMap(\.remarks) }
+  package var notes: [Remark] { modules.flatMap(\.notes) }
 
   /// Finds the network in a state dict.
   ///

@@ -54,8 +54,8 @@ extension Model {
   /// What neither the file nor the caller said and was assumed.
   public var assumptions: [Assumption] { recognition?.assumptions ?? [] }
 
-  /// What else a reader of the file should know; empty for a network made from Swift.
-  public var remarks: [Remark] { recognition?.remarks ?? [] }
+  /// What else a reader of the file should know, one line each; empty for a network made from Swift.
+  public var remarks: [String] { recognition?.notes.map(\.description) ?? [] }
 
   /// The network's architecture, as files describe it.
   public var architecture: Architecture {

@@ -134,7 +134,7 @@ extension WeightFile {
 extension RecurrentConfiguration {
   /// Throws `convention.inexpressible` for what no file of weights can say.
   func checkIsPlain() throws {
-    guard stacking == .plain else {
+    guard !residual, !layerNorm else {
       throw RecurrentError(
         .malformed, "convention.inexpressible",
         found: "residual connections or normalisations between layers",

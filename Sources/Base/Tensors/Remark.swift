@@ -1,5 +1,5 @@
 /// What a reader of a file, or of a conversion, should know, although nothing is wrong.
-public enum Remark: Sendable, Hashable {
+package enum Remark: Sendable, Hashable {
   /// A recurrent module of an ONNX model that lies inside another graph, a loop's or a branch's.
   case insideAnotherGraph
   /// The program's forward method does not call the module.
@@ -36,7 +36,7 @@ public enum Remark: Sendable, Hashable {
 
 extension Remark: CustomStringConvertible {
   /// One line.
-  public var description: String {
+  package var description: String {
     switch self {
     case .insideAnotherGraph:
       "inside another graph of the model; how it is connected is not followed"

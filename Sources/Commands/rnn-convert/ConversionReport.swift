@@ -45,7 +45,7 @@ struct ConversionReport {
     }
     lines += plan.leftBehind.map { "left behind: \($0)" }
     if plan.roundsSums { lines.append("rounded: pairs of biases become their sums") }
-    lines += ConversionLoss.report(plan.losses).map { "rounded: \($0)" }
+    lines += plan.roundings.map { "rounded: \($0)" }
     lines += plan.notes.map { "note: \($0)" }
     return lines.map { "  \(escapedForTerminal($0, limit: 1000))\n" }.joined()
   }
@@ -98,7 +98,7 @@ struct ConversionReport {
           })),
       .init(
         key: "notes",
-        value: .strings(ConversionLoss.report(plan.losses) + plan.notes.map(\.description))),
+        value: .strings(plan.roundings + plan.notes)),
       .init(key: "modules", value: .array(plan.modules.map(module))),
       .init(key: "connections", value: .array(plan.connections.map { .connection($0) })),
       .init(key: "assumptions", value: .array(plan.assumptions.map { .assumption($0) })),

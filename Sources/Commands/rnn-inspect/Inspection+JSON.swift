@@ -7,7 +7,7 @@ extension Inspection {
   var json: JSON {
     let state = weights.state
     let assumptions = network?.assumptions.map(\.withFlags) ?? []
-    let remarks = network?.remarks.map(\.description) ?? []
+    let remarks = network?.notes.map(\.description) ?? []
     return .object([
       .init(key: "file", value: .string(weights.file.path)),
       .init(key: "container", value: .string(weights.format.name)),
@@ -64,7 +64,7 @@ extension Inspection {
       members.append(.init(key: "architecture", value: .architecture(module.architecture)))
       members.append(
         .init(key: "assumptions", value: .strings(module.assumptions.map(\.withFlags))))
-      members.append(.init(key: "remarks", value: .strings(module.remarks.map(\.description))))
+      members.append(.init(key: "remarks", value: .strings(module.remarks)))
       members.append(.init(key: "tensors", value: .strings(module.tensorNames.map(\.string))))
     }
     return .object(members)

@@ -49,7 +49,7 @@ extension Array {
   }
 }
 
-extension SequenceModel.Gradients {
+extension Model.Gradients {
   /// Limits every element of the weights' gradients to `-max...max`, as `clip_grad_value_`; NaN stays.
   public mutating func clipByValue(max limit: S) {
     // Out of the gradients meanwhile, so that no array is copied.
