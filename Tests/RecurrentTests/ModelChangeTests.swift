@@ -56,7 +56,7 @@ struct ModelChangeTests {
         #expect(other.recognition != nil)
       }
       #expect(others[3].architecture.gruReset == .before && others[8].architecture.embedding != nil)
-      let stacked = try changed { $0.stacking = Stacking(residual: true) }
+      let stacked = try changed { $0.residual = true }
       #expect(
         reason { try stacked.write(toPath: directory + "/wrong.h5") } == "convention.inexpressible")
       other = model

@@ -134,7 +134,7 @@ struct ModuleReplacementTests {
         #expect(error?.reason == "model.changed" && error?.file == path)
       }
       var stacked = gru
-      stacked.stacking = Stacking(residual: true)
+      stacked.residual = true
       #expect(
         reason { try file.replace("encoder.rnn", with: rnn(stacked)) }
           == "convention.inexpressible")

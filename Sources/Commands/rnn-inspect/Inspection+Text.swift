@@ -72,7 +72,7 @@ extension Inspection {
   var facts: [[String]] { factsBefore + moduleFacts + factsBehind }
 
   /// What to run, where the file is a fixture.
-  private var verification: String? {
+  var verification: String? {
     Fixture.isFixture(weights.state)
       && weights.state.names.contains { $0.string.hasPrefix("weights/") }
       ? "rnn-verify \(quotedForShell(weights.file.path))" : nil
