@@ -8,7 +8,7 @@ extension StateDict {
   package func checkReadBack(of planned: StateDict, except proven: Set<Name> = []) throws {
     func fault(_ place: String, _ found: String) -> RecurrentError {
       RecurrentError(
-        .fault, "proof.read-back", at: place, found: "reading back gave \(found)",
+        .proofReadBack, at: place, found: "reading back gave \(found)",
         expected: "what was written", hint: "Please report this; the input is untouched.")
     }
     for name in names where planned[name] == nil {

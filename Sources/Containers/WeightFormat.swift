@@ -102,7 +102,7 @@ extension WeightFormat {
     }
     guard let writeContents else {
       throw RecurrentError(
-        .usage, "usage.read-only", file: path, found: "container \(name)",
+        .usageReadOnly, file: path, found: "container \(name)",
         expected: "one that can be written")
     }
     do {

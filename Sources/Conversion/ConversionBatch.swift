@@ -39,18 +39,18 @@ package struct ConversionBatch: Sendable {
     var status = stat()
     if stat(directory, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
       throw RecurrentError(
-        .cannotCreate, "output.not-directory", file: directory, found: "a file",
+        .outputNotDirectory, file: directory, found: "a file",
         expected: "a directory, or a name for a new one")
     }
     guard format.isWritable else {
       throw RecurrentError(
-        .usage, "usage.read-only", found: "container \(format.name)",
+        .usageReadOnly, found: "container \(format.name)",
         expected: "one that can be written: "
           + WeightFormat.all.filter(\.isWritable).map(\.name).joined(separator: ", "))
     }
     guard !directory.isEmpty else {
       throw RecurrentError(
-        .usage, "usage.arguments", found: "an empty name", expected: "an output directory")
+        .usageArguments, found: "an empty name", expected: "an output directory")
     }
     var items: [Item] = []
     var ignored: [String] = []
@@ -62,7 +62,7 @@ package struct ConversionBatch: Sendable {
       }
       guard !FileTree.contains(path, directory) else {
         throw RecurrentError(
-          .usage, "batch.nested", file: directory,
+          .batchNested, file: directory,
           found: "an output directory inside the input directory \"\(path)\"",
           expected: "a directory outside it")
       }
@@ -80,7 +80,7 @@ package struct ConversionBatch: Sendable {
     }
     guard !items.isEmpty else {
       throw RecurrentError(
-        .noInput, "batch.none", file: inputs.first, found: "no weight files",
+        .batchNone, file: inputs.first, found: "no weight files",
         expected: "at least one")
     }
     self.items = Self.joiningShards(items)
@@ -95,7 +95,7 @@ package struct ConversionBatch: Sendable {
       // Another job may be creating the same one.
       if mkdir(part, 0o777) != 0, errno != EEXIST, !FileTree.isDirectory(part) {
         throw RecurrentError(
-          .cannotCreate, "output.directory", file: part, found: systemMessage(),
+          .outputDirectory, file: part, found: systemMessage(),
           expected: "a directory that can be created")
       }
     }
@@ -152,7 +152,7 @@ package struct ConversionBatch: Sendable {
       return true
     } catch let error as RecurrentError {
       // Archives of other things, web pages; what is damaged further inside was meant as weights.
-      return !error.reason.hasPrefix("file.") && !error.reason.hasPrefix("zip.")
+      return !["file", "zip"].contains(error.reason.family)
     } catch {
       return true
     }
@@ -167,20 +167,20 @@ package struct ConversionBatch: Sendable {
     for item in items {
       if let other = owners.updateValue(item.input, forKey: item.output) {
         throw RecurrentError(
-          .usage, "batch.collision", file: item.input,
+          .batchCollision, file: item.input,
           found: "the same output as \"\(other)\": \"\(item.output)\"",
           expected: "an output for each input", hint: "Convert one of them in another call.")
       }
       guard let identity = FileTree.Identity(item.output) else { continue }
       if let other = files[identity] {
         throw RecurrentError(
-          .usage, "batch.collision", file: item.input,
+          .batchCollision, file: item.input,
           found: "an output that is an input: \"\(other)\"",
           expected: "an output beside the inputs", hint: "Choose another output directory.")
       }
       guard overwrite else {
         throw RecurrentError(
-          .cannotCreate, "output.exists", file: item.output, found: "a file that exists",
+          .outputExists, file: item.output, found: "a file that exists",
           expected: "a new name", hint: "Use \(.replacing) to replace it.")
       }
     }

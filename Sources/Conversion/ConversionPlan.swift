@@ -63,7 +63,7 @@ public struct ConversionPlan: Sendable {
     let input: WeightFile
     do {
       input = try WeightFile(path: inputPath, format: options.inputFormat)
-    } catch let error as RecurrentError where error.reason == "pt.key" {
+    } catch let error as RecurrentError where error.reason == .ptKey {
       // Several state dicts side by side (a generator and its critic): the module names one of them.
       guard let module = options.reading.module else { throw error }
       input = try WeightFile(path: inputPath, format: options.inputFormat, key: module)
@@ -134,7 +134,7 @@ public struct ConversionPlan: Sendable {
     }
     guard state.count > 0 else {
       throw RecurrentError(
-        .malformed, "weights.none",
+        .weightsNone,
         found: "no tensor to write"
           + (input.state.skipped.first.map { "; what there is: \($0)" } ?? ""),
         expected: "at least one tensor")
@@ -190,7 +190,7 @@ public struct ConversionPlan: Sendable {
     for (name, loss) in losses where !loss.isExact { objections.append("\(name) is rounded") }
     guard let first = objections.first else { return }
     throw RecurrentError(
-      .malformed, "conversion.strict",
+      .conversionStrict,
       found: first + (objections.count > 1 ? "; and \(objections.count - 1) more" : ""),
       expected: "nothing assumed, left behind or rounded",
       hint: strictHint(isAllAssumed: objections.count == assumptions.count))

@@ -189,7 +189,7 @@ extension ConversionPlan {
       let probe = try Probe(pair.original, pair.converted)
       guard probe.passes(for: pair.converted.weights.dtype, exact: exact) else {
         throw RecurrentError(
-          .malformed, "proof.deviation", at: pair.name.isEmpty ? nil : "module \"\(pair.name)\"",
+          .proofDeviation, at: pair.name.isEmpty ? nil : "module \"\(pair.name)\"",
           found:
             "outputs deviate by \(probe.forward), gradients by \(probe.gradients)",
           expected: exact ? "no deviation" : "what one rounding of the weights explains",
@@ -238,7 +238,7 @@ extension Network {
 
   fileprivate static func fault(_ place: String, _ found: String) -> RecurrentError {
     RecurrentError(
-      .fault, "proof.read-back", at: place, found: "reading back gave \(found)",
+      .proofReadBack, at: place, found: "reading back gave \(found)",
       expected: "what was written", hint: "Please report this; the input is untouched.")
   }
 }

@@ -134,7 +134,7 @@ extension ConversionPlan {
   ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
     guard dtype.isFloatingPoint else {
       throw RecurrentError(
-        .usage, "usage.dtype", found: dtype.rawValue, expected: "f64, f32, f16 or bf16")
+        .usageDType, found: dtype.rawValue, expected: "f64, f32, f16 or bf16")
     }
     var result = StateDict()
     result.metadata = state.metadata

@@ -74,8 +74,7 @@ enum FileTree {
     guard let directory = opendir(path) else {
       let code = errno
       throw RecurrentError(
-        code == EACCES ? .permission : .inputOutput,
-        code == EACCES ? "file.permission" : "file.read", file: path,
+        code == EACCES ? .filePermission : .fileRead, file: path,
         found: systemMessage(code), expected: "a directory that can be read")
     }
     defer { closedir(directory) }

@@ -132,7 +132,7 @@ struct ModuleRewriting {
   private mutating func append(_ name: Name, _ tensor: Tensor) throws {
     guard state[name] == nil else {
       throw RecurrentError(
-        .malformed, "conversion.collision", at: "tensor \"\(name)\"",
+        .conversionCollision, at: "tensor \"\(name)\"",
         found: "two tensors that would get this name", expected: "distinct names")
     }
     try state.append(name, tensor)

@@ -19,7 +19,7 @@ extension StateDict {
   ) throws {
     guard initialState.count == 0 || format.carriesMetadata else {
       throw RecurrentError(
-        .malformed, "convention.inexpressible", found: "a stored initial state",
+        .conventionInexpressible, found: "a stored initial state",
         expected: "zeros: \(format.name) has no metadata that could say so")
     }
     let customary = Naming.customary(for: architecture)
@@ -142,7 +142,7 @@ extension ModuleList {
   package func named(_ name: String, _ kind: ModuleKind) throws -> Module {
     guard let module = modules.first(where: { $0.name == name && $0.kind == kind }) else {
       throw RecurrentError(
-        .malformed, "weights.unrecognized", at: "module \"\(name)\"",
+        .weightsUnrecognized, at: "module \"\(name)\"",
         found: modules.first { $0.name == name }.map(\.what) ?? "no such module",
         expected: "a module of kind \(kind.rawValue): one of "
           + modules.filter { $0.kind == kind }.map { "\"\($0.name)\"" }.joined(separator: ", "),

@@ -35,7 +35,7 @@ struct OneNetwork {
     strangers += network.surroundings
     guard strangers.isEmpty else {
       throw RecurrentError(
-        .malformed, "conversion.not-one-network",
+        .conversionNotOneNetwork,
         found: "\(recognition.architecture.summary), and beside it "
           + strangers.prefix(6).joined(separator: "; ") + (strangers.count > 6 ? "; …" : ""),
         expected:

@@ -69,8 +69,8 @@ struct PlanDraft {
     for module in list.recurrent {
       guard let refusal = module.refusal else { continue }
       if let asked = options.reading.module, list.module(asked)?.name != module.name { continue }
-      let damage = ["weights.missing", "weights.extra", "weights.shape"]
-      if damage.contains(refusal.reason) || refusal.reason.hasPrefix("metadata.") { throw refusal }
+      let damage: [RecurrentError.Reason] = [.weightsMissing, .weightsExtra, .weightsShape]
+      if damage.contains(refusal.reason) || refusal.reason.isOfMetadata { throw refusal }
     }
   }
 
@@ -213,7 +213,7 @@ struct PlanDraft {
         tensor.placements.contains { $0.slots.contains { $0.role == .weightHH } }
       }
       throw RecurrentError(
-        .malformed, "\(module.convention.name).gru-reset-before",
+        .gruResetBefore(in: module.convention),
         at: recurrent.map { "tensor \"\($0.name)\"" },
         found: "a GRU that applies its reset gate before the recurrent product",
         expected: "one that applies it after, as PyTorch's does",
@@ -233,7 +233,7 @@ struct PlanDraft {
     let target = try options.convention ?? format.expectedConvention.map(Convention.named) ?? .torch
     guard !network.weights.mixesTypes || options.dtype != nil else {
       throw RecurrentError(
-        .malformed, "weights.dtype", at: "module \"\(found.recurrent.name)\"",
+        .weightsDTypeInexpressible, at: "module \"\(found.recurrent.name)\"",
         found: "modules of different element types",
         expected: "one type, because \(format.name) holds one computation",
         hint: "Choose one, for instance \(.word(.dtype, DType.f32)).")
@@ -294,6 +294,6 @@ extension RecurrentError {
   /// The same error with a hint.
   func hinting(_ hint: Advice) -> RecurrentError {
     RecurrentError(
-      kind, reason, file: file, at: place, found: found, expected: expected, hint: hint)
+      reason, file: file, at: place, found: found, expected: expected, hint: hint)
   }
 }

@@ -20,7 +20,7 @@ extension WeightFormat {
       let close =
         meant(by: name) ?? nearest(to: name, among: all.flatMap { [$0.name] + $0.extensions })
       throw RecurrentError(
-        .usage, "usage.format",
+        .usageFormat,
         found: "format \"\(name)\"" + (foreign.map { ", \($0.what)" } ?? ""),
         expected: "one of " + all.map(\.name).joined(separator: ", "),
         hint: foreign?.hint ?? close.map { "Did you mean \($0)?" })
@@ -51,7 +51,7 @@ extension WeightFormat {
       let foreign = ForeignExtensions.kind(end)
       let near = end.isEmpty ? nil : nearest(to: end, among: known)
       throw RecurrentError(
-        .usage, "usage.extension", file: path,
+        .usageExtension, file: path,
         found: end.isEmpty
           ? "no extension" : "the extension .\(end)" + (foreign.map { " of \($0.what)" } ?? ""),
         expected: "one of " + known.map { "." + $0 }.joined(separator: " "),

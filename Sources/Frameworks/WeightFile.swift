@@ -42,7 +42,7 @@ public struct WeightFile: Sendable {
         (self.format, self.state, otherFiles) = (found, try state.foldingReparametrisations(), [])
       }
     } catch var error as RecurrentError {
-      if let format, [.malformed, .unsupported].contains(error.kind), !format.recognizes(file),
+      if let format, error.isOfContent, !format.recognizes(file),
         let other = WeightFormat.all.first(where: { $0.recognizes(file) })
       {
         error.advice = "By its content the file is \(other.name); leave out \(.inputFormat)."
@@ -79,7 +79,7 @@ public struct WeightFile: Sendable {
       return text.count == 1 ? "0" + text : text
     }
     throw RecurrentError(
-      .malformed, file.count == 0 ? "file.empty" : "file.unrecognized",
+      file.count == 0 ? .fileEmpty : .fileUnrecognized,
       found: file.count == 0
         ? "an empty file" : "\(file.count) bytes that begin with \(hex.joined(separator: " "))",
       expected: "one of " + WeightFormat.all.map(\.name).joined(separator: ", "))
@@ -95,7 +95,7 @@ public struct WeightFile: Sendable {
       do {
         let archive = try ZipArchive(file)
         return RecurrentError(
-          .unsupported, "zip.contents",
+          .zipContents,
           found: archive.entries.isEmpty
             ? "a zip file without entries"
             : "a zip file with \(archive.entries.count) entr\(archive.entries.count == 1 ? "y" : "ies"), none known",
@@ -106,14 +106,14 @@ public struct WeightFile: Sendable {
     }
     if begins("version https://git-lfs") {
       return RecurrentError(
-        .malformed, "file.lfs-pointer", found: "a Git LFS pointer", expected: "the file itself",
+        .fileLFSPointer, found: "a Git LFS pointer", expected: "the file itself",
         hint: "Run git lfs pull.")
     }
     if TarArchive.recognizes(file) {
       do {
         let archive = try TarArchive(file)
         return RecurrentError(
-          .unsupported, "file.tar", found: "a tar archive of \(archive.files.count) files",
+          .fileTar, found: "a tar archive of \(archive.files.count) files",
           expected: "a weight file")
       } catch let error as RecurrentError {
         return error
@@ -121,12 +121,12 @@ public struct WeightFile: Sendable {
     }
     if head.starts(with: [0x1f, 0x8b]) {
       return RecurrentError(
-        .unsupported, "file.gzip", found: "a gzip file", expected: "a weight file",
+        .fileGzip, found: "a gzip file", expected: "a weight file",
         hint: "Decompress it first.")
     }
     if begins("<!DOCTYPE") || begins("<html") {
       return RecurrentError(
-        .malformed, "file.html", found: "a web page", expected: "a weight file",
+        .fileHTML, found: "a web page", expected: "a weight file",
         hint: "The download probably failed; fetch the file again.")
     }
     return nil

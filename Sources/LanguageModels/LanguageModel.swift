@@ -22,7 +22,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
     let inputs = network.embedding?.weight.shape[0] ?? network.rnn.configuration.inputSize
     guard network.head?.outputSize == vocabulary.count, inputs == vocabulary.count else {
       throw RecurrentError(
-        .malformed, "train.vocabulary",
+        .trainVocabulary,
         found: "\(inputs) tokens in and \(network.head?.outputSize ?? 0) out",
         expected: "\(vocabulary.count), as in the vocabulary")
     }
@@ -59,7 +59,7 @@ public struct LanguageModel<S: Scalar>: Sendable {
     do {
       guard let text = described.metadata[Vocabulary.metadataKey] else {
         throw RecurrentError(
-          .malformed, "train.vocabulary", found: "no metadata \"\(Vocabulary.metadataKey)\"",
+          .trainVocabulary, found: "no metadata \"\(Vocabulary.metadataKey)\"",
           expected: "a model of rnn-train",
           hint:
             "Name another file of the same model, such as its checkpoint, with \(.vocabularyFile).")

@@ -79,13 +79,13 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     let rows = plan.rows * processes.count
     guard tokens.count >= max(2, rows) else {
       throw RecurrentError(
-        .malformed, "train.empty-text", found: "\(tokens.count) tokens to train on",
+        .trainEmptyText, found: "\(tokens.count) tokens to train on",
         expected: "at least \(max(2, rows)), one for every row of the batch",
         hint: "Use a longer text or a smaller \(.rows).")
     }
     guard heldOut.count >= 2 || plan.patience == 0 && plan.schedule != .plateau else {
       throw RecurrentError(
-        .malformed, "train.empty-text", found: "\(heldOut.count) tokens to validate on",
+        .trainEmptyText, found: "\(heldOut.count) tokens to validate on",
         expected: "at least 2", hint: "Use a longer text or a larger \(.validation).")
     }
     self.vocabulary = vocabulary
@@ -162,7 +162,7 @@ public struct LanguageModelTrainer<S: Scalar>: Sendable {
     gradients.parameterGroups = groups
     guard gradients.loss.isFinite, norm.isFinite else {
       throw RecurrentError(
-        .malformed, "train.diverged", at: "step \(stepCount + 1)",
+        .trainDiverged, at: "step \(stepCount + 1)",
         found: "loss \(gradients.loss), gradient norm \(norm)", expected: "finite numbers",
         hint: "Lower \(.learningRate) or \(.clipNorm).")
     }

@@ -61,7 +61,7 @@ package struct TrainingCheckpoint: Sendable {
 
   fileprivate static func refusal(_ found: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "train.checkpoint", found: found, expected: "a checkpoint of rnn-train")
+      .trainCheckpoint, found: found, expected: "a checkpoint of rnn-train")
   }
 
   /// The tensors whose names begin with a prefix, without it, and all metadata.
@@ -86,12 +86,12 @@ package struct TrainingCheckpoint: Sendable {
     do {
       guard TextFingerprint(text) == fingerprint else {
         throw RecurrentError(
-          .malformed, "train.text-changed", found: "another text of \(text.count) bytes",
+          .trainTextChanged, found: "another text of \(text.count) bytes",
           expected: "the \(fingerprint.count) bytes that the checkpoint was trained on")
       }
       guard processes.count == processCount else {
         throw RecurrentError(
-          .usage, "train.processes", found: "\(processes.count) processes",
+          .trainProcesses, found: "\(processes.count) processes",
           expected: "\(processCount), as the training began")
       }
       guard let vocabularyText = state.metadata[Vocabulary.metadataKey] else {

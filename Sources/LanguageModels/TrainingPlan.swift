@@ -195,12 +195,12 @@ extension TrainingPlan {
   package mutating func set(_ name: String, _ text: String) throws {
     guard let field = Self.fields.first(where: { $0.name == name }) else {
       throw RecurrentError(
-        .usage, "train.option", at: name, found: "option \"\(name)\"",
+        .trainOption, at: name, found: "option \"\(name)\"",
         expected: "one of " + Self.fields.map(\.name).joined(separator: ", "))
     }
     guard field.set(&self, text) else {
       throw RecurrentError(
-        .usage, "train.option", at: name, found: "\"\(text)\"", expected: field.allowed,
+        .trainOption, at: name, found: "\"\(text)\"", expected: field.allowed,
         hint: nearest(to: text, among: field.words).map { "Did you mean \($0)?" })
     }
   }
@@ -232,7 +232,7 @@ extension TrainingPlan {
     ]
     for (isWrong, place, found, expected, hint) in contradictions where isWrong {
       throw RecurrentError(
-        .usage, "train.option", at: place, found: found, expected: expected, hint: hint)
+        .trainOption, at: place, found: found, expected: expected, hint: hint)
     }
   }
 

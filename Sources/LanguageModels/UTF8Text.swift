@@ -17,7 +17,7 @@ enum UTF8Text {
       case .emptyInput: return
       case .error:
         throw RecurrentError(
-          .malformed, "train.not-utf8", at: "byte \(offset)", found: "a byte that is not UTF-8",
+          .trainNotUTF8, at: "byte \(offset)", found: "a byte that is not UTF-8",
           expected: "UTF-8 text",
           hint: "Use \(.word(.level, Vocabulary.Level.byte)), which learns any file.")
       }

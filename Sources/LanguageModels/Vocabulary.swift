@@ -78,7 +78,7 @@ public struct Vocabulary: Sendable, Equatable {
       try UTF8Text.forEachScalar(of: text) { scalar, offset in
         guard let token = table[scalar.value] else {
           throw RecurrentError(
-            .malformed, "train.unknown-character", at: "byte \(offset)",
+            .trainUnknownCharacter, at: "byte \(offset)",
             found: "the character \"\(scalar)\"",
             expected: "one of the \(count) that the model has learned")
         }
@@ -135,7 +135,7 @@ extension Vocabulary {
   package init(metadata: String) throws {
     func refusal(_ found: String) -> RecurrentError {
       RecurrentError(
-        .malformed, "train.vocabulary", at: "metadata \"\(Self.metadataKey)\"", found: found,
+        .trainVocabulary, at: "metadata \"\(Self.metadataKey)\"", found: found,
         expected: "a level (byte, char, word) and its symbols, each once")
     }
     let json = try JSON.parse(Array(metadata.utf8))

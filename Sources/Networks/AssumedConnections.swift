@@ -71,7 +71,7 @@ extension ConnectionFinder {
     }
     if declared == true, !connections.contains(where: { $0.from == module.name }) {
       throw RecurrentError(
-        .malformed, "metadata.head", at: "metadata \"head\"", found: "linear",
+        .metadataHead, at: "metadata \"head\"", found: "linear",
         expected: "a linear layer with \(module.architecture.outputSize)"
           + " input features among the tensors")
     }

@@ -146,7 +146,7 @@ package struct CanonicalWeights: Sendable {
       guard case .recurrent(let layer, _) = slot.part, try !isZero(slot) else { continue }
       let gate = architecture.cell.gateNames[slot.gate]
       throw RecurrentError(
-        .malformed, "convention.inexpressible", at: "layer \(layer)",
+        .conventionInexpressible, at: "layer \(layer)",
         found: "a \(slot.role.rawValue) of gate \(gate) that is not zero",
         expected: "zeros: the target has no place for it",
         hint: "Keep the torch convention, or choose a target that has this parameter.")
@@ -159,7 +159,7 @@ extension StateDict {
   package func required(_ stored: StoredTensor) throws -> Tensor {
     guard let tensor = self[stored.name] else {
       throw RecurrentError(
-        .malformed, "weights.missing", at: "tensor \"\(stored.name)\"", found: "no such tensor",
+        .weightsMissing, at: "tensor \"\(stored.name)\"", found: "no such tensor",
         expected: "shape \(stored.shape)")
     }
     return tensor

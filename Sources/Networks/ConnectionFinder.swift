@@ -89,7 +89,7 @@ package struct ConnectionFinder {
     for name in [connection.from, connection.to] where !modules.contains(where: { $0.name == name })
     {
       throw RecurrentError(
-        .malformed, "metadata.connections", at: "metadata \"connections\"",
+        .metadataConnections, at: "metadata \"connections\"",
         found: "\(connection.from) -> \(connection.to), and no module \"\(name)\"",
         expected: "the names of modules: "
           + modules.map { "\"\($0.name)\"" }.joined(separator: ", "))
@@ -116,7 +116,7 @@ package struct ConnectionFinder {
     let metadata = self.metadata(of: module)
     guard try metadata.hasHead() != false else {
       throw RecurrentError(
-        .malformed, "metadata.head", at: "metadata \"head\"", found: "\"none\"",
+        .metadataHead, at: "metadata \"head\"", found: "\"none\"",
         expected: "linear, as \"connections\" says", hint: ModuleMetadata.hint)
     }
     guard let reads = try metadata.headReads(), reads != connection.reads else { return }
@@ -126,7 +126,7 @@ package struct ConnectionFinder {
     }
     if module.architecture.reads(reads, sameAs: connection.reads) { return }
     throw RecurrentError(
-      .malformed, "metadata.head_reads", at: "metadata \"head_reads\"",
+      .metadataHeadReads, at: "metadata \"head_reads\"",
       found: "\"\(reads.rawValue)\"",
       expected: "\(connection.reads.rawValue), as \"connections\" says", hint: ModuleMetadata.hint)
   }
@@ -141,7 +141,7 @@ package struct ConnectionFinder {
     }
     let (source, reader) = (sources.first, readers.first)
     throw RecurrentError(
-      .malformed, "network.sizes", at: "connection \(connection.from) -> \(connection.to)",
+      .networkSizes, at: "connection \(connection.from) -> \(connection.to)",
       found: "\(source?.outputWidth ?? 0) features of \(connection.from)",
       expected: reader?.inputWidth.map { "\($0), which \(connection.to) takes" }
         ?? "a module that takes features; \(connection.to) takes token ids",
@@ -169,7 +169,7 @@ package struct ConnectionFinder {
       guard connections.contains(where: { isLink($0, .linear, target) }) else {
         let layers = modules.filter { $0.kind == .linear }.map(\.name)
         throw RecurrentError(
-          .malformed, "network.head-reads", at: "module \"\(target.name)\"",
+          .networkHeadReads, at: "module \"\(target.name)\"",
           found: "no linear layer that is known to follow it",
           expected: "a head that reads \(reads == .sequence ? "every step" : reads.rawValue)",
           hint: layers.first.map { "Name the head, for instance \(.head($0))." })
@@ -181,7 +181,7 @@ package struct ConnectionFinder {
             || openHeads.contains(connections[index].to)
         else {
           throw RecurrentError(
-            .malformed, "network.head-reads", at: "module \"\(connections[index].to)\"",
+            .networkHeadReads, at: "module \"\(connections[index].to)\"",
             found: "head_reads \(reads.rawValue)",
             expected: "\(connections[index].reads.rawValue), as the file says")
         }
@@ -221,7 +221,7 @@ package struct ConnectionFinder {
       let width = isHead ? target.architecture.outputSize : target.architecture.inputSize
       guard size == width else {
         throw RecurrentError(
-          .malformed, "network.sizes", at: "module \"\(module.name)\"",
+          .networkSizes, at: "module \"\(module.name)\"",
           found: isHead ? "\(size) inputs" : "vectors of \(size) features",
           expected:
             "\(width), the \(isHead ? "output" : "input") of \(Assumption.name(target.name))",
@@ -245,7 +245,7 @@ package struct ConnectionFinder {
       && metadata(of: target).hasHead() == false
     guard isNone || (other != nil && other != name) else { return }
     throw RecurrentError(
-      .malformed, "network.neighbour", at: "module \"\(name)\"",
+      .networkNeighbour, at: "module \"\(name)\"",
       found: "said to stand beside \(Assumption.name(target.name))",
       expected: "\(other ?? "none"), as the file says")
   }
@@ -267,7 +267,7 @@ package struct ConnectionFinder {
     }
     let others = modules.filter { $0.kind == kind }.map(\.name)
     throw RecurrentError(
-      .malformed, "network.neighbour", at: "module \"\(name)\"",
+      .networkNeighbour, at: "module \"\(name)\"",
       found: modules.contains { $0.name == name } ? "a module of another kind" : "no such module",
       expected: others.isEmpty
         ? what + ", which the file does not have"

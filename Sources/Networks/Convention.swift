@@ -59,7 +59,7 @@ public struct Convention: Sendable {
   public static func named(_ name: String) throws -> Convention {
     guard let convention = all.first(where: { $0.name == name }) else {
       throw RecurrentError(
-        .usage, "usage.convention", found: "convention \"\(name)\"",
+        .usageConvention, found: "convention \"\(name)\"",
         expected: "one of " + all.map(\.name).joined(separator: ", "),
         hint: hint(for: name))
     }
@@ -151,7 +151,7 @@ public struct Convention: Sendable {
     -> RecurrentError
   {
     RecurrentError(
-      .malformed, "convention.inexpressible", found: what,
+      .conventionInexpressible, found: what,
       expected: "an architecture that \(convention) has names for", hint: hint)
   }
 }
@@ -163,7 +163,7 @@ extension WeightFormat {
       convention.name != own, !otherConventions.contains(convention.name)
     else { return }
     throw RecurrentError(
-      .usage, "usage.convention", found: "convention \(convention.name) in container \(name)",
+      .usageConvention, found: "convention \(convention.name) in container \(name)",
       expected: ([own] + otherConventions).joined(separator: " or "),
       hint: "Leave out \(.convention), or choose a neutral container: .h5, .safetensors or .npz.")
   }

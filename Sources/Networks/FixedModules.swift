@@ -56,7 +56,7 @@ package struct FixedModules: Sendable {
         return "\(key) \"\(name)\" " + (finder.state[Name(name)].map { "\($0.shape)" } ?? "missing")
       }
       candidate.refusal = RecurrentError(
-        .malformed, "names.shape", at: "module \"\(entry.name)\"",
+        .namesShape, at: "module \"\(entry.name)\"",
         found: shapes.joined(separator: ", "),
         expected: "shapes of \(entry.cell?.rawValue ?? "a cell"), "
           + (isColumns(entry) ? "(inputs, gates × H)" : "(gates × H, inputs)"),
@@ -85,7 +85,7 @@ package struct FixedModules: Sendable {
         architecture: .linear(inputs: 0, outputs: 0, bias: false),
         naming: naming(entry))
       candidate.refusal = RecurrentError(
-        .malformed, "names.shape", at: "module \"\(entry.name)\"",
+        .namesShape, at: "module \"\(entry.name)\"",
         found: "weight \"\(names[0])\" " + (state[names[0]].map { "\($0.shape)" } ?? "missing"),
         expected: "a matrix" + (names.count > 1 ? " and a bias that fits" : ""))
       return candidate
@@ -106,7 +106,7 @@ package struct FixedModules: Sendable {
             guard state[Name(name)] == nil else { continue }
             let close = nearest(to: name, among: state.names.map(\.string))
             return RecurrentError(
-              .malformed, "names.missing", at: "module \"\(entry.name)\"",
+              .namesMissing, at: "module \"\(entry.name)\"",
               found: "no tensor \"\(name)\" (template \(key): \"\(template.name)\")",
               expected: "every tensor that the names file describes",
               hint: close.map { "The file has \"\($0)\"." })

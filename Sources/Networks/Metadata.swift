@@ -22,18 +22,18 @@ package struct ModuleMetadata {
     guard let own else { return bare }
     if let bare, bare != own {
       throw RecurrentError(
-        .malformed, "metadata.\(key)", at: "metadata \"\(module).\(key)\"", found: "\"\(own)\"",
+        .metadata(key, .mismatch), at: "metadata \"\(module).\(key)\"", found: "\"\(own)\"",
         expected: "\(bare), as the key \"\(key)\" says", hint: Self.hint)
     }
     return own
   }
 
   private func malformed(
-    _ key: String, _ value: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
+    _ key: String, _ value: String, _ expected: String, _ kind: RecurrentError.Kind = .damaged
   ) -> RecurrentError {
     RecurrentError(
-      kind, "metadata.\(key)", at: "metadata \"\(key)\"", found: "\"\(value)\"", expected: expected,
-      hint: kind == .malformed ? Self.hint : nil)
+      .metadata(key, kind), at: "metadata \"\(key)\"", found: "\"\(value)\"", expected: expected,
+      hint: kind == .damaged ? Self.hint : nil)
   }
 
   /// The way out of metadata that cannot be right.
@@ -224,7 +224,7 @@ package struct ModuleMetadata {
       version != "1"
     else { return }
     throw RecurrentError(
-      .unsupported, "metadata.format_version", at: "metadata \"format_version\"",
+      .metadataFormatVersion, at: "metadata \"format_version\"",
       found: "\"\(version)\"", expected: "1",
       hint: "A later version of Recurrent wrote the file; read it with that one.")
   }
@@ -240,7 +240,7 @@ package struct ModuleMetadata {
     return try text.split(separator: ";").map { part in
       guard let connection = Connection.Text(part.drop { $0 == " " }) else {
         throw RecurrentError(
-          .malformed, "metadata.connections", at: "metadata \"connections\"", found: "\"\(part)\"",
+          .metadataConnections, at: "metadata \"connections\"", found: "\"\(part)\"",
           expected: "module -> module (stated, given or assumed), separated by semicolons")
       }
       return connection

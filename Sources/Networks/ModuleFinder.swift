@@ -219,7 +219,7 @@ package struct ModuleFinder {
     candidate.refusal =
       module.refusal
       ?? RecurrentError(
-        .malformed, "weights.missing", at: "module \"\(module.name)\"",
+        .weightsMissing, at: "module \"\(module.name)\"",
         found: "no tensors that fit each other",
         expected:
           "the weights of \(module.className.isEmpty ? module.kind.rawValue : module.className)")

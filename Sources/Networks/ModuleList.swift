@@ -109,7 +109,7 @@ public struct ModuleList: Sendable {
       !modules.contains(where: { $0.architecture.cell == .gru && $0.isRecurrent })
     {
       throw RecurrentError(
-        .malformed, "network.gru-reset", found: "gru_reset before, and no GRU",
+        .networkGRUReset, found: "gru_reset before, and no GRU",
         expected: "a GRU among the modules")
     }
     structure = state.structure

@@ -52,7 +52,7 @@ extension Module {
         let finder = LayoutFinder(convention: convention, state: state, index: index)
         if let stray = finder.stray(of: candidate, except: Set(tensors.map(\.name))) {
           throw RecurrentError(
-            .malformed, "weights.extra", at: "tensor \"\(stray)\"",
+            .weightsExtra, at: "tensor \"\(stray)\"",
             found: "a parameter that \(architecture.summary) does not have",
             expected: "the parameters of PyTorch's recurrent modules")
         }
@@ -85,7 +85,7 @@ extension Module {
     let hasCellState = architecture.cell.hasCellState
     guard state[h] != nil || (hasCellState && state[c] != nil) else {
       throw RecurrentError(
-        .malformed, "weights.missing", at: "tensor \"\(h)\"", found: "no such tensor",
+        .weightsMissing, at: "tensor \"\(h)\"", found: "no such tensor",
         expected: "the initial state that metadata \"initial_state\" promises")
     }
     for (name, size) in [(h, architecture.stateSize), (c, architecture.hiddenSize)] {
@@ -93,7 +93,7 @@ extension Module {
       let count = architecture.layerCount * architecture.directionCount
       guard shape.count == 3, shape[0] == count, shape[1] >= 1, shape[2] == size else {
         throw RecurrentError(
-          .malformed, "weights.shape", at: "tensor \"\(name)\"", found: "shape \(shape)",
+          .weightsShape, at: "tensor \"\(name)\"", found: "shape \(shape)",
           expected: "(L·directions, 1 or N, H): [\(count), 1, \(size)]")
       }
     }
@@ -112,10 +112,10 @@ extension Module {
     {
       isOption
         ? RecurrentError(
-          .malformed, "network.\(key == "cell" ? "cell" : "gru-reset")",
+          key == "cell" ? .networkCell : .networkGRUReset,
           at: "module \"\(candidate.name)\"", found: "\(key) \(found)", expected: expected)
         : RecurrentError(
-          .malformed, "metadata.\(key)", at: "metadata \"\(key)\"", found: "\"\(found)\"",
+          .metadata(key, .mismatch), at: "metadata \"\(key)\"", found: "\"\(found)\"",
           expected: expected, hint: ModuleMetadata.hint)
     }
     let own = (
@@ -159,7 +159,7 @@ extension Module {
     let stated = candidate.known.contains(.batchFirst) ? architecture.batchFirst : own.batchFirst
     if let stated, let asked = options.batchFirst, asked != stated {
       throw RecurrentError(
-        .malformed, "network.batch-first", at: "module \"\(candidate.name)\"",
+        .networkBatchFirst, at: "module \"\(candidate.name)\"",
         found: "batch_first \(asked)", expected: "\(stated), as the file says")
     }
     if let batchFirst = stated ?? options.batchFirst {
@@ -183,7 +183,7 @@ extension Module {
         let name = Name("\(prefix)weight_\(word)_l\(layer)")
         guard state[name] != nil else { continue }
         return RecurrentError(
-          .unsupported, "weights.peepholes", at: "tensor \"\(name)\"",
+          .weightsPeepholes, at: "tensor \"\(name)\"",
           found: "peephole weights", expected: "an LSTM without them, as PyTorch's")
       }
     }
@@ -198,17 +198,17 @@ extension Module {
       let tensor = try state.required(stored)
       guard LayoutFinder.fits(tensor.shape, stored.shape) else {
         throw RecurrentError(
-          .malformed, "weights.shape", at: place, found: "shape \(tensor.shape)",
+          .weightsShape, at: place, found: "shape \(tensor.shape)",
           expected: "shape \(stored.shape)")
       }
       guard tensor.dtype.isFloatingPoint else {
         throw RecurrentError(
-          .malformed, "weights.dtype", at: place, found: tensor.dtype.rawValue,
+          .weightsDType, at: place, found: tensor.dtype.rawValue,
           expected: "a floating-point type")
       }
       guard dtype == nil || dtype == tensor.dtype else {
         throw RecurrentError(
-          .malformed, "weights.dtype", at: place, found: tensor.dtype.rawValue,
+          .weightsDType, at: place, found: tensor.dtype.rawValue,
           expected: "\(dtype?.rawValue ?? ""), the type of the module's other tensors")
       }
       dtype = tensor.dtype

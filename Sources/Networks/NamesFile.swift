@@ -50,7 +50,7 @@ private struct NamesReader {
 
   static func error(_ module: String?, _ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "names.format", at: module.map { "module \"\($0)\"" }, found: found,
+      .namesFormat, at: module.map { "module \"\($0)\"" }, found: found,
       expected: expected, hint: "\(.namesDraft) drafts a names file for the weights.")
   }
 

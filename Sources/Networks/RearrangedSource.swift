@@ -58,7 +58,7 @@ package struct RearrangedSource: ByteSource {
         && (placement.columnStride > 0 || piece.size.columns == 1)
       guard isForward else {
         throw RecurrentError(
-          .fault, "conversion.slot", at: "\(placement.slots[0])", found: "\(placement)",
+          .conversionSlot, at: "\(placement.slots[0])", found: "\(placement)",
           expected: "positive strides")
       }
     }

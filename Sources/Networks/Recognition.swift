@@ -58,7 +58,7 @@ package struct Recognition: Sendable {
       guard let found = list.module(name) else { throw list.unrecognized(state, options) }
       guard found.isRecurrent else {
         throw RecurrentError(
-          .malformed, "weights.kind", at: "module \"\(name)\"", found: found.architecture.summary,
+          .weightsKind, at: "module \"\(name)\"", found: found.architecture.summary,
           expected: "a recurrent module",
           hint: list.recurrent.first.map { "For instance \(.module($0.name))." })
       }
@@ -143,7 +143,7 @@ extension ModuleList {
   /// The error of several recurrent modules where one is meant.
   static func ambiguous(_ modules: [Module], expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "weights.ambiguous",
+      .weightsAmbiguous,
       found: "\(modules.count) recurrent modules: "
         + modules.prefix(8).map(\.description).joined(separator: "; "),
       expected: expected, hint: modules.first.map { "Choose one: \(.module($0.name))." })
@@ -181,6 +181,6 @@ extension ModuleList {
         + (isDrafted ? "; \(.namesDraft) drafts one." : ".")
     }
     return RecurrentError(
-      .malformed, "weights.unrecognized", found: found, expected: expected, hint: hint)
+      .weightsUnrecognized, found: found, expected: expected, hint: hint)
   }
 }

@@ -47,7 +47,7 @@ extension Candidate {
         known.insert(.cell)
       } else {
         refusal = RecurrentError(
-          .malformed, "weights.shape", at: "module \"\(module.name)\"",
+          .weightsShape, at: "module \"\(module.name)\"",
           found: "arrays with \(architecture.cell.gateNames.count) gates",
           expected: "\(cell.gateNames.count), as \(cell.rawValue) has")
       }
@@ -77,7 +77,7 @@ extension Candidate {
   private func contradiction(_ module: Structure.Module) -> RecurrentError? {
     func error(_ found: String, _ expected: String) -> RecurrentError {
       RecurrentError(
-        .malformed, "weights.shape", at: "module \"\(module.name)\"", found: found,
+        .weightsShape, at: "module \"\(module.name)\"", found: found,
         expected: "\(expected), as the file says")
     }
     let facts = module.recurrent

@@ -89,7 +89,7 @@ struct WrongShapes {
       let rows = recurrent.shape[0]
       let known = [Cell.rnnTanh, .gru, .lstm].filter { rows % $0.gateNames.count == 0 }
       refusal = RecurrentError(
-        .malformed, "weights.unrecognized", at: "tensor \"\(recurrent.name)\"",
+        .weightsUnrecognized, at: "tensor \"\(recurrent.name)\"",
         found: "shape \(recurrent.shape): \(gates) gates",
         expected: "1, 3 or 4 gates (rnn, gru, lstm): shape "
           + known.map { "\([rows, rows / $0.gateNames.count])" }.joined(separator: " or "))
@@ -106,10 +106,10 @@ struct WrongShapes {
     refusal =
       layout.numbersLayers
       ? RecurrentError(
-        .malformed, "weights.shape", at: "tensor \"\(part.name)\"",
+        .weightsShape, at: "tensor \"\(part.name)\"",
         found: "shape \(part.shape)\(more)", expected: shape)
       : RecurrentError(
-        .malformed, "weights.unrecognized", at: "tensor \"\(part.name)\"",
+        .weightsUnrecognized, at: "tensor \"\(part.name)\"",
         found: "shape \(part.shape)\(more)", expected: shape)
   }
 

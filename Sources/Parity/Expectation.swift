@@ -15,12 +15,12 @@ extension FixtureResult {
     let failures = checks.filter { !$0.passes }
     guard let worst = failures.first(where: { $0.problem != nil }) ?? worst else {
       throw RecurrentError(
-        .malformed, "parity.nothing", file: path, found: "nothing compared",
+        .parityNothing, file: path, found: "nothing compared",
         expected: "at least one tensor")
     }
     let others = failures.count > 1 ? " (and \(failures.count - 1) more tensors differ)" : ""
     throw RecurrentError(
-      .malformed, "parity.difference", file: path, at: "tensor \"\(worst.tensor)\"",
+      .parityDifference, file: path, at: "tensor \"\(worst.tensor)\"",
       found: worst.summary + others)
   }
 }
@@ -78,7 +78,7 @@ extension Fixture {
   public func array<S: Scalar>(_ name: String, as type: S.Type = S.self) throws -> NDArray<S> {
     guard let tensor = tensor(name) else {
       throw RecurrentError(
-        .malformed, "fixture.missing", at: "tensor \"\(name)\"", found: "no such tensor",
+        .fixtureMissing, at: "tensor \"\(name)\"", found: "no such tensor",
         expected: "one that the fixture has",
         hint: nearest(to: name, among: tensorNames).map { "Did you mean \"\($0)\"?" })
     }

@@ -40,7 +40,7 @@ public struct Fixture: Sendable {
   public init(_ state: StateDict) throws {
     guard let config = state["config"] else {
       throw RecurrentError(
-        .malformed, "fixture.config", at: "tensor \"config\"", found: "no such tensor",
+        .fixtureConfig, at: "tensor \"config\"", found: "no such tensor",
         expected: "a 1-D uint8 tensor with a JSON object",
         hint:
           "tools/capture/recurrent_capture.py makes fixtures; weights alone are for \(.networkComparison) and \(.gradientCheck)."
@@ -48,7 +48,7 @@ public struct Fixture: Sendable {
     }
     guard config.dtype == .u8, config.shape.count == 1, config.byteCount <= 1 << 20 else {
       throw RecurrentError(
-        .malformed, "fixture.config", at: "tensor \"config\"",
+        .fixtureConfig, at: "tensor \"config\"",
         found: "\(config.dtype.rawValue) \(config.shape)",
         expected: "a 1-D uint8 tensor of at most 1 MiB")
     }
@@ -87,20 +87,20 @@ public struct Fixture: Sendable {
     self.losses = losses
     guard inputs["x"] != nil else {
       throw RecurrentError(
-        .malformed, "fixture.missing", at: "tensor \"inputs/x\"", found: "no such tensor",
+        .fixtureMissing, at: "tensor \"inputs/x\"", found: "no such tensor",
         expected: "the input sequence")
     }
     let expected = [outputs, gradients, trained, states, trajectory]
     guard expected.contains(where: { $0.count > 0 }) || losses != nil else {
       throw RecurrentError(
-        .malformed, "fixture.nothing-expected", found: "no expected tensors",
+        .fixtureNothingExpected, found: "no expected tensors",
         expected: "at least one under outputs/, grads/, trained/, states/ or trajectory/")
     }
   }
 
   private static func unknown(_ name: Name) -> RecurrentError {
     RecurrentError(
-      .malformed, "fixture.extra", at: "tensor \"\(name)\"", found: "a tensor of unknown meaning",
+      .fixtureExtra, at: "tensor \"\(name)\"", found: "a tensor of unknown meaning",
       expected:
         "config, weights/…, inputs/…, outputs/…, grads/…, trained/…, losses, states/h, states/c"
         + " or trajectory/…")
@@ -130,7 +130,7 @@ public struct Fixture: Sendable {
       let network = try Network(state, options: options)
       guard let stray = network.recognition.foreign.first else { return network }
       throw RecurrentError(
-        .malformed, "fixture.extra", at: "tensor \"\(stray)\"",
+        .fixtureExtra, at: "tensor \"\(stray)\"",
         found: "a parameter that \(network.architecture.summary) does not have",
         expected: "the network's parameters only",
         hint: inputs["x"]?.dtype.isFloatingPoint == false

@@ -89,7 +89,7 @@ package struct FixtureConfiguration: Sendable {
     }
     guard let cell = Cell(rawValue: cellName) else {
       throw RecurrentError(
-        .unsupported, "fixture.cell", at: "config key \"cell\"", found: "\"\(cellName)\"",
+        .fixtureCell, at: "config key \"cell\"", found: "\"\(cellName)\"",
         expected: Cell.allCases.map(\.rawValue).joined(separator: " or "))
     }
     self.cell = cell
@@ -159,7 +159,7 @@ package struct FixtureConfiguration: Sendable {
 
   static func error(_ key: String, _ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "fixture.config", at: "config key \"\(key)\"", found: found, expected: expected)
+      .fixtureConfig, at: "config key \"\(key)\"", found: found, expected: expected)
   }
 
   private static func text(_ member: JSON.Member) throws -> String {

@@ -46,7 +46,7 @@ package struct FixtureOptimizer: Sendable {
     }
     guard let name = json["kind"]?.stringValue, let kind = Kind(rawValue: name) else {
       throw RecurrentError(
-        .unsupported, "fixture.optimizer", at: "config key \"optimizer.kind\"",
+        .fixtureOptimizer, at: "config key \"optimizer.kind\"",
         found: json["kind"]?.serialized() ?? "no such key",
         expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
     }
@@ -83,7 +83,7 @@ package struct FixtureOptimizer: Sendable {
           || member.value == .null
         guard isAtRest else {
           throw RecurrentError(
-            .unsupported, "fixture.optimizer", at: "config key \"\(key)\"",
+            .fixtureOptimizer, at: "config key \"\(key)\"",
             found: member.value.serialized(), expected: "an argument of \(kind.rawValue)")
         }
       }

@@ -70,10 +70,10 @@ extension FixtureRun {
 
   private func stateGradientNorms() throws -> [Double] {
     guard lengths == nil else {
-      throw RecurrentError(.unsupported, "parity.portrait", found: "rows of different lengths")
+      throw RecurrentError(.parityPortrait, found: "rows of different lengths")
     }
     guard dropoutMasks() == nil else {
-      throw RecurrentError(.unsupported, "parity.portrait", found: "dropout is on")
+      throw RecurrentError(.parityPortrait, found: "dropout is on")
     }
     let deltas: NDArray<S>
     switch lossKind {

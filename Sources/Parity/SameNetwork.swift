@@ -261,7 +261,7 @@ private struct Side {
       do {
         (list, network) = try Self.read(file.state, options)
       } catch let error as RecurrentError
-        where error.reason == "names.missing" && options.convention != nil
+        where error.reason == .namesMissing && options.convention != nil
       {
         var plain = options
         plain.convention = nil

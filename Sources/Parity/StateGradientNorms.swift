@@ -7,7 +7,7 @@ extension Model {
     _ x: NDArray<S>, state: State = State(), targets: Targets<S>, loss: Loss
   ) throws -> [Double] {
     guard headReads == .sequence else {
-      throw RecurrentError(.unsupported, "parity.portrait", found: "a head that reads one step")
+      throw RecurrentError(.parityPortrait, found: "a head that reads one step")
     }
     let state = try start(state, of: x)
     let output = try rnn(x, h0: state.h, c0: state.c).output

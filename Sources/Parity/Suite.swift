@@ -46,7 +46,7 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
     return FixtureResult(
       path: path, name: name, checks: [], remarks: [], error: error.inFile(path))
   } catch {
-    let fault = RecurrentError(.fault, "fault.unexpected", file: path, found: "\(error)")
+    let fault = RecurrentError(.faultUnexpected, file: path, found: "\(error)")
     return FixtureResult(path: path, name: name, checks: [], remarks: [], error: fault)
   }
 }
@@ -77,7 +77,7 @@ package enum FixtureSearch {
     }
     guard !files.isEmpty else {
       throw RecurrentError(
-        .noInput, "fixture.none", file: paths.first, found: "no fixtures",
+        .fixtureNone, file: paths.first, found: "no fixtures",
         expected: "at least one file with a config tensor")
     }
     return files
@@ -89,7 +89,7 @@ package enum FixtureSearch {
       return Fixture.isFixture(try WeightFile(path: path).state)
     } catch let error as RecurrentError {
       // Not a regular file (a socket, say) is no container; anything unreadable is a failure to show.
-      return error.reason != "file.not-regular"
+      return error.reason != .fileNotRegular
     }
   }
 
@@ -101,8 +101,7 @@ package enum FixtureSearch {
       if errno == ENOTDIR { return nil }
       let code = errno
       throw RecurrentError(
-        code == EACCES ? .permission : .noInput,
-        code == EACCES ? "file.permission" : "file.missing", file: path,
+        code == EACCES ? .filePermission : .fileMissing, file: path,
         found: systemMessage(code), expected: "a fixture file or directory")
     }
     defer { closedir(directory) }

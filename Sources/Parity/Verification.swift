@@ -37,7 +37,7 @@ extension Fixture {
     where !configuration.cell.hasCellState {
       guard (group == "inputs" ? inputs : states)[Name(name)] != nil else { continue }
       throw RecurrentError(
-        .malformed, "fixture.input", at: "tensor \"\(group)/\(name)\"",
+        .fixtureInput, at: "tensor \"\(group)/\(name)\"",
         found: "a cell state of \(configuration.cell.rawValue)", expected: "none")
     }
     return network.weights.dtype == .f64
@@ -82,12 +82,12 @@ struct FixtureRun<S: Scalar> {
   ) throws -> (NDArray<Int>?, NDArray<S>) {
     guard let input = fixture.inputs["x"] else {
       throw RecurrentError(
-        .malformed, "fixture.missing", at: "tensor \"inputs/x\"", found: "no such tensor",
+        .fixtureMissing, at: "tensor \"inputs/x\"", found: "no such tensor",
         expected: "the input sequence")
     }
     guard input.dtype.isFloatingPoint != (model.embedding != nil) else {
       throw RecurrentError(
-        .malformed, "fixture.input", at: "tensor \"inputs/x\"", found: input.dtype.rawValue,
+        .fixtureInput, at: "tensor \"inputs/x\"", found: input.dtype.rawValue,
         expected: model.embedding == nil
           ? "floating-point features; token ids need an embedding"
           : "integer token ids for the embedding")

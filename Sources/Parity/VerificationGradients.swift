@@ -13,7 +13,7 @@ extension FixtureRun {
     )
     guard output != nil || hN != nil || cN != nil else {
       throw RecurrentError(
-        .malformed, "fixture.missing", at: "tensor \"inputs/grad_output\"",
+        .fixtureMissing, at: "tensor \"inputs/grad_output\"",
         found: "neither it nor inputs/grad_h_n nor inputs/grad_c_n",
         expected: "the upstream gradient of loss vjp")
     }
@@ -23,7 +23,7 @@ extension FixtureRun {
   func targets() throws -> Targets<S> {
     guard let tensor = fixture.inputs["targets"] else {
       throw RecurrentError(
-        .malformed, "fixture.missing", at: "tensor \"inputs/targets\"", found: "no such tensor",
+        .fixtureMissing, at: "tensor \"inputs/targets\"", found: "no such tensor",
         expected: "the targets of the loss")
     }
     return tensor.dtype.isFloatingPoint
@@ -69,7 +69,7 @@ extension FixtureRun {
     switch lossKind {
     case nil:
       throw RecurrentError(
-        .malformed, "fixture.config", at: "config key \"loss\"", found: "no such key",
+        .fixtureConfig, at: "config key \"loss\"", found: "no such key",
         expected: "a loss, because gradients or training are expected")
     case .vectorJacobianProduct?:
       let vectors = try tokens.map { try model.vectors(of: $0) }

@@ -57,7 +57,7 @@ extension FixtureRun {
     let steps = logits.shape[timeAxis]
     guard steps > 0 else {
       throw RecurrentError(
-        .malformed, "fixture.input", at: "tensor \"inputs/x\"", found: "no time steps",
+        .fixtureInput, at: "tensor \"inputs/x\"", found: "no time steps",
         expected: "at least one, because the last step's logits are expected")
     }
     let classes = logits.shape[logits.shape.count - 1]

@@ -17,20 +17,20 @@ extension FixtureRun {
     let layers = configuration.layerCount * configuration.directionCount
     guard fixture.configuration.dropoutSeed == nil else {
       throw RecurrentError(
-        .malformed, "fixture.states", at: "config key \"training\"", found: "true",
+        .fixtureStates, at: "config key \"training\"", found: "true",
         expected: "evaluation mode: between layers in training, states are not what the next reads")
     }
     func expected(_ name: Name, _ width: Int) throws -> NDArray<S> {
       guard let tensor = fixture.states[name], tensor.dtype.isFloatingPoint else {
         throw RecurrentError(
-          .malformed, "fixture.missing", at: "tensor \"states/\(name)\"",
+          .fixtureMissing, at: "tensor \"states/\(name)\"",
           found: fixture.states[name]?.dtype.rawValue ?? "no such tensor",
           expected: "the state after every step, which the next step starts from")
       }
       let shape = [steps, layers] + (isBatched ? [batch] : []) + [width]
       guard tensor.shape == shape else {
         throw RecurrentError(
-          .malformed, "fixture.states", at: "tensor \"states/\(name)\"",
+          .fixtureStates, at: "tensor \"states/\(name)\"",
           found: "shape \(tensor.shape)", expected: "\(shape)")
       }
       return try NDArray(tensor)

@@ -104,7 +104,7 @@ extension FixtureRun {
   private func optimizer() throws -> FixtureOptimizer {
     guard let optimizer = fixture.configuration.optimizer else {
       throw RecurrentError(
-        .malformed, "fixture.config", at: "config key \"optimizer\"", found: "no such key",
+        .fixtureConfig, at: "config key \"optimizer\"", found: "no such key",
         expected: "an optimizer, because trained parameters or losses are expected")
     }
     return optimizer

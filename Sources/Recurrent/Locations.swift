@@ -69,7 +69,7 @@ extension WeightFile {
 private func filePath(_ url: URL) throws -> String {
   guard url.isFileURL else {
     throw RecurrentError(
-      .usage, "usage.url", found: "the URL \(url)", expected: "a file URL",
+      .usageURL, found: "the URL \(url)", expected: "a file URL",
       hint: "Download it first.")
   }
   return url.path(percentEncoded: false)

@@ -99,7 +99,7 @@ extension Model {
     let (recognition, now) = (source.recognition, Architecture(self))
     guard now.computes(as: source.opened) else {
       throw RecurrentError(
-        .malformed, "model.changed", found: "another network: \(now.description)",
+        .modelChanged, found: "another network: \(now.description)",
         expected: "the file's: \(source.opened.description)",
         hint: "Model(rnn:head:embedding:headReads:) makes a model without a file from these parts.")
     }
@@ -111,7 +111,7 @@ extension Model {
       let tensor = name.flatMap { source.file.state[$0] }
       guard tensor?.shape == initial[role]?.shape else {
         throw RecurrentError(
-          .malformed, "model.changed", at: "initial state \(role)",
+          .modelChanged, at: "initial state \(role)",
           found: initial[role].map { "shape \($0.shape)" } ?? "none",
           expected: tensor.map { "shape \($0.shape), as in the file" } ?? "none, as in the file")
       }
@@ -137,7 +137,7 @@ extension Model {
       guard array.rank == 3, array.shape[0] == count, array.shape[1] >= 1, array.shape[2] == width
       else {
         throw RecurrentError(
-          .malformed, "engine.state-shape", at: "initial state \(name)",
+          .engineStateShape, at: "initial state \(name)",
           found: "shape \(array.shape)", expected: "(\(count), 1 or N, \(width))")
       }
       try state.append(name, array.tensor)

@@ -68,7 +68,7 @@ extension WeightFile {
     let tensor = try tensor(named: name)
     guard tensor.dtype.isFloatingPoint, tensor.shape == array.shape else {
       throw RecurrentError(
-        .malformed, "weights.shape", file: file.path, at: "tensor \"\(name)\"",
+        .weightsShape, file: file.path, at: "tensor \"\(name)\"",
         found: "floating-point numbers of shape \(array.shape)",
         expected: "\(tensor.dtype.rawValue), shape \(tensor.shape)")
     }
@@ -119,7 +119,7 @@ extension WeightFile {
       describe(&now)
       guard now.computes(as: module.architecture) else {
         throw RecurrentError(
-          .malformed, "model.changed", at: "module \"\(name)\"",
+          .modelChanged, at: "module \"\(name)\"",
           found: "another module: \(now.summary)",
           expected: "the file's: \(module.architecture.summary)")
       }
@@ -136,7 +136,7 @@ extension RecurrentConfiguration {
   func checkIsPlain() throws {
     guard !residual, !layerNorm else {
       throw RecurrentError(
-        .malformed, "convention.inexpressible",
+        .conventionInexpressible,
         found: "residual connections or normalisations between layers",
         expected: "layers that read each other's output, as in PyTorch's modules")
     }

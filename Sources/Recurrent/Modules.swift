@@ -69,7 +69,7 @@ extension WeightFile {
     guard let tensor = state[Name(name)] else {
       let names = state.entries.map(\.name.string)
       throw RecurrentError(
-        .malformed, "weights.no-tensor", file: file.path, at: "tensor \"\(name)\"",
+        .weightsNoTensor, file: file.path, at: "tensor \"\(name)\"",
         found: "no such tensor", expected: "one of the file's \(names.count)",
         hint: nearest(to: name, among: names).map { "Did you mean \"\($0)\"?" })
     }

@@ -14,7 +14,8 @@ private struct NumberedSource: ByteSource {
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
     if let broken, (offset..<offset + buffer.count).contains(broken * 8) {
-      throw RecurrentError(.inputOutput, "file.read", at: "byte \(broken * 8)", found: "a fault")
+      throw RecurrentError(
+        .init("file.read", .inputOutput), at: "byte \(broken * 8)", found: "a fault")
     }
     Self.numbers.withUnsafeBytes {
       buffer.copyMemory(
@@ -93,7 +94,7 @@ struct TilingTests {
     let error = #expect(throws: RecurrentError.self) {
       try source.forEachRun(.any) { _, _ in Issue.record("nothing is complete") }
     }
-    #expect(error?.reason == "file.read")
+    #expect(error?.reason.code == "file.read")
   }
 
   @Test func failuresOfTheReaderArrive() throws {

@@ -23,7 +23,7 @@ struct UnwritableTests {
       return nil
     } catch let error as RecurrentError {
       #expect(try FileManager.default.contentsOfDirectory(atPath: directory).isEmpty)
-      return error.reason
+      return error.reason.code
     }
   }
 

@@ -33,7 +33,7 @@ struct BatchTests {
   }
 
   private func reason(_ body: () throws -> ConversionBatch) -> String? {
-    #expect(throws: RecurrentError.self) { _ = try body() }?.reason
+    #expect(throws: RecurrentError.self) { _ = try body() }?.reason.code
   }
 
   @Test func theTreeIsMirrored() throws {
@@ -105,7 +105,7 @@ struct BatchTests {
       let error = #expect(throws: RecurrentError.self) {
         try blocked.createDirectories(for: blocked.items[0])
       }
-      #expect(error?.reason == "output.directory")
+      #expect(error?.reason.code == "output.directory")
     }
   }
 

@@ -109,7 +109,7 @@ struct KerasTests {
         let error = #expect(throws: RecurrentError.self) {
           try ConversionPlan(from: path, to: directory + "/out." + suffix, options: .init())
         }
-        #expect(error?.reason == "keras.activation" && error?.hint != nil, "\(suffix)")
+        #expect(error?.reason.code == "keras.activation" && error?.hint != nil, "\(suffix)")
       }
       let written = try FileManager.default.contentsOfDirectory(atPath: directory)
       #expect(written.isEmpty)
@@ -137,7 +137,7 @@ struct KerasTests {
           _ = try ConversionPlan(
             from: folder + "/" + name, to: directory + "/out.onnx", options: .init())
         } throws: {
-          ($0 as? RecurrentError)?.reason == "weights.ambiguous"
+          ($0 as? RecurrentError)?.reason.code == "weights.ambiguous"
         }
         return
       }
@@ -145,7 +145,7 @@ struct KerasTests {
         _ = try ConversionPlan(from: folder + "/" + name, to: output, options: .init()).execute()
         Issue.record("converted")
       } catch let error as RecurrentError {
-        #expect(error.reason == reason)
+        #expect(error.reason.code == reason)
         #expect(error.hint != nil)
       }
       #expect(!FileManager.default.fileExists(atPath: output))
@@ -282,7 +282,7 @@ struct KerasTests {
     #expect {
       _ = try Convention.keras.storedTensors(of: architecture)
     } throws: {
-      ($0 as? RecurrentError)?.reason == "convention.inexpressible"
+      ($0 as? RecurrentError)?.reason.code == "convention.inexpressible"
     }
   }
 
@@ -317,7 +317,7 @@ struct KerasTests {
     try wrong.append(
       "layers/lstm/cell/vars/1", Tensor.make([1.0, 2.0, 3.0] as [Double], shape: [1, 3]))
     for (state, reason) in [(empty, "weights.missing"), (wrong, "weights.shape")] {
-      #expect { try Network(state) } throws: { ($0 as? RecurrentError)?.reason == reason }
+      #expect { try Network(state) } throws: { ($0 as? RecurrentError)?.reason.code == reason }
     }
   }
 }

@@ -18,7 +18,7 @@ struct NamesFileTests {
       try body()
       return nil
     } catch let error as RecurrentError {
-      return (error.reason, error.description)
+      return (error.reason.code, error.description)
     } catch {
       return ("\(error)", "")
     }

@@ -184,7 +184,7 @@ struct SeveralModulesTests {
       for suffix in ["onnx", "keras"] {
         let error = failure { _ = try plan(one, directory + "/out." + suffix) }
         #expect(
-          error?.reason == "weights.dtype"
+          error?.reason.code == "weights.dtype"
             && error?.advice?.parts.contains(.word(.dtype, DType.f32)) == true)
         try plan(one, directory + "/out." + suffix) { $0.dtype = .f32 }.execute()
       }
@@ -233,7 +233,7 @@ struct SeveralModulesTests {
           }.execute()
         }
         #expect(
-          error?.reason == (isRefused ? "conversion.strict" : nil),
+          error?.reason.code == (isRefused ? "conversion.strict" : nil),
           "\(what): \(error?.description ?? "accepted")")
         #expect(FileManager.default.fileExists(atPath: output) == !isRefused, "\(what)")
         // Without --strict everything converts.
@@ -247,7 +247,8 @@ struct SeveralModulesTests {
       let input = try write(StateDict(), directory + "/in.safetensors")
       for suffix in ["h5", "npz", "safetensors", "pt"] {
         let error = failure { _ = try plan(input, directory + "/out." + suffix) }
-        #expect(error?.reason == "weights.none", "\(suffix): \(error?.description ?? "planned")")
+        #expect(
+          error?.reason.code == "weights.none", "\(suffix): \(error?.description ?? "planned")")
       }
       #expect(try FileManager.default.contentsOfDirectory(atPath: directory).count == 1)
     }
@@ -342,7 +343,8 @@ struct SeveralModulesTests {
         for suffix in ["onnx", "keras"] {
           let output = directory + "/out." + suffix
           let error = failure { _ = try plan(input, output) }
-          #expect(error?.reason == reason, "\(what) \(suffix): \(error?.description ?? "planned")")
+          #expect(
+            error?.reason.code == reason, "\(what) \(suffix): \(error?.description ?? "planned")")
           let hint = try #require(error?.advice)
           let advised = hint.parts.compactMap { part -> String? in
             if case .means(.module, .name(let name)?) = part { name } else { nil }

@@ -132,7 +132,7 @@ struct TransposingTests {
       let error = #expect(throws: RecurrentError.self) {
         try network.checkParameters(are: original)
       }
-      #expect(error?.reason == "proof.read-back", "\(entry.name)")
+      #expect(error?.reason.code == "proof.read-back", "\(entry.name)")
     }
   }
 }

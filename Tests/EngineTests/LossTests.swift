@@ -190,7 +190,7 @@ struct LossTests {
       let error = #expect(throws: RecurrentError.self) {
         try loss.evaluate(logits: logits, targets: targets)
       }
-      #expect(error?.reason == expected)
+      #expect(error?.reason.code == expected)
     }
   }
 }

@@ -120,9 +120,9 @@ struct ModelTests {
       try Model(
         rnn: model.rnn, head: model.head, embedding: Embedding(weight: NDArray(zeros: [5, 3])))
     }
-    #expect(wide?.reason == "engine.embedding-size")
+    #expect(wide?.reason.code == "engine.embedding-size")
     let none = #expect(throws: RecurrentError.self) { try model(tokens: NDArray([[1]])) }
-    #expect(none?.reason == "engine.no-embedding")
+    #expect(none?.reason.code == "engine.no-embedding")
   }
 
   @Test func headMustFit() throws {
@@ -130,10 +130,10 @@ struct ModelTests {
     let error = #expect(throws: RecurrentError.self) {
       try Model(rnn: model.rnn, head: Linear(weight: NDArray(zeros: [5, 3])))
     }
-    #expect(error?.reason == "engine.head-size")
+    #expect(error?.reason.code == "engine.head-size")
     let bias = #expect(throws: RecurrentError.self) {
       try Linear<Float>(weight: NDArray(zeros: [5, 3]), bias: NDArray(zeros: [3]))
     }
-    #expect(bias?.reason == "engine.parameter-shape")
+    #expect(bias?.reason.code == "engine.parameter-shape")
   }
 }

@@ -67,7 +67,7 @@ struct OptimizationTests {
     let error = #expect(throws: RecurrentError.self) {
       try optimizer.step(&parameters, gradients: gradients)
     }
-    #expect(error?.reason == "engine.missing-parameter")
+    #expect(error?.reason.code == "engine.missing-parameter")
     #expect(bits(parameters) == before)
   }
 }

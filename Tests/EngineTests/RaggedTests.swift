@@ -49,7 +49,7 @@ struct RaggedTests {
     let error = #expect(throws: RecurrentError.self) {
       try PackedSequence(sequences, enforceSorted: true)
     }
-    #expect(error?.reason == "engine.lengths")
+    #expect(error?.reason.code == "engine.lengths")
     let left = try NDArray(padding: sequences, batchFirst: true, paddingValue: -1, onTheLeft: true)
     #expect(left.elements == [-1, 1, 2, 3, 4, 5, -1, -1, 6])
   }

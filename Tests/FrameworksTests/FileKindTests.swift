@@ -33,10 +33,10 @@ struct FileKindTests {
     func refusal(_ bytes: [UInt8]) -> RecurrentError? {
       #expect(throws: RecurrentError.self) { try open(bytes) }
     }
-    func found(_ bytes: [UInt8]) -> String? { refusal(bytes)?.reason }
+    func found(_ bytes: [UInt8]) -> String? { refusal(bytes)?.reason.code }
     #expect(found([]) == "file.empty")
     let unknown = refusal([1, 0xAB, 0, 4, 5, 6, 7, 8, 9])
-    #expect(unknown?.reason == "file.unrecognized")
+    #expect(unknown?.reason.code == "file.unrecognized")
     #expect(unknown?.found == "9 bytes that begin with 01 ab 00 04 05 06 07 08")
     #expect(refusal([7])?.found == "1 bytes that begin with 07")
     #expect(found(Array("version https://git-lfs.github.com/spec/v1".utf8)) == "file.lfs-pointer")
@@ -90,7 +90,7 @@ struct FileKindTests {
         let error = #expect(throws: RecurrentError.self) {
           try format.write(state, to: folder + "/out") { _ in }
         }
-        #expect(error?.reason == "usage.read-only" && error?.kind == .usage)
+        #expect(error?.reason.code == "usage.read-only" && error?.kind == .argument)
       }
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
     }
@@ -109,7 +109,7 @@ struct FileKindTests {
       #expect(reason { _ = try WeightFormat.forWriting(path: path) } == "usage.extension")
     }
     let error = #expect(throws: RecurrentError.self) { try WeightFormat.named("safetensor") }
-    #expect(error?.reason == "usage.format")
+    #expect(error?.reason.code == "usage.format")
     #expect(error?.hint == "Did you mean safetensors?")
     #expect(reason { _ = try WeightFormat.named("cuneiform tablet") } == "usage.format")
     for (framework, container) in [("pytorch", "pt"), ("TensorFlow", "tf"), ("Flax", "msgpack")] {
@@ -127,7 +127,7 @@ struct FileKindTests {
     try planned.checkReadBack(of: planned)
     func place(_ written: StateDict) -> String? {
       let error = #expect(throws: RecurrentError.self) { try written.checkReadBack(of: planned) }
-      #expect(error?.reason == "proof.read-back" && error?.kind == .fault)
+      #expect(error?.reason.code == "proof.read-back" && error?.kind == .fault)
       return error?.place
     }
     var other = planned
@@ -175,7 +175,7 @@ struct FileKindTests {
     var half = StateDict()
     try half.append("a", Tensor(dtype: .bf16, shape: [1], bytes: [0, 0]))
     let error = #expect(throws: RecurrentError.self) { try NPZ.write(half, to: MemorySink()) }
-    #expect(error?.reason == "npy.bf16" && error?.place == "tensor \"a\"")
+    #expect(error?.reason.code == "npy.bf16" && error?.place == "tensor \"a\"")
   }
 
   /// An input that gives other bytes when it is read again.
@@ -231,12 +231,12 @@ struct FileKindTests {
       let error = #expect(throws: RecurrentError.self) {
         try OutputFile(path: path, overwrite: false)
       }
-      #expect(error?.reason == "output.create" && error?.kind == .cannotCreate)
+      #expect(error?.reason.code == "output.create" && error?.kind == .output)
     }
     try withTemporaryFolder { (folder: String) throws in
       let output = try OutputFile(path: folder + "/huge", overwrite: false)
       let error = #expect(throws: RecurrentError.self) { try output.reserve(1 << 62) }
-      #expect(error?.reason == "file.full")
+      #expect(error?.reason.code == "file.full")
     }
   }
 }

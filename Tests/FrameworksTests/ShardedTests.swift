@@ -62,7 +62,7 @@ struct ShardedTests {
     defer { remove(folder.path) }
     let path = folder.appendingPathComponent("m.safetensors.index.json").path
     let state = try sampleState()
-    let refusal = RecurrentError(.fault, "test.refused", found: "")
+    let refusal = RecurrentError(.init("test.refused", .fault), found: "")
     #expect(
       reason {
         try Safetensors.writeShards(state, to: path, shardSize: 100) { _ in throw refusal }

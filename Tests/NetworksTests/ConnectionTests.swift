@@ -122,7 +122,7 @@ struct ConnectionTests {
     let error = #expect(throws: RecurrentError.self) {
       try Recognition(wrong, options: ReadOptions(head: .named("fc")))
     }
-    #expect(error?.reason == "network.sizes")
+    #expect(error?.reason.code == "network.sizes")
   }
 
   @Test func connectionsAreReadBackAsTheyWereWritten() throws {

@@ -116,6 +116,6 @@ struct ConventionLaws {
         "Wxh": [3, 5], "Whh": [5, 5], "bh": [1, 5], "Why": [5, 7], "by": [1, 7],
       ])
     let error = #expect(throws: RecurrentError.self) { try shapes(.textbookD3) }
-    #expect(error?.reason == "convention.inexpressible")
+    #expect(error?.reason.code == "convention.inexpressible")
   }
 }

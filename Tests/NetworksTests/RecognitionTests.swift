@@ -64,7 +64,7 @@ struct RecognitionTests {
       _ = try Recognition(state, options: options)
       return nil
     } catch let error as RecurrentError {
-      return error.reason
+      return error.reason.code
     } catch {
       return "\(error)"
     }
@@ -144,7 +144,7 @@ struct RecognitionTests {
     let modules = try ModuleList(file).recurrent
     #expect(modules.map(\.name) == ["rnn", "decoder"])
     #expect(modules[0].refusal == nil && modules[0].architecture.layerCount == 2)
-    #expect(modules[1].refusal?.reason == "weights.missing")
+    #expect(modules[1].refusal?.reason.code == "weights.missing")
     #expect(try ModuleList(StateDict()).modules.isEmpty)
   }
 

@@ -142,7 +142,7 @@ struct ConcurrencyTests {
                 from: source, to: "\(folder)/out.\(suffix)", options: .init())
               try plan.execute()
               return suffix
-            } catch let error as RecurrentError where error.reason == "output.exists" {
+            } catch let error as RecurrentError where error.reason.code == "output.exists" {
               return nil
             }
           }

@@ -48,7 +48,7 @@ struct ExpectationTests {
     let fixture = try Fixture(WeightFile(path: Self.path).state)
     let shape = fixture.outputs["output"]?.shape ?? []
     let steps = shape[fixture.configuration.batchFirst ? 1 : 0]
-    #expect(error?.reason == "parity.difference")
+    #expect(error?.reason.code == "parity.difference")
     #expect(error?.place == "tensor \"outputs/output\"")
     #expect(error?.found.contains("at \(shape.map { $0 - 1 }) expected") == true)
     #expect(error?.found.contains("first differing time step \(steps - 1)") == true)
@@ -79,13 +79,14 @@ struct ExpectationTests {
         ["": try fixture.array("inputs/h0", as: Double.self)]
       }
     }
-    #expect(mistyped?.reason == "fixture.missing")
+    #expect(mistyped?.reason.code == "fixture.missing")
     #expect(mistyped?.hint == "Did you mean \"inputs/h_0\"?")
-    #expect(failure { try expectParity(with: "/no/such/fixture.npz") }?.reason == "file.missing")
+    #expect(
+      failure { try expectParity(with: "/no/such/fixture.npz") }?.reason.code == "file.missing")
     let nothing = failure {
       try expectParity(with: Self.path, tensors: []) { _ in [String: NDArray<Double>]() }
     }
-    #expect(nothing?.reason == "parity.nothing")
+    #expect(nothing?.reason.code == "parity.nothing")
   }
 
   @Test(arguments: [

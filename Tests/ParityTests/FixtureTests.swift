@@ -97,7 +97,7 @@ struct FixtureTests {
     let weight = try #require(state.names.first { $0.string.hasPrefix("weights/bias_hh") })
     let broken = try Fixture(replacing(weight, with: nil, in: state))
     let error = #expect(throws: RecurrentError.self) { try broken.verify() }
-    #expect(error?.reason == "weights.missing")
+    #expect(error?.reason.code == "weights.missing")
   }
 
   @Test func firstDifferingStepIsReported() throws {

@@ -20,7 +20,7 @@ struct LocationTests {
     let error = #expect(throws: RecurrentError.self) {
       try WeightFile(URL(string: "https://example.org/model.pt") ?? output)
     }
-    #expect(error?.reason == "usage.url")
+    #expect(error?.reason.code == "usage.url")
     var file = try WeightFile(contentsOf: output)
     try file.replace("rnn", with: file.recurrent("rnn", as: Float.self))
     let copy = URL(fileURLWithPath: newPath(".npz"))

@@ -43,7 +43,7 @@ private func integers(_ values: [Int], shape: [Int]) throws -> Tensor {
 
 /// The reason of the error that a fixture ends with.
 private func reason(_ state: StateDict) -> String? {
-  #expect(throws: RecurrentError.self) { try Fixture(state).verify() }?.reason
+  #expect(throws: RecurrentError.self) { try Fixture(state).verify() }?.reason.code
 }
 
 private func failures(_ state: StateDict) throws -> [String] {

@@ -72,7 +72,7 @@ struct ModelFileTests {
         let error = #expect(throws: RecurrentError.self) {
           try model.write(toPath: directory + "/out." + other)
         }
-        #expect(error?.reason == "conversion.not-one-network")
+        #expect(error?.reason.code == "conversion.not-one-network")
       }
     }
   }
@@ -170,19 +170,19 @@ struct ModelFileTests {
         let missing = #expect(throws: RecurrentError.self) {
           try weights.array("value.bais", as: Float.self)
         }
-        #expect(missing?.reason == "weights.no-tensor" && missing?.file == path)
+        #expect(missing?.reason.code == "weights.no-tensor" && missing?.file == path)
         #expect(missing?.hint?.description.contains("value.bias") == true)
         let float = #expect(throws: RecurrentError.self) {
           try weights.array("value.bias", as: Int.self)
         }
-        #expect(float?.reason == "tensor.not-integer")
+        #expect(float?.reason.code == "tensor.not-integer")
         for body in [
           { _ = try weights.recurrent("decoder.cell", as: Float.self) },
           { _ = try weights.linear("encoder.embedding", as: Float.self) },
           { _ = try weights.cell("nobody", as: Float.self) },
         ] as [() throws -> Void] {
           let error = #expect(throws: RecurrentError.self) { try body() }
-          #expect(error?.reason == "weights.unrecognized" && error?.file == path)
+          #expect(error?.reason.code == "weights.unrecognized" && error?.file == path)
         }
       }
     }

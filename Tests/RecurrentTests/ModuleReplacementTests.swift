@@ -131,7 +131,7 @@ struct ModuleReplacementTests {
         let error = #expect(throws: RecurrentError.self) {
           try file.replace("encoder.rnn", with: rnn(other))
         }
-        #expect(error?.reason == "model.changed" && error?.file == path)
+        #expect(error?.reason.code == "model.changed" && error?.file == path)
       }
       var stacked = gru
       stacked.residual = true
@@ -250,7 +250,7 @@ struct ModuleReplacementTests {
           try file.write(
             toPath: path, convention: file.format.name == "keras-h5" ? .named("keras") : nil)
         } catch let error as RecurrentError {
-          refusals.append(error.reason)
+          refusals.append(error.reason.code)
           return
         }
         let again = try WeightFile(path: path)

@@ -6,7 +6,7 @@ package func reason(_ body: () throws -> Void) -> String? {
     try body()
     return nil
   } catch let error as RecurrentError {
-    return error.reason
+    return error.reason.code
   } catch {
     return "foreign: \(error)"
   }

@@ -48,14 +48,22 @@ struct AdviceTests {
 
   @Test func aPrintedErrorHasReasonFindingAndHint() {
     let error = RecurrentError(
-      .malformed, "weights.ambiguous", file: "a.pt", at: "here", found: "two modules",
+      .init("weights.ambiguous", .mismatch), file: "a.pt", at: "here", found: "two modules",
       expected: "one", hint: "Choose one: \(.module("encoder")).")
     #expect(error.message == "a.pt: here: two modules, expected one")
     #expect(
       "\(error)"
         == "[weights.ambiguous] a.pt: here: two modules, expected one. Choose one: `module: \"encoder\"`."
     )
-    let plain = RecurrentError(.noInput, "file.missing", file: "", found: "nothing")
+    let plain = RecurrentError(.init("file.missing", .missing), file: "", found: "nothing")
     #expect("\(plain)" == "[file.missing] \"\": nothing")
+  }
+
+  @Test func errorsAreEqualByReasonAndPlaceAndNotByTheirSentences() {
+    let error = RecurrentError(.nameDuplicate, file: "a", at: "b", found: "c", hint: "Do.")
+    #expect(error == RecurrentError(.nameDuplicate, file: "a", at: "b", found: "other words"))
+    #expect(error != RecurrentError(.nameDuplicate, file: "a", at: "c", found: "c", hint: "Do."))
+    #expect(error != RecurrentError(.nameDuplicate, file: "b", at: "b", found: "c", hint: "Do."))
+    #expect(error != RecurrentError(.tensorSize, file: "a", at: "b", found: "c", hint: "Do."))
   }
 }

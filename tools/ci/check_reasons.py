@@ -3,8 +3,9 @@
 
 usage: check_reasons.py [--write]
 
-1. Every reason code of RecurrentError is in the table of Documentation.docc/ReasonCodes.md (--write makes it) and is
-   reached by a test, by name. Those that no test can reach stand in unreached_reasons.txt with why.
+1. Every reason that a …Reasons.swift declares is thrown, is in the table of Documentation.docc/ReasonCodes.md (--write
+   makes it) and is reached by a test, by its code; control flow compares reasons, not their text. Those that no test can reach stand in
+   unreached_reasons.txt with why.
 2. In the readers nothing traps on a number from a file, and nothing prints: force unwraps and `try!` are for `swift format lint`
    (NeverForceUnwrap, NeverUseForceTry); the few constructs that it has no rule for are looked for here.
 """
@@ -19,11 +20,7 @@ WAITING = ROOT / "tools/ci/unreached_reasons.txt"
 NEVER = re.compile(r"\b(?:fatalError|precondition|preconditionFailure|assert|assertionFailure|print)\(|\bas!|\bunowned\b|"
                    r"\bunsafelyUnwrapped\b")
 
-# Literals that look like reason codes.
-NOT_CODES = set("""fixture.npz clip.kind clip.max loss.kind keras.names keras.note keras.version file.h5 onnx.data
-    torch.cuda torch.storage weights.h5 metadata.json tensor.name""".split())
-LITERAL = re.compile(r'"([a-z0-9]+(?:[-_][a-z0-9]+)*\.[a-z0-9]+(?:[-_][a-z0-9]+)*)"')
-CALL = re.compile(r'RecurrentError\(\s*\.(\w+),\s*"([^"]+)"((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)')
+DECLARED = re.compile(r'static let (\w+) = Self\(\s*"([^"]+)", \.(\w+)\)')
 
 
 def never():
@@ -36,38 +33,49 @@ def never():
                     yield f"{path.relative_to(ROOT)}:{number}: {line.strip()} is not for readers"
 
 
-def reason_codes():
+def reason_codes(problems):
     """code -> (kinds, example of what was found, example of what was expected)"""
-    codes, families = {}, set()
     sources = {p: p.read_text() for p in sorted((ROOT / "Sources").rglob("*.swift"))}
+    names, codes = {}, {}
+    for path, text in sources.items():
+        for name, code, kind in DECLARED.findall(text):
+            if not path.name.endswith("Reasons.swift"):
+                problems.append(f"{path.relative_to(ROOT)}: {name} is declared outside the files called …Reasons.swift")
+            if names.setdefault(name, code) != code:
+                problems.append(f"{name} is declared twice")
+            kinds, found, expected = codes.get(code, (set(), "", ""))
+            codes[code] = (kinds | {kind}, found, expected)
     def phrase(label, rest):
         found = re.search(label + r':\s*"((?:\\\((?:[^()]|\([^()]*\))*\)|\\.|[^"\\])*)"', rest)
         if not found:
             return ""
         text = re.sub(r"\\\((?:[^()]|\([^()]*\))*\)", "…", found[1])
         return text.replace('\\"', '"').replace("|", "\\|").strip()
-    for text in sources.values():
-        for kind, code, rest in CALL.findall(text):
-            if "\\(" in code:
-                continue
-            kinds, found, expected = codes.get(code, (set(), "", ""))
-            codes[code] = (kinds | {kind}, found or phrase("found", rest), expected or phrase("expected", rest) or phrase("asPyTorchSays", rest))
-            families.add(code.split(".")[0])
+    used = set()
+    for path, text in sources.items():
+        for name in re.findall(r"\.([a-z]\w+)", text):
+            used.add(name)
+        for name, rest in re.findall(r'RecurrentError\(\s*\.(\w+)((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)', text):
+            if name in names:
+                kinds, found, expected = codes[names[name]]
+                codes[names[name]] = (kinds, found or phrase("found", rest),
+                                      expected or phrase("expected", rest) or phrase("asPyTorchSays", rest))
+        if re.search(r"reason\.code\s*[!=]=", text):
+            problems.append(f"{path.relative_to(ROOT)}: compares a reason's text; compare the reason")
+    problems += [f"{name} is declared and never thrown" for name in sorted(set(names) - used)]
     codes.update({c: v for c, v in metadata_codes(sources).items() if c not in codes})
-    families -= {"model"}
-    for text in sources.values():
-        for code in LITERAL.findall(text):
-            if code.split(".")[0] in families and code not in NOT_CODES and code not in codes:
-                codes[code] = (set(), "", "")
-    return {c: v for c, v in codes.items() if not c.endswith((".weight", ".bias", ".kernel"))}
+    for convention in ("keras", "onnx"):  # Reason.gruResetBefore(in:)
+        codes[f"{convention}.gru-reset-before"] = ({"inexpressible"}, "a GRU that applies its reset gate before the recurrent product",
+                                                   "one that applies it after, as PyTorch's does")
+    return codes
 
 
 def metadata_codes(sources):
-    """The codec of the metadata names its codes by their keys."""
+    """Reason.metadata(_:_:) names its codes by the metadata's keys."""
     text = next(t for p, t in sources.items() if p.as_posix().endswith("Networks/Metadata.swift"))
-    codes = {f"metadata.{key}": ({"malformed"}, '"…"', "true or false") for key in re.findall(r'flag\("(\w+)"\)', text)}
+    codes = {f"metadata.{key}": ({"damaged"}, '"…"', "true or false") for key in re.findall(r'flag\("(\w+)"\)', text)}
     for key, expected, rest in re.findall(r'malformed\(\s*"?(\w+)"?, \w+,\s*("[^"]*"|[\w.\\()"\s]+?)(, \.unsupported)?\)\n', text):
-        kind = "unsupported" if rest else "malformed"
+        kind = "unsupported" if rest else "damaged"
         loop = re.search(r"for key in (\[.*?\]) \{\n +guard let text = try value\(key\)", text)
         for name in re.findall(r'"(\w+)"', loop[1]) if key == "key" else [key]:
             kinds = codes.get(f"metadata.{name}", (set(),))[0]
@@ -76,20 +84,21 @@ def metadata_codes(sources):
 
 
 def page(codes):
-    status = dict(re.findall(r"case (\w+) = (\d+)",
-                             (ROOT / "Sources/Base/Tensors/RecurrentError.swift").read_text()))
+    status = {kind: number
+              for kinds, number in re.findall(r"case ([.\w, ]+): (\d+)", (ROOT / "Sources/Commands/Support/ExitStatus.swift").read_text())
+              for kind in re.findall(r"\w+", kinds)}
     lines = ["# Reason codes", "", "Every refusal has a code that stays the same from release to release.", "",
              "## Overview", "",
-             "The code stands in brackets in what the tools print (`error[zip.crc]`), as `reason` in `--json` and in",
-             "``RecurrentError``. The status is the exit status of the tools; where several are given, or none, it",
-             "depends on the place. What was found and expected are examples; … stands for names and numbers.",
+             "The code stands in brackets in what the tools print (`error[zip.crc]`), as `reason` in `--json`, and in",
+             "``RecurrentError/Reason``. The kind says who can act on it (``RecurrentError/Kind``), and the tools end with the",
+             "status. What was found and expected are examples; … stands for names and numbers.",
              "Made by `tools/ci/check_reasons.py --write`.", ""]
     for family in sorted({c.split(".")[0] for c in codes}):
-        lines += [f"### {family}", "", "| code | status | found | expected |", "|---|---|---|---|"]
+        lines += [f"### {family}", "", "| code | kind | status | found | expected |", "|---|---|---|---|---|"]
         for code in sorted(c for c in codes if c.split(".")[0] == family):
             kinds, found, expected = codes[code]
-            numbers = ", ".join(sorted(status[k] for k in kinds if k in status))
-            lines.append(f"| `{code}` | {numbers} | {found} | {expected} |")
+            numbers = ", ".join(sorted({status[k] for k in kinds}))
+            lines.append(f"| `{code}` | {', '.join(sorted(kinds))} | {numbers} | {found} | {expected} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -102,11 +111,12 @@ def unreached(codes):
 
 
 def main():
-    codes = reason_codes()
+    problems = []
+    codes = reason_codes(problems)
     text = page(codes)
     if "--write" in sys.argv:
         PAGE.write_text(text)
-    problems = list(never())
+    problems += never()
     if not PAGE.exists() or PAGE.read_text() != text:
         problems.append(f"{PAGE.name} is not up to date: tools/ci/check_reasons.py --write")
     waiting = {code for line in WAITING.read_text().splitlines() if (code := line.split("#")[0].strip())}

@@ -59,7 +59,7 @@ package final class ShardSource: ByteSource, @unchecked Sendable {
 
   package static func mismatch(_ name: Name) -> RecurrentError {
     RecurrentError(
-      .malformed, "tf.crc", at: "tensor \"\(name)\"",
+      .tensorFlowCRC, at: "tensor \"\(name)\"",
       found: "bytes whose CRC-32C is not the stored one", expected: "undamaged data",
       hint: "The file is damaged, or the .data files belong to another .index.")
   }

@@ -86,7 +86,7 @@ struct Rounding: Sendable {
   init(from: DType, to: DType) throws {
     guard let source = FloatLayout(from), let target = FloatLayout(to) else {
       throw RecurrentError(
-        .unsupported, "tensor.not-floating", found: "\(from.rawValue) to \(to.rawValue)",
+        .tensorNotFloating, found: "\(from.rawValue) to \(to.rawValue)",
         expected: "two of f64, f32, f16, bf16")
     }
     self.from = from

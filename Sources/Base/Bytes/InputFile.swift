@@ -25,14 +25,14 @@ package final class InputFile: ByteSource {
       let code = errno
       let denied = code == EACCES || code == EPERM
       throw RecurrentError(
-        denied ? .permission : .noInput, denied ? "file.permission" : "file.missing", file: path,
+        denied ? .filePermission : .fileMissing, file: path,
         found: systemMessage(code), expected: "a readable file")
     }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)
       throw RecurrentError(
-        .noInput, "file.not-regular", file: path,
+        .fileNotRegular, file: path,
         found: fileKind(status), expected: "a regular file")
     }
     self.descriptor = descriptor
@@ -67,7 +67,7 @@ package final class InputFile: ByteSource {
       if got < 0 && errno == EINTR { continue }
       guard got >= 0 else {
         throw RecurrentError(
-          .inputOutput, "file.read", file: path, at: "byte \(offset + done)",
+          .fileRead, file: path, at: "byte \(offset + done)",
           found: systemMessage())
       }
       guard got > 0 else { throw Self.changed(path) }
@@ -82,7 +82,7 @@ package final class InputFile: ByteSource {
 
   private static func changed(_ path: String) -> RecurrentError {
     RecurrentError(
-      .inputChanged, "file.changed", file: path, found: "the file changed while it was read",
+      .fileChanged, file: path, found: "the file changed while it was read",
       expected: "a file that nobody writes to", hint: "Try again when the writer has finished.")
   }
 

@@ -154,7 +154,7 @@ extension Tensor {
   package func integers() throws -> [Int] {
     guard !dtype.isFloatingPoint else {
       throw RecurrentError(
-        .malformed, "tensor.not-integer", found: dtype.rawValue, expected: "an integer type")
+        .tensorNotInteger, found: dtype.rawValue, expected: "an integer type")
     }
     return try elements { _, pattern in try integer(pattern) }
   }
@@ -235,7 +235,7 @@ extension Tensor {
   ) throws -> To {
     guard let result = convert(value) else {
       throw RecurrentError(
-        .malformed, "tensor.not-exact", found: "\(dtype.rawValue) \(value)",
+        .tensorNotExact, found: "\(dtype.rawValue) \(value)",
         expected: "a value that fits \(target)")
     }
     return result

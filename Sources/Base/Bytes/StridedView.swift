@@ -29,7 +29,7 @@ package struct StridedView: Sendable {
     self.offset = offset
     guard shape.count == strides.count, offset >= 0, strides.allSatisfy({ $0 >= 0 }) else {
       throw RecurrentError(
-        .malformed, "tensor.strides", found: "shape \(shape), strides \(strides), offset \(offset)",
+        .tensorStrides, found: "shape \(shape), strides \(strides), offset \(offset)",
         expected: "as many non-negative strides as axes")
     }
     guard !shape.contains(0) else { return }
@@ -45,7 +45,7 @@ package struct StridedView: Sendable {
 
   private static func outside(_ available: Int) -> RecurrentError {
     RecurrentError(
-      .malformed, "tensor.outside-storage", found: "a view that reaches past its storage",
+      .tensorOutsideStorage, found: "a view that reaches past its storage",
       expected: "an index below \(available)")
   }
 

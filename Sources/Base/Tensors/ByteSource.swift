@@ -52,7 +52,7 @@ extension ByteSource {
   package func read(_ range: Range<Int>) throws -> [UInt8] {
     guard range.lowerBound >= 0, range.upperBound <= count else {
       throw RecurrentError(
-        .malformed, "file.truncated", at: "byte \(range.lowerBound)",
+        .fileTruncated, at: "byte \(range.lowerBound)",
         found: "only \(count) bytes", expected: "at least \(range.upperBound)")
     }
     return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, initialized in
@@ -123,7 +123,7 @@ package struct WindowSource: ByteSource {
     let (end, overflow) = offset.addingReportingOverflow(count)
     guard offset >= 0, count >= 0, !overflow, end <= base.count else {
       throw RecurrentError(
-        .malformed, "file.truncated", at: "byte \(offset)",
+        .fileTruncated, at: "byte \(offset)",
         found: "\(max(0, base.count - max(0, offset))) bytes", expected: "\(count)")
     }
     self.base = base
@@ -181,13 +181,13 @@ package func elementCount(of shape: [Int]) throws -> Int {
   for size in shape {
     guard size >= 0 else {
       throw RecurrentError(
-        .malformed, "tensor.shape", found: "shape \(shape)", expected: "no negative size")
+        .tensorShape, found: "shape \(shape)", expected: "no negative size")
     }
     isEmpty = isEmpty || size == 0
     let (next, overflow) = product.multipliedReportingOverflow(by: max(size, 1))
     guard !overflow else {
       throw RecurrentError(
-        .malformed, "tensor.shape", found: "shape \(shape)",
+        .tensorShape, found: "shape \(shape)",
         expected: "a number of elements that fits in 63 bits")
     }
     product = next
@@ -200,7 +200,7 @@ package func byteCount(of shape: [Int], elementSize: Int) throws -> Int {
   let (bytes, overflow) = try elementCount(of: shape).multipliedReportingOverflow(by: elementSize)
   guard !overflow else {
     throw RecurrentError(
-      .malformed, "tensor.shape", found: "shape \(shape)",
+      .tensorShape, found: "shape \(shape)",
       expected: "a number of bytes that fits in 63 bits")
   }
   return bytes

@@ -21,7 +21,7 @@ package func withScratch<Result>(
 package func mappedPages(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer {
   guard let pages = mapPages(byteCount) else {
     throw RecurrentError(
-      .resources, "memory.block", found: systemMessage(), expected: "\(byteCount) bytes of memory")
+      .memoryBlock, found: systemMessage(), expected: "\(byteCount) bytes of memory")
   }
   return pages
 }

@@ -31,7 +31,7 @@ public struct StateDict: Sendable {
   public mutating func append(_ name: Name, _ tensor: Tensor) throws {
     guard positions[name] == nil else {
       throw RecurrentError(
-        .malformed, "name.duplicate", at: "tensor \"\(name)\"", found: "the name twice",
+        .nameDuplicate, at: "tensor \"\(name)\"", found: "the name twice",
         expected: "every name once")
     }
     positions[name] = entries.count

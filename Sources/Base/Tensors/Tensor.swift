@@ -17,7 +17,7 @@ public struct Tensor: Sendable {
     let bytes = try Tensors.byteCount(of: shape, elementSize: dtype.byteCount)
     guard bytes == source.count else {
       throw RecurrentError(
-        .malformed, "tensor.size", found: "\(source.count) bytes",
+        .tensorSize, found: "\(source.count) bytes",
         expected: "\(bytes) bytes for \(dtype.rawValue) \(shape)")
     }
     self.dtype = dtype

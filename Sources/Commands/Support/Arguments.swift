@@ -5,7 +5,7 @@ extension Cell {
   public static func argument(_ text: String) throws -> Cell {
     guard let cell = Cell(rawValue: text) else {
       throw RecurrentError(
-        .usage, "usage.cell", at: "--cell", found: "\"\(text)\"",
+        .usageCell, at: "--cell", found: "\"\(text)\"",
         expected: "one of " + Cell.allCases.map(\.rawValue).joined(separator: ", "),
         hint: nearest(to: text, among: Cell.allCases.map(\.rawValue)).map { "Did you mean \($0)?" })
     }
@@ -18,7 +18,7 @@ extension GRUReset {
   public static func argument(_ text: String) throws -> GRUReset {
     guard let reset = GRUReset(rawValue: text) else {
       throw RecurrentError(
-        .usage, "usage.gru-reset", at: "--gru-reset", found: "\"\(text)\"",
+        .usageGRUReset, at: "--gru-reset", found: "\"\(text)\"",
         expected: "after or before",
         hint: nearest(to: text, among: ["after", "before"]).map { "Did you mean \($0)?" })
     }
@@ -31,7 +31,7 @@ extension DType {
   public static func argument(_ text: String) throws -> DType {
     guard let dtype = DType(rawValue: text), dtype.isFloatingPoint else {
       throw RecurrentError(
-        .usage, "usage.dtype", at: "--dtype", found: "\"\(text)\"",
+        .usageDType, at: "--dtype", found: "\"\(text)\"",
         expected: "f64, f32, f16 or bf16",
         hint: (frameworkNames[text.lowercased()]
           ?? nearest(to: text, among: ["f64", "f32", "f16", "bf16"])).map { "Did you mean \($0)?" })
@@ -54,11 +54,12 @@ extension WeightFormat {
     let format: WeightFormat
     do {
       format = try named(text)
-    } catch var error as RecurrentError where error.reason == "usage.format" {
+    } catch var error as RecurrentError where error.reason == .usageFormat {
       error.place = "--to"
       error.expected = words
       // What is near may be a container that is only read.
-      if let near = all.first(where: { error.advice == "Did you mean \($0.name)?" }), !near.isWritable
+      if let near = all.first(where: { error.advice == "Did you mean \($0.name)?" }),
+        !near.isWritable
       {
         error.advice = near.wayOut
       }
@@ -66,7 +67,7 @@ extension WeightFormat {
     }
     guard format.isWritable else {
       throw RecurrentError(
-        .usage, "usage.read-only", at: "--to",
+        .usageReadOnly, at: "--to",
         found: "container \(format.name), which is only read",
         expected: words, hint: format.wayOut)
     }

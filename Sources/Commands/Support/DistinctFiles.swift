@@ -12,7 +12,7 @@ package func checkDistinct(_ files: [(word: String, path: String?)]) throws {
     for other in seen
     where other.path == path || file.map({ $0.isSameFile(as: other.path) }) == true {
       throw RecurrentError(
-        .usage, "usage.arguments", file: path, found: "\(word) and \(other.word) in one file",
+        .usageArguments, file: path, found: "\(word) and \(other.word) in one file",
         expected: "a file for each")
     }
     seen.append((word, path))
@@ -28,7 +28,7 @@ package func checkDistinct(_ outputs: [(word: String, path: String?)], from inpu
       continue
     }
     throw RecurrentError(
-      .usage, "usage.arguments", file: path, found: "\(word) would replace \(input), which is read",
+      .usageArguments, file: path, found: "\(word) would replace \(input), which is read",
       expected: "another name")
   }
 }

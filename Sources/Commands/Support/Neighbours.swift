@@ -4,7 +4,7 @@ import Recurrent
 extension RecurrentError {
   /// The error, with the name that was probably meant where a file is missing.
   var namingNeighbour: RecurrentError {
-    guard reason == "file.missing", hint == nil, let file, let neighbour = neighbour(of: file)
+    guard reason == .fileMissing, hint == nil, let file, let neighbour = neighbour(of: file)
     else { return self }
     var error = self
     error.advice = "Did you mean \(quotedForShell(neighbour))?"

@@ -1,18 +1,18 @@
 import Recurrent
 
 /// The number that an option was given, in a range that its message says in words.
-public struct NumberOption {
+package struct NumberOption {
   private let flag: String
   private let text: String?
-  private let reason: String
+  private let reason: RecurrentError.Reason
 
   /// Names the option for messages; `reason` is the code of a number out of range.
-  public init(_ flag: String, _ text: String?, reason: String = "usage.arguments") {
+  package init(_ flag: String, _ text: String?, reason: RecurrentError.Reason = .usageArguments) {
     (self.flag, self.text, self.reason) = (flag, text, reason)
   }
 
   /// A whole number, of at least `least`; throws `.usage`, and is `nil` where the option is absent.
-  public func whole(atLeast least: Int? = nil) throws -> Int? {
+  package func whole(atLeast least: Int? = nil) throws -> Int? {
     try text.map { text in
       guard let value = Int(text), value >= least ?? .min else {
         throw refusal(
@@ -41,7 +41,7 @@ public struct NumberOption {
     _ text: String, isNumber: Bool, _ expected: String, _ hint: Advice? = nil
   ) -> RecurrentError {
     RecurrentError(
-      .usage, isNumber ? reason : "usage.arguments", at: flag, found: "\"\(text)\"",
+      isNumber ? reason : .usageArguments, at: flag, found: "\"\(text)\"",
       expected: expected, hint: hint)
   }
 }

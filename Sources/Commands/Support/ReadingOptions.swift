@@ -107,7 +107,7 @@ public struct ReadingOptions: ParsableArguments {
       guard let reads = HeadReads(rawValue: text) else {
         let words = HeadReads.allCases.map(\.rawValue)
         throw RecurrentError(
-          .usage, "usage.head-reads", at: "--head-reads", found: "\"\(text)\"",
+          .usageHeadReads, at: "--head-reads", found: "\"\(text)\"",
           expected: "sequence, last or final",
           hint: nearest(to: text, among: words).map { "Did you mean \($0)?" })
       }
@@ -133,7 +133,7 @@ extension Bool {
     case "no", "false": return false
     default:
       throw RecurrentError(
-        .usage, "usage.yes-no", at: flag, found: "\"\(text)\"", expected: "yes or no")
+        .usageYesNo, at: flag, found: "\"\(text)\"", expected: "yes or no")
     }
   }
 }
@@ -141,6 +141,6 @@ extension Bool {
 extension RecurrentError {
   /// Arguments that parse and make no sense together.
   public static func arguments(_ found: String, expected: String? = nil) -> RecurrentError {
-    RecurrentError(.usage, "usage.arguments", found: found, expected: expected)
+    RecurrentError(.usageArguments, found: found, expected: expected)
   }
 }

@@ -62,7 +62,7 @@ extension Tool {
       }
       var usage =
         OptionTable(of: Self.self).mistake(in: arguments)
-        ?? RecurrentError(.usage, "usage.arguments", found: message(for: error))
+        ?? RecurrentError(.usageArguments, found: message(for: error))
       usage.advice = usage.advice ?? "\(toolName) --help lists the options."
       report(usage, json: arguments.contains("--json"))
       Output.leave(64)
@@ -73,10 +73,10 @@ extension Tool {
       Output.leave(status)
     } catch let error as RecurrentError {
       report(error, json: tool.json)
-      Output.leave(Int32(error.kind.rawValue))
+      Output.leave(error.exitStatus)
     } catch {
       report(
-        RecurrentError(.fault, "fault.unexpected", found: "\(error)", hint: "Please report this."),
+        RecurrentError(.faultUnexpected, found: "\(error)", hint: "Please report this."),
         json: tool.json)
       Output.leave(70)
     }
@@ -109,7 +109,7 @@ extension Tool {
       Output.write(JSON.object([.init(key: "error", value: error.json)]).serialized() + "\n")
     }
     // After this failure alone the new file is there.
-    let isWritten = error.reason == "file.directory-sync"
+    let isWritten = error.reason == .fileDirectorySync
     Output.complain(message(for: error, consequence: isWritten ? nil : consequence))
   }
 
@@ -124,8 +124,8 @@ extension RecurrentError {
   package var json: JSON {
     func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
     return .object([
-      .init(key: "reason", value: .string(reason)),
-      .init(key: "status", value: .number(kind.rawValue)),
+      .init(key: "reason", value: .string(reason.code)),
+      .init(key: "status", value: .number(Int(exitStatus))),
       .init(key: "file", value: text(file)), .init(key: "place", value: text(place)),
       .init(key: "found", value: .string(found)), .init(key: "expected", value: text(expected)),
       .init(key: "hint", value: text(advice?.withFlags)),
@@ -157,9 +157,9 @@ public enum Output {
   public static func write(_ bytes: [UInt8]) {
     guard send(bytes, to: STDOUT_FILENO) else {
       let error = RecurrentError(
-        .inputOutput, "output.write", file: "standard output", found: systemMessage())
+        .outputWrite, file: "standard output", found: systemMessage())
       complain(line(of: error, consequence: nil))
-      leave(Int32(error.kind.rawValue))
+      leave(error.exitStatus)
     }
   }
 
@@ -202,7 +202,7 @@ public enum Output {
   static func line(
     of error: RecurrentError, from tool: String = toolName, consequence: String?
   ) -> String {
-    let word = coloured("error[\(error.reason)]", 31, STDERR_FILENO)
+    let word = coloured("error[\(error.reason.code)]", 31, STDERR_FILENO)
     var text = "\(tool): \(word): \(error.message)."
     if text.hasSuffix("..") || text.hasSuffix("?.") { text.removeLast() }
     text += (consequence.map { " " + $0 } ?? "") + "\n"

@@ -75,7 +75,7 @@ extension OptionTable {
   private static func usage(
     found: String, expected: String? = nil, hint: Advice? = nil
   ) -> RecurrentError {
-    RecurrentError(.usage, "usage.arguments", found: found, expected: expected, hint: hint)
+    RecurrentError(.usageArguments, found: found, expected: expected, hint: hint)
   }
 
   private func unknown(_ word: String) -> RecurrentError {

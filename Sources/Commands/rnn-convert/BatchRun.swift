@@ -64,7 +64,7 @@ struct BatchRun {
     } catch {
       let failure =
         error as? RecurrentError
-        ?? RecurrentError(.fault, "fault.unexpected", file: item.input, found: "\(error)")
+        ?? RecurrentError(.faultUnexpected, file: item.input, found: "\(error)")
       return Outcome(
         text: "",
         json: [
@@ -88,13 +88,10 @@ struct BatchRun {
 
   /// The kinds of failure, the worst first: what is wrong with us, with the machine, with the place to
   /// write to, with the inputs.
-  private static let severity: [RecurrentError.Kind] = [
-    .fault, .resources, .inputOutput, .cannotCreate, .permission, .inputChanged, .malformed,
-    .unsupported, .noInput, .usage,
-  ]
+  private static let severity: [Int32] = [70, 71, 74, 73, 77, 75, 65, 69, 66, 64]
 
   private static func status(_ errors: [RecurrentError]) -> Int32 {
-    severity.first { kind in errors.contains { $0.kind == kind } }.map { Int32($0.rawValue) } ?? 0
+    severity.first { status in errors.contains { $0.exitStatus == status } } ?? 0
   }
 }
 

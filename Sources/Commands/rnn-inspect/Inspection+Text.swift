@@ -44,7 +44,7 @@ extension Inspection {
 
   /// What a conversion would lose; that nothing was recognised is said once, above.
   private func summary(_ preview: ConversionPreview) -> String {
-    guard let refusal = preview.refusal, refusal.reason == "weights.unrecognized",
+    guard let refusal = preview.refusal, refusal.reason == .weightsUnrecognized,
       refusal.found == obstacle?.found
     else { return preview.withFlags }
     return "refused: not recognised, as said above"

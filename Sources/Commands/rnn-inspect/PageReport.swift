@@ -59,7 +59,7 @@ enum PageReport {
   private static func spectra(_ recognition: Recognition, _ state: StateDict) throws -> [Figure] {
     do {
       return try Network(state).spectra()
-    } catch let error as RecurrentError where error.reason == "engine.not-finite" {
+    } catch let error as RecurrentError where error.reason == .engineNotFinite {
       // NaN weights are worth a look all the more; they just have no spectrum.
       return []
     }

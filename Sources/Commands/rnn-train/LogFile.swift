@@ -15,7 +15,7 @@ final class LogFile {
     descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_t(0o666))
     guard descriptor >= 0 else {
       throw RecurrentError(
-        .cannotCreate, "output.create", file: path, found: systemMessage(),
+        .outputCreate, file: path, found: systemMessage(),
         expected: "a file that can be written to")
     }
   }
@@ -28,7 +28,7 @@ final class LogFile {
     let line = Array((object.serialized() + "\n").utf8)
     let code = line.withUnsafeBytes { writeFully($0, to: descriptor) }
     guard code == 0 else {
-      throw RecurrentError(.inputOutput, "file.write", file: path, found: systemMessage(code))
+      throw RecurrentError(.fileWrite, file: path, found: systemMessage(code))
     }
   }
 
@@ -40,7 +40,7 @@ final class LogFile {
     let first = try? JSON.parse(Array(line))
     guard first?["step"] != nil || first?["event"] != nil else {
       throw RecurrentError(
-        .cannotCreate, "output.exists", file: path, found: "a file that is no log of a training",
+        .outputExists, file: path, found: "a file that is no log of a training",
         expected: "a new file, or a log to go on")
     }
   }

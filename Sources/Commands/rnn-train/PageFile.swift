@@ -17,7 +17,7 @@ struct PageFile {
         start.isEmpty || String(decoding: start, as: UTF8.self).lowercased() == "<!doctype html>"
       else {
         throw RecurrentError(
-          .cannotCreate, "output.exists", file: path, found: "a file that is no page",
+          .outputExists, file: path, found: "a file that is no page",
           expected: "a new file, or a page to replace")
       }
     }

@@ -46,6 +46,6 @@ struct RunOptions: ParsableArguments {
   func stepsBetweenLines() throws -> Int { try Self.count("--print-every", printEvery) ?? 100 }
 
   private static func count(_ flag: String, _ text: String?) throws -> Int? {
-    try NumberOption(flag, text, reason: "train.option").whole(atLeast: 0)
+    try NumberOption(flag, text, reason: .trainOption).whole(atLeast: 0)
   }
 }

@@ -38,7 +38,7 @@ struct SampleCommand: Tool {
   @Flag(help: "Print one JSON object and nothing else.") var json = false
 
   private static func option(
-    _ flag: String, _ text: String?, reason: String = "engine.sampling"
+    _ flag: String, _ text: String?, reason: RecurrentError.Reason = .engineSamplingArgument
   ) -> NumberOption {
     NumberOption(flag, text, reason: reason)
   }
@@ -47,7 +47,7 @@ struct SampleCommand: Tool {
     let isZero = temperature.flatMap(Double.init) == 0
     let drawn = try TokenChoice(
       temperature: Self.option(
-        "--temperature", temperature, reason: isZero ? "train.option" : "engine.sampling"
+        "--temperature", temperature, reason: isZero ? .trainOption : .engineSamplingArgument
       ).number(
         "a number above 0",
         hint: isZero ? "--greedy takes the most likely token each time, as 0 would." : nil
@@ -60,17 +60,17 @@ struct SampleCommand: Tool {
     let drawing = [("--temperature", temperature), ("--top-k", topK), ("--top-p", topP)]
     if let (flag, _) = drawing.first(where: { $0.1 != nil }) {
       throw RecurrentError(
-        .usage, "train.option", found: "--greedy and \(flag)", expected: "one of them")
+        .trainOption, found: "--greedy and \(flag)", expected: "one of them")
     }
     return .greedy
   }
 
   private func tokenCount() throws -> Int {
-    try Self.option("--length", length, reason: "train.option").whole(atLeast: 0) ?? 200
+    try Self.option("--length", length, reason: .trainOption).whole(atLeast: 0) ?? 200
   }
 
   private func givenSeed() throws -> Int? {
-    try Self.option("--seed", seed, reason: "train.option").whole()
+    try Self.option("--seed", seed, reason: .trainOption).whole()
   }
 
   func check() throws { _ = try (tokenChoice(), tokenCount(), givenSeed()) }
@@ -87,8 +87,8 @@ struct SampleCommand: Tool {
       try writer.generate(after: bytes, length: length, choice: choice, seed: seed) { piece in
         if json { bytes += piece } else { Output.write(shown(piece)) }
       }
-    } catch var error as RecurrentError where error.reason == "train.unknown-character" {
-      error.kind = .usage
+    } catch var error as RecurrentError where error.reason == .trainUnknownCharacter {
+      error.reason = .trainUnknownCharacterArgument
       error.place = "--prompt, " + (error.place ?? "")
       throw error
     }

@@ -46,7 +46,7 @@ struct TrainCommand: Tool {
   func check() throws {
     if options.steps != nil, options.epochs != nil {
       throw RecurrentError(
-        .usage, "train.option", found: "--epochs and --steps", expected: "one of them")
+        .trainOption, found: "--epochs and --steps", expected: "one of them")
     }
     try withFlags(givenPlan)
     _ = try (
@@ -69,7 +69,7 @@ struct TrainCommand: Tool {
     {
       // A plan without a limit has 0 there; nobody asks for that.
       throw RecurrentError(
-        .usage, "train.option", at: "steps", found: "\"\(steps)\"", expected: field.allowed)
+        .trainOption, at: "steps", found: "\"\(steps)\"", expected: field.allowed)
     }
     // The other options of a training that goes on are in its checkpoint.
     if !run.resume { try plan.validate() }
@@ -80,7 +80,7 @@ struct TrainCommand: Tool {
   private func withFlags<Result>(_ work: () throws -> Result) throws -> Result {
     do {
       return try work()
-    } catch var error as RecurrentError where error.reason == "train.option" {
+    } catch var error as RecurrentError where error.reason == .trainOption {
       // The plan's fields are flags here.
       if let field = error.place, TrainingPlan.fields.contains(where: { $0.name == field }) {
         error.place = "--\(field)"
@@ -114,7 +114,7 @@ struct TrainCommand: Tool {
           LanguageModelTrainer<Float>(plan, text: bytes, processes: processes ?? SingleProcess()),
           processes)
     } catch let error as RecurrentError {
-      throw error.kind == .usage ? error : error.inFile(text)
+      throw error.kind == .argument ? error : error.inFile(text)
     }
   }
 
@@ -135,10 +135,10 @@ struct TrainCommand: Tool {
       return try InputFile(path: text).readAll()
     } catch var error as RecurrentError {
       switch error.reason {
-      case "file.not-regular":
+      case .fileNotRegular:
         error.advice =
           "TEXT is one plain file: join several, or save what a pipe says, with cat … > text.txt."
-      case "file.missing" where nearest(to: text, among: ["sample"]) != nil:
+      case .fileMissing where nearest(to: text, among: ["sample"]) != nil:
         error.advice = "Did you mean rnn-train sample?"
       default: break
       }
@@ -150,7 +150,7 @@ struct TrainCommand: Tool {
     do {
       return try TrainingCheckpoint(path: checkpointPath)
     } catch var error as RecurrentError {
-      if error.reason == "file.missing" {
+      if error.reason == .fileMissing {
         error.advice = "There is nothing to go on from: leave --resume out to begin."
       }
       throw error
@@ -161,7 +161,7 @@ struct TrainCommand: Tool {
     do {
       try OutputFile(path: path, overwrite: run.force || run.resume).discard()
     } catch var error as RecurrentError {
-      if let hint, error.reason == "output.exists" { error.advice = hint }
+      if let hint, error.reason == .outputExists { error.advice = hint }
       throw error.inFile(path)
     }
   }
@@ -175,7 +175,7 @@ struct TrainCommand: Tool {
     for field in TrainingPlan.fields where field.name != "steps" && field.name != "epochs" {
       guard field.text(plan) == field.text(saved) else {
         throw RecurrentError(
-          .usage, "train.resume-options", at: "--\(field.name)", found: field.text(plan),
+          .trainResumeOptions, at: "--\(field.name)", found: field.text(plan),
           expected: "\(field.text(saved)), as the training began",
           hint: "Leave the option out, or begin again with --force.")
       }
@@ -220,7 +220,7 @@ struct TrainCommand: Tool {
       let step: LanguageModelTrainer<S>.Step
       do {
         step = try trainer.advance()
-      } catch let error as RecurrentError where error.reason == "train.diverged" {
+      } catch let error as RecurrentError where error.reason == .trainDiverged {
         try record?.end("diverged", trainer)
         throw error
       }

@@ -68,7 +68,7 @@ struct TrainingLog {
           try add(JSON.parse(Array(line)))
         } catch let error as RecurrentError {
           // A training may be writing the last line just now.
-          if index == lines.count - 1, error.reason == "json.truncated" {
+          if index == lines.count - 1, error.reason == .jsonTruncated {
             remarks.append("Line \(index + 1), the last one, is not complete and was left out.")
             continue
           }
@@ -77,7 +77,7 @@ struct TrainingLog {
       }
       guard !steps.isEmpty else {
         throw RecurrentError(
-          .malformed, "train.log", found: "no steps",
+          .trainLog, found: "no steps",
           expected: "a log of rnn-train, with one JSON object per step")
       }
     } catch let error as RecurrentError {
@@ -102,7 +102,7 @@ struct TrainingLog {
   mutating func add(_ line: JSON) throws {
     guard line.objectValue != nil else {
       throw RecurrentError(
-        .malformed, "train.log", found: "no object", expected: "one JSON object per line")
+        .trainLog, found: "no object", expected: "one JSON object per line")
     }
     guard let event = line["event"] else {
       try addStep(line)
@@ -198,7 +198,7 @@ struct TrainingLog {
 
   private static func error(_ key: String, _ found: JSON?, _ expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "train.log", at: "key \"\(key)\"", found: found?.serialized() ?? "no such key",
+      .trainLog, at: "key \"\(key)\"", found: found?.serialized() ?? "no such key",
       expected: expected)
   }
 }

@@ -75,7 +75,7 @@ final class TrainingRecord {
     do {
       text = try trainer.current.text(
         after: "", length: length, choice: TokenChoice(temperature: 0.8), seed: 0)
-    } catch let error as RecurrentError where error.reason == "engine.sampling" {
+    } catch let error as RecurrentError where error.reason == .engineSampling {
       // A model about to diverge has nothing to say; its training says so itself.
       return
     }

@@ -14,7 +14,7 @@ enum AnnotationReport {
     var text = ""
     for result in results where !result.passes {
       if let error = result.error {
-        text += line(result.path, "rnn-verify: error[\(error.reason)]", error.message)
+        text += line(result.path, "rnn-verify: error[\(error.reason.code)]", error.message)
         continue
       }
       if result.checks.isEmpty { text += line(result.path, "rnn-verify", "nothing compared") }

@@ -25,7 +25,7 @@ enum FixtureReport {
     let status = result.passes ? Output.good("ok  ") : Output.bad("FAIL")
     let path = escapedForTerminal(result.path)
     if let error = result.error {
-      return [status, path, "error[\(error.reason)]"]
+      return [status, path, "error[\(error.reason.code)]"]
     }
     guard let worst = result.worst else { return [status, path, "nothing compared"] }
     if let problem = worst.problem {

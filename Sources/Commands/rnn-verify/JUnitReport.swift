@@ -15,7 +15,7 @@ enum JUnitReport {
       text += "<testcase classname=\"rnn-verify\" name=\"\(escaped(result.path))\""
       if let error = result.error {
         text +=
-          ">\n<error type=\"\(escaped(error.reason))\" message=\"\(escaped(error.message))\"/>\n"
+          ">\n<error type=\"\(escaped(error.reason.code))\" message=\"\(escaped(error.message))\"/>\n"
           + "</testcase>\n"
       } else if !result.passes {
         text += ">\n"

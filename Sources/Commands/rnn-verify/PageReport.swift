@@ -84,7 +84,7 @@ enum PageReport {
   ) -> [Page.Cell] {
     let name = Page.Cell.link(name, id: "fixture-\(index)")
     if let error = result.error {
-      return [name, .number("–"), .number("–"), .text("error: \(error.reason)"), .number("–")]
+      return [name, .number("–"), .number("–"), .text("error: \(error.reason.code)"), .number("–")]
     }
     guard let worst = result.worst else {
       return [name, .number("–"), .number("–"), .text("nothing compared"), .number("–")]

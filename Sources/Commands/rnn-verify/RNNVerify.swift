@@ -123,7 +123,7 @@ struct RNNVerify: Tool {
       files = files.filter { $0.contains(filter) }
       guard !files.isEmpty else {
         throw RecurrentError(
-          .noInput, "fixture.none", found: "no fixture whose path contains \"\(filter)\"",
+          .fixtureNone, found: "no fixture whose path contains \"\(filter)\"",
           expected: "at least one",
           hint: nearest(to: filter, among: names).map { "Did you mean \($0)?" })
       }
@@ -139,7 +139,7 @@ struct RNNVerify: Tool {
     // One named file that cannot be read is an input error; a failure among many is a difference.
     let unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
     let status =
-      unreadable.map { Int32($0.kind.rawValue) } ?? (results.allSatisfy(\.passes) ? 0 : 1)
+      unreadable?.exitStatus ?? (results.allSatisfy(\.passes) ? 0 : 1)
     guard !json else {
       Output.line(FixtureReport.json(results).serialized(pretty: true))
       return status

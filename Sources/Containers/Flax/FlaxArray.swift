@@ -28,7 +28,7 @@ enum FlaxArray {
     let name = String(decoding: try source.read(text), as: UTF8.self)
     guard let dtype = names.first(where: { $0.1 == name })?.0 else {
       throw RecurrentError(
-        .unsupported, "flax.dtype", at: "byte \(range.lowerBound)", found: "dtype \"\(name)\"",
+        .flaxDType, at: "byte \(range.lowerBound)", found: "dtype \"\(name)\"",
         expected: names.map(\.1).joined(separator: ", "))
     }
     return try Tensor(
@@ -38,7 +38,7 @@ enum FlaxArray {
 
   private static func error(_ range: Range<Int>, _ found: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "flax.array", at: "byte \(range.lowerBound)", found: found,
+      .flaxArray, at: "byte \(range.lowerBound)", found: found,
       expected: "an array extension: [shape, dtype, bytes]")
   }
 }
@@ -51,7 +51,7 @@ struct FlaxChunks {
   func tensor() throws -> Tensor {
     guard let dtype = pieces.first?.dtype, pieces.allSatisfy({ $0.dtype == dtype }) else {
       throw RecurrentError(
-        .malformed, "flax.chunks", found: "no chunks, or chunks of several types",
+        .flaxChunks, found: "no chunks, or chunks of several types",
         expected: "chunks of one type")
     }
     return try Tensor(dtype: dtype, shape: shape, source: JoinedSource(pieces.map(\.source)))

@@ -85,7 +85,7 @@ private struct FlaxWalk {
     let kind = try reader.next()
     guard case .map(let count) = kind else {
       throw RecurrentError(
-        .malformed, "msgpack.key", at: "byte 0", found: "no map", expected: "a map of arrays")
+        .messagePackKey, at: "byte 0", found: "no map", expected: "a map of arrays")
     }
     levels.append(Level(remaining: count, index: nil, nameLength: 0, isOptimizer: false))
     while !levels.isEmpty {
@@ -97,14 +97,14 @@ private struct FlaxWalk {
     }
     guard reader.isAtEnd else {
       throw RecurrentError(
-        .malformed, "msgpack.trailing", at: "byte \(reader.offset)",
+        .messagePackTrailing, at: "byte \(reader.offset)",
         found: "\(reader.end - reader.offset) bytes after the map", expected: "the end of the file")
     }
     if state.count == 0,
       state.skipped.contains(where: { $0.hasPrefix("metadata.format = \"burn") })
     {
       throw RecurrentError(
-        .unsupported, "msgpack.burn", found: "a record of Burn (NamedMpk)",
+        .messagePackBurn, found: "a record of Burn (NamedMpk)",
         expected: "a file of Flax", hint: "Save the module with Burn's safetensors store.")
     }
     if optimizerTensors > 0 {
@@ -145,7 +145,7 @@ private struct FlaxWalk {
       try add(FlaxArray.read(source, range), isOptimizer)
     case .ext(let type, _):
       throw RecurrentError(
-        .unsupported, "flax.dtype", at: place,
+        .flaxDType, at: place,
         found: type == FlaxMessagePack.complexType ? "a complex number" : "extension type \(type)",
         expected: "an array")
     case .null: break
@@ -173,14 +173,14 @@ private struct FlaxWalk {
       let bytes = try source.read(range)
       guard Name(validating: bytes) != nil else {
         throw RecurrentError(
-          .malformed, "msgpack.key", at: "byte \(start)", found: "a key that is not UTF-8",
+          .messagePackKey, at: "byte \(start)", found: "a key that is not UTF-8",
           expected: "text")
       }
       return bytes
     case .integer(let number): return Array("\(number)".utf8)
     default:
       throw RecurrentError(
-        .malformed, "msgpack.key", at: "byte \(start)", found: "a key that is no string",
+        .messagePackKey, at: "byte \(start)", found: "a key that is no string",
         expected: "a string")
     }
   }
@@ -188,7 +188,7 @@ private struct FlaxWalk {
   private mutating func open(_ count: Int, index: Int?, _ isOptimizer: Bool) throws {
     guard levels.count < FlaxMessagePack.maximumDepth else {
       throw RecurrentError(
-        .malformed, "msgpack.depth", at: place,
+        .messagePackDepth, at: place,
         found: "more than \(FlaxMessagePack.maximumDepth) maps inside each other",
         expected: "fewer")
     }
@@ -254,13 +254,13 @@ private struct FlaxWalk {
 
   private func chunkError(_ found: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "flax.chunks", at: place, found: found,
+      .flaxChunks, at: place, found: found,
       expected: "the shape and the chunks of an array")
   }
 
   private func limit(_ found: String, _ most: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, "msgpack.limit", at: "byte \(reader.offset)", found: found,
+      .messagePackLimit, at: "byte \(reader.offset)", found: found,
       expected: "at most \(most)")
   }
 }

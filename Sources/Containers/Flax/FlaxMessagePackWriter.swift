@@ -56,7 +56,7 @@ extension FlaxMessagePack {
     _ source: any ByteSource, _ dtype: DType, _ shape: [Int], to sink: any ByteSink
   ) throws {
     guard let name = FlaxArray.names.first(where: { $0.0 == dtype })?.1 else {
-      throw RecurrentError(.fault, "flax.dtype", found: "dtype \(dtype.rawValue)")
+      throw RecurrentError(.flaxDTypeFault, found: "dtype \(dtype.rawValue)")
     }
     var payload = MessagePackHeader.array(3) + MessagePackHeader.array(shape.count)
     for size in shape { payload += MessagePackHeader.unsigned(size) }
@@ -103,7 +103,7 @@ private struct FlaxTree {
 
   private static func conflict(_ name: Name) -> RecurrentError {
     RecurrentError(
-      .malformed, "flax.name", at: "tensor \"\(name)\"",
+      .flaxName, at: "tensor \"\(name)\"",
       found: "a name that is both an array and a map", expected: "names that can be nested",
       hint: "Write safetensors instead.")
   }

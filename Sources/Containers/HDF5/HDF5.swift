@@ -58,7 +58,7 @@ package enum HDF5 {
   ) throws -> HDF5Contents {
     do {
       return try HDF5Reader(source: source).contents()
-    } catch let error as RecurrentError where error.reason == HDF5Reader.outsideSubset {
+    } catch let error as RecurrentError where error.reason == .hdf5OutsideSubset {
       guard let file = source as? InputFile else { throw error }
       guard let executable = HDF5Worker.executable else { throw error }
       return try HDF5WorkerClient(file, executable: executable).contents()

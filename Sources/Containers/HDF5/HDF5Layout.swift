@@ -73,7 +73,7 @@ package struct HDF5Layout {
     for (name, dataset, tensor, path) in found {
       if let other = paths.updateValue(path, forKey: name) {
         throw RecurrentError(
-          .malformed, "h5.name-collision", at: "tensor \"\(name)\"",
+          .hdf5NameCollision, at: "tensor \"\(name)\"",
           found: "two datasets for one key, \(other) and \(path)", expected: "every key once")
       }
       try state.append(name, tensor)
@@ -105,12 +105,12 @@ package struct HDF5Layout {
         current = nodes[position]
       case .group, .other:
         throw RecurrentError(
-          .unsupported, "h5.soft-link", at: node.pathText, found: "a soft link to a group",
+          .hdf5SoftLinkUnsupported, at: node.pathText, found: "a soft link to a group",
           expected: "soft links to datasets only")
       }
     }
     throw RecurrentError(
-      .malformed, "h5.soft-link", at: node.pathText,
+      .hdf5SoftLink, at: node.pathText,
       found: "soft links that lead in a circle", expected: "a link that ends at a dataset")
   }
 
@@ -174,7 +174,7 @@ package struct HDF5Layout {
       }
     if isKeras {
       throw RecurrentError(
-        .unsupported, "h5.keras", found: "weights in Keras's layout",
+        .hdf5Keras, found: "weights in Keras's layout",
         expected: "a state dict (datasets named by their keys)",
         hint:
           "Leave out \(.inputFormat("hdf5")) if it was said: Keras's files are recognised by content."

@@ -53,7 +53,7 @@ package enum HDF5Library {
       if isFound { unsuitable = "\(name) without \(String(cString: failure))" }
     }
     throw RecurrentError(
-      .unsupported, "h5.library-missing", found: unsuitable ?? "no libhdf5 on this system",
+      .hdf5LibraryMissing, found: unsuitable ?? "no libhdf5 on this system",
       expected: "libhdf5 \(oldest.major).\(oldest.minor) or newer",
       hint: "Install it: apt install libhdf5-dev, dnf install hdf5, or brew install hdf5.")
   }
@@ -77,7 +77,7 @@ package enum HDF5Library {
     if ownsProcess { _ = H5dont_atexit() }
     guard H5get_libversion(&major, &minor, &release) >= 0, (major, minor) >= oldest else {
       return RecurrentError(
-        .unsupported, "h5.library-version", found: "libhdf5 \(major).\(minor).\(release)",
+        .hdf5LibraryVersion, found: "libhdf5 \(major).\(minor).\(release)",
         expected: "libhdf5 \(oldest.major).\(oldest.minor) or newer",
         hint: "Install a newer libhdf5.")
     }
@@ -86,7 +86,7 @@ package enum HDF5Library {
     let linkTypeExternal = H5L_type_t(rawValue: 64)
     guard H5open() >= 0, H5PLset_loading_state(0) >= 0, H5Lunregister(linkTypeExternal) >= 0 else {
       return RecurrentError(
-        .fault, "h5.library-setup", found: "libhdf5 refused its safety settings")
+        .hdf5LibrarySetup, found: "libhdf5 refused its safety settings")
     }
     return nil
   }()
@@ -100,12 +100,12 @@ package enum HDF5Library {
     let text = chdf5_error_text().map { String(cString: $0) } ?? "no reason given"
     if ["bad version", "version number", "unknown version"].contains(where: text.contains) {
       throw RecurrentError(
-        .unsupported, "h5.newer", at: place, found: "libhdf5 cannot \(action): \(text)",
+        .hdf5Newer, at: place, found: "libhdf5 cannot \(action): \(text)",
         expected: "a file that HDF5 1.10 can read",
         hint: "A newer HDF5 wrote the file (or it is damaged); rewrite it with libver=\"v110\".")
     }
     throw RecurrentError(
-      .malformed, "h5.library", at: place, found: "libhdf5 cannot \(action): \(text)",
+      .hdf5Library, at: place, found: "libhdf5 cannot \(action): \(text)",
       expected: "an undamaged HDF5 file")
   }
 }

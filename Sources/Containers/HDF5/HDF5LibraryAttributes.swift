@@ -26,7 +26,7 @@ package enum HDF5LibraryAttributes {
     return try collected.names.map { raw in
       guard let name = Name(validating: raw) else {
         throw RecurrentError(
-          .malformed, "h5.name", at: place, found: "an attribute name that is not valid UTF-8",
+          .hdf5Name, at: place, found: "an attribute name that is not valid UTF-8",
           expected: "UTF-8")
       }
       return HDF5Attribute(name: name, value: try value(of: name, on: object, at: place))
@@ -97,7 +97,7 @@ package enum HDF5LibraryAttributes {
   ) throws -> [String]? {
     guard count <= HDF5Limit.objects else {
       throw RecurrentError(
-        .malformed, "h5.attribute", at: place, found: "\(count) texts",
+        .hdf5Attribute, at: place, found: "\(count) texts",
         expected: "at most \(HDF5Limit.objects)")
     }
     var result: [String] = []
@@ -117,7 +117,7 @@ package enum HDF5LibraryAttributes {
     let (total, overflow) = size.multipliedReportingOverflow(by: count)
     guard !overflow, total <= 1 << 24 else {
       throw RecurrentError(
-        .malformed, "h5.attribute", at: place, found: "\(count) texts of \(size) bytes",
+        .hdf5Attribute, at: place, found: "\(count) texts of \(size) bytes",
         expected: "at most 16 MiB")
     }
     var raw = [UInt8](repeating: 0, count: total)
@@ -165,7 +165,7 @@ package enum HDF5LibraryAttributes {
       let size = H5Tget_size(type)
       guard size <= 1 << 24 else {
         throw RecurrentError(
-          .malformed, "h5.attribute", at: place, found: "\(size) bytes", expected: "at most 16 MiB")
+          .hdf5Attribute, at: place, found: "\(size) bytes", expected: "at most 16 MiB")
       }
       raw = [UInt8](repeating: 0, count: size)
       try HDF5Library.check(H5Aread(id, type, &raw), "read it", at: place)

@@ -37,7 +37,7 @@ package enum HDF5LibraryDataset {
           of: id, type: type, properties: properties, layout: layout, shape: shape, at: place,
           in: file)
       } catch let error as RecurrentError {
-        throw error.place == nil || error.reason == "file.truncated" ? error.within(place) : error
+        throw error.place == nil || error.reason == .fileTruncated ? error.within(place) : error
       }
     }
     return dataset
@@ -49,19 +49,19 @@ package enum HDF5LibraryDataset {
     let layout = H5Pget_layout(properties)
     guard layout != H5D_VIRTUAL else {
       throw RecurrentError(
-        .malformed, "h5.virtual", at: place, found: "a virtual dataset",
+        .hdf5Virtual, at: place, found: "a virtual dataset",
         expected: "data inside the file")
     }
     guard layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED else {
       throw RecurrentError(
-        .unsupported, "h5.layout", at: place, found: "storage layout \(layout.rawValue)",
+        .hdf5Layout, at: place, found: "storage layout \(layout.rawValue)",
         expected: "compact, contiguous or chunked")
     }
     let external = try HDF5Library.check(
       H5Pget_external_count(properties), "read a dataset's storage", at: place)
     guard external == 0 else {
       throw RecurrentError(
-        .malformed, "h5.external-storage", at: place, found: "data in another file",
+        .hdf5ExternalStorage, at: place, found: "data in another file",
         expected: "data inside the file")
     }
     return layout
@@ -75,7 +75,7 @@ package enum HDF5LibraryDataset {
       H5Sget_simple_extent_ndims(space), "read a shape", at: place)
     guard rank <= HDF5Limit.rank else {
       throw RecurrentError(
-        .malformed, "h5.rank", at: place, found: "\(rank) axes",
+        .hdf5Rank, at: place, found: "\(rank) axes",
         expected: "at most \(HDF5Limit.rank)")
     }
     var sizes = [hsize_t](repeating: 0, count: Int(rank))
@@ -84,7 +84,7 @@ package enum HDF5LibraryDataset {
     return try sizes.map { size in
       guard let size = Int(exactly: size) else {
         throw RecurrentError(
-          .malformed, "tensor.shape", at: place, found: "an axis of \(size)",
+          .tensorShape, at: place, found: "an axis of \(size)",
           expected: "sizes that fit in 63 bits")
       }
       return size
@@ -127,7 +127,7 @@ package enum HDF5LibraryDataset {
       chunkBytes > 0, chunkBytes <= HDF5Limit.chunkBytes
     else {
       throw RecurrentError(
-        .malformed, "h5.chunk", at: place, found: "chunks of shape \(chunkShape)",
+        .hdf5Chunk, at: place, found: "chunks of shape \(chunkShape)",
         expected: "chunks of at most \(HDF5Limit.chunkBytes) bytes with \(shape.count) axes")
     }
     guard stored > 0 else {
@@ -139,7 +139,7 @@ package enum HDF5LibraryDataset {
     guard count <= HDF5Limit.expandedBytes || UInt64(count) / stored <= UInt64(HDF5Limit.expansion)
     else {
       throw RecurrentError(
-        .malformed, "h5.bomb", at: place, found: "\(count) bytes out of \(stored) stored bytes",
+        .hdf5Bomb, at: place, found: "\(count) bytes out of \(stored) stored bytes",
         expected: "at most \(HDF5Limit.expansion) times the stored bytes")
     }
     return try HDF5ChunkedSource(file, place, shape, elementSize, chunkRows: chunkShape[0])
@@ -149,7 +149,7 @@ package enum HDF5LibraryDataset {
     _ count: Int, stored: some BinaryInteger, at place: String
   ) -> RecurrentError {
     RecurrentError(
-      .malformed, "h5.size", at: place, found: "\(stored) stored bytes",
+      .hdf5Size, at: place, found: "\(stored) stored bytes",
       expected: "\(count) bytes for its shape")
   }
 
@@ -158,7 +158,7 @@ package enum HDF5LibraryDataset {
   ) throws -> any ByteSource {
     guard count <= HDF5Limit.unwrittenBytes else {
       throw RecurrentError(
-        .malformed, "h5.bomb", at: place, found: "\(count) bytes that were never written",
+        .hdf5Bomb, at: place, found: "\(count) bytes that were never written",
         expected: "at most \(HDF5Limit.unwrittenBytes)")
     }
     var element = [UInt8](repeating: 0, count: elementSize)
@@ -187,7 +187,7 @@ package enum HDF5LibraryDataset {
         let known = [4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf", 32001: "blosc"]
         let title = known[Int(filter)] ?? (given.isEmpty ? "unknown" : given)
         throw RecurrentError(
-          .unsupported, "h5.filter", at: place, found: "the filter \(title) (id \(filter))",
+          .hdf5Filter, at: place, found: "the filter \(title) (id \(filter))",
           expected: "gzip, shuffle or fletcher32",
           hint: "Save the file again without compression or with gzip.")
       }

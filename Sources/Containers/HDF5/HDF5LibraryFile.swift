@@ -37,7 +37,7 @@ package final class HDF5LibraryFile: Sendable {
   private static func checkIdentity(_ input: InputFile) throws {
     guard input.isSameFile(as: input.path) else {
       throw RecurrentError(
-        .inputChanged, "file.changed", found: "the path names another file than the one opened",
+        .fileChanged, found: "the path names another file than the one opened",
         expected: "a file that nobody replaces")
     }
     try input.checkUnchanged()
@@ -108,16 +108,16 @@ private struct HDF5Walk {
     let place = item.libraryPath
     guard !item.ancestors.contains(object.address) else {
       throw RecurrentError(
-        .malformed, "h5.cycle", at: place, found: "a group inside itself", expected: "a tree")
+        .hdf5Cycle, at: place, found: "a group inside itself", expected: "a tree")
     }
     if let first = groups.updateValue(place, forKey: object.address) {
       throw RecurrentError(
-        .unsupported, "h5.shared-group", at: place, found: "a second link to the group \(first)",
+        .hdf5SharedGroup, at: place, found: "a second link to the group \(first)",
         expected: "one link to every group")
     }
     guard item.path.count < HDF5Limit.depth else {
       throw RecurrentError(
-        .malformed, "h5.depth", at: place, found: "groups nested deeper than the limit",
+        .hdf5Depth, at: place, found: "groups nested deeper than the limit",
         expected: "at most \(HDF5Limit.depth) levels")
     }
     try count(attributes: object.attribute_count, at: place)
@@ -155,7 +155,7 @@ private struct HDF5Walk {
 
   private static func tooMany(_ things: String, _ limit: Int, at place: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "h5.too-many", at: place, found: "too many \(things)",
+      .hdf5TooMany, at: place, found: "too many \(things)",
       expected: "at most \(limit)")
   }
 
@@ -186,11 +186,11 @@ private struct HDF5Walk {
       case 1: return (name, .soft(try softTarget(of: name, in: group, at: place)))
       case 64:
         throw RecurrentError(
-          .malformed, "h5.external-link", at: (place == "/" ? "" : place) + "/" + name.string,
+          .hdf5ExternalLink, at: (place == "/" ? "" : place) + "/" + name.string,
           found: "a link into another file", expected: "data inside the file")
       default:
         throw RecurrentError(
-          .malformed, "h5.user-link", at: (place == "/" ? "" : place) + "/" + name.string,
+          .hdf5UserLink, at: (place == "/" ? "" : place) + "/" + name.string,
           found: "a user-defined link (type \(type))", expected: "hard and soft links")
       }
     }
@@ -199,7 +199,7 @@ private struct HDF5Walk {
   private func validated(_ raw: [UInt8], at place: String) throws -> Name {
     guard let name = Name(validating: raw), !raw.isEmpty, raw != [0x2E], !raw.contains(0x2F) else {
       throw RecurrentError(
-        .malformed, "h5.name", at: place,
+        .hdf5Name, at: place,
         found: "the link name \(String(decoding: raw, as: UTF8.self))",
         expected: "valid UTF-8 that is neither empty nor \".\" and has no slash")
     }
@@ -216,7 +216,7 @@ private struct HDF5Walk {
       H5Lget_val(group, name.string, &buffer, size, chdf5_default()), "read a soft link", at: place)
     guard let target = Name(validating: buffer.prefix { $0 != 0 }) else {
       throw RecurrentError(
-        .malformed, "h5.name", at: (place == "/" ? "" : place) + "/" + name.string,
+        .hdf5Name, at: (place == "/" ? "" : place) + "/" + name.string,
         found: "a soft link that is not valid UTF-8", expected: "a path")
     }
     return target

@@ -65,7 +65,7 @@ package struct HDF5Object: Sendable {
       let bytes = name.utf8
       guard !bytes.isEmpty, bytes != [0x2E], !bytes.contains(0x2F), !bytes.contains(0) else {
         throw RecurrentError(
-          .malformed, "h5.name", at: "tensor \"\(name)\"", found: "a name that HDF5 cannot hold",
+          .hdf5Name, at: "tensor \"\(name)\"", found: "a name that HDF5 cannot hold",
           expected: "a name that is neither empty nor \".\" and has no slash and no NUL",
           hint: "Rename the tensor, or write safetensors or npz.")
       }
@@ -78,7 +78,7 @@ package struct HDF5Object: Sendable {
         }
       guard !key.isEmpty, texts.allSatisfy({ !$0.utf8.contains(0) }) else {
         throw RecurrentError(
-          .malformed, "h5.metadata", at: "metadata \"\(key)\"",
+          .hdf5Metadata, at: "metadata \"\(key)\"",
           found: "an empty key or a NUL in the text", expected: "text that HDF5 can hold")
       }
     }

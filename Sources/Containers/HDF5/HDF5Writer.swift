@@ -51,7 +51,7 @@ package struct HDF5Writer {
     let file = H5Fcreate(path, truncate, creation, access)
     guard file >= 0 else {
       throw RecurrentError(
-        .inputOutput, "h5.create", found: "libhdf5 cannot create the file: \(reason())")
+        .hdf5Create, found: "libhdf5 cannot create the file: \(reason())")
     }
     var isOpen = true
     defer { if isOpen { H5Fclose(file) } }
@@ -108,7 +108,7 @@ package struct HDF5Writer {
     let sizes = tensor.shape.map { hsize_t($0) }
     guard sizes.count <= HDF5Limit.rank else {
       throw RecurrentError(
-        .malformed, "h5.rank", at: "tensor \"\(name)\"", found: "\(sizes.count) axes",
+        .hdf5RankInexpressible, at: "tensor \"\(name)\"", found: "\(sizes.count) axes",
         expected: "at most \(HDF5Limit.rank)")
     }
     let space = try checked(
@@ -134,7 +134,7 @@ package struct HDF5Writer {
       H5Dget_storage_size(dataset) == tensor.byteCount
     else {
       throw RecurrentError(
-        .fault, "h5.layout", at: "tensor \"\(name)\"", found: "elements at byte \(offset)",
+        .hdf5LayoutFault, at: "tensor \"\(name)\"", found: "elements at byte \(offset)",
         expected: "\(tensor.byteCount) bytes at a multiple of \(Self.alignment)")
     }
     return Extent(tensor: tensor, place: "tensor \"\(name)\"", offset: offset)
@@ -256,7 +256,7 @@ package struct HDF5Writer {
 
   private func fill(_ path: String, _ extents: [Extent]) throws {
     let descriptor = open(path, O_WRONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw systemError("h5.create", nil) }
+    guard descriptor >= 0 else { throw systemError(.hdf5Create, nil) }
     var isOpen = true
     defer { if isOpen { close(descriptor) } }
     // libhdf5 emptied the file, and with it went the blocks that were reserved. Where there are too few now,
@@ -265,21 +265,21 @@ package struct HDF5Writer {
     _ = files_preallocate(descriptor, Int64(clamping: end))
     for extent in extents {
       guard let position = off_t(exactly: extent.offset) else {
-        throw RecurrentError(.fault, "h5.layout", at: extent.place, found: "a negative offset")
+        throw RecurrentError(.hdf5LayoutFault, at: extent.place, found: "a negative offset")
       }
       guard lseek(descriptor, position, SEEK_SET) == position else {
-        throw systemError("h5.write", extent.place)
+        throw systemError(.hdf5Write, extent.place)
       }
       try append(extent.tensor.source, to: descriptor) { _ in
-        systemError("h5.write", extent.place)
+        systemError(.hdf5Write, extent.place)
       }
     }
     isOpen = false
-    guard close(descriptor) == 0 else { throw systemError("h5.write", nil) }
+    guard close(descriptor) == 0 else { throw systemError(.hdf5Write, nil) }
   }
 
-  private func systemError(_ reason: String, _ place: String?) -> RecurrentError {
-    RecurrentError(.inputOutput, reason, at: place, found: systemMessage())
+  private func systemError(_ reason: RecurrentError.Reason, _ place: String?) -> RecurrentError {
+    RecurrentError(reason, at: place, found: systemMessage())
   }
 
   private func reason() -> String {
@@ -292,7 +292,7 @@ package struct HDF5Writer {
   ) throws -> Status {
     guard status < 0 else { return status }
     throw RecurrentError(
-      .inputOutput, "h5.write", at: name.map { "\"\($0)\"" },
+      .hdf5Write, at: name.map { "\"\($0)\"" },
       found: "libhdf5 cannot \(action): \(reason())")
   }
 }

@@ -10,10 +10,10 @@ package struct JSONParser {
     self.bytes = bytes
     self.maxDepth = maxDepth
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
-      throw Self.error("json.byte-order-mark", 0, "a byte order mark", "a JSON value")
+      throw Self.error(.jsonByteOrderMark, 0, "a byte order mark", "a JSON value")
     }
     if let offset = firstInvalidUTF8(bytes) {
-      throw Self.error("json.utf8", offset, "bytes that are not UTF-8", "UTF-8 text")
+      throw Self.error(.jsonUTF8, offset, "bytes that are not UTF-8", "UTF-8 text")
     }
   }
 
@@ -21,7 +21,7 @@ package struct JSONParser {
     let value = try parseValue(depth: 0)
     skipWhitespace()
     guard position == bytes.count else {
-      throw unexpected("json.trailing", "nothing after the value")
+      throw unexpected(.jsonTrailing, "nothing after the value")
     }
     return value
   }
@@ -36,7 +36,7 @@ package struct JSONParser {
     case UInt8(ascii: "t"): return try parseLiteral("true", .bool(true))
     case UInt8(ascii: "f"): return try parseLiteral("false", .bool(false))
     case UInt8(ascii: "n"): return try parseLiteral("null", .null)
-    default: throw unexpected("json.syntax", "a JSON value")
+    default: throw unexpected(.jsonSyntax, "a JSON value")
     }
   }
 
@@ -50,18 +50,18 @@ package struct JSONParser {
     while true {
       skipWhitespace()
       let start = position
-      guard peek == UInt8(ascii: "\"") else { throw unexpected("json.syntax", "a key") }
+      guard peek == UInt8(ascii: "\"") else { throw unexpected(.jsonSyntax, "a key") }
       let key = try parseString()
       // Swift's String takes NFC and NFD spellings for equal; the bytes decide what a duplicate is.
       guard seen.insert(Array(key.utf8)).inserted else {
-        throw Self.error("json.duplicate", start, "the key \"\(key)\" twice", "every key once")
+        throw Self.error(.jsonDuplicate, start, "the key \"\(key)\" twice", "every key once")
       }
       skipWhitespace()
-      guard take(":") else { throw unexpected("json.syntax", "':'") }
+      guard take(":") else { throw unexpected(.jsonSyntax, "':'") }
       members.append(JSON.Member(key: key, value: try parseValue(depth: depth)))
       skipWhitespace()
       if take("}") { return .object(members) }
-      guard take(",") else { throw unexpected("json.syntax", "',' or '}'") }
+      guard take(",") else { throw unexpected(.jsonSyntax, "',' or '}'") }
     }
   }
 
@@ -75,7 +75,7 @@ package struct JSONParser {
       elements.append(try parseValue(depth: depth))
       skipWhitespace()
       if take("]") { return .array(elements) }
-      guard take(",") else { throw unexpected("json.syntax", "',' or ']'") }
+      guard take(",") else { throw unexpected(.jsonSyntax, "',' or ']'") }
     }
   }
 
@@ -83,7 +83,7 @@ package struct JSONParser {
     let start = position
     _ = take("-")
     if take("0") {
-      if isDigit { throw unexpected("json.number", "no leading zero") }
+      if isDigit { throw unexpected(.jsonNumber, "no leading zero") }
     } else {
       try takeDigits()
     }
@@ -98,7 +98,7 @@ package struct JSONParser {
   private mutating func parseLiteral(_ text: StaticString, _ value: JSON) throws -> JSON {
     let expected = String(describing: text)
     guard bytes[position...].starts(with: expected.utf8) else {
-      throw unexpected("json.syntax", expected)
+      throw unexpected(.jsonSyntax, expected)
     }
     position += text.utf8CodeUnitCount
     return value
@@ -120,12 +120,12 @@ package struct JSONParser {
         try parseEscape(into: &result)
         start = position
       case 0..<0x20:
-        throw unexpected("json.string", "control characters escaped")
+        throw unexpected(.jsonString, "control characters escaped")
       default:
         position += 1
       }
     }
-    throw unexpected("json.string", "'\"'")
+    throw unexpected(.jsonString, "'\"'")
   }
 
   private mutating func parseEscape(into result: inout [UInt8]) throws {
@@ -141,7 +141,7 @@ package struct JSONParser {
       position += 1
       result += String(try parseScalar(escapeAt: start)).utf8
       return
-    default: throw unexpected("json.string", "one of \" \\ / b f n r t u")
+    default: throw unexpected(.jsonString, "one of \" \\ / b f n r t u")
     }
     position += 1
   }
@@ -162,7 +162,7 @@ package struct JSONParser {
     for _ in 0..<4 {
       guard let byte = peek, let digit = Character(Unicode.Scalar(byte)).hexDigitValue,
         byte < 0x80
-      else { throw unexpected("json.string", "four hexadecimal digits") }
+      else { throw unexpected(.jsonString, "four hexadecimal digits") }
       value = value << 4 | UInt32(digit)
       position += 1
     }
@@ -182,7 +182,7 @@ package struct JSONParser {
   }
 
   private mutating func takeDigits() throws {
-    guard isDigit else { throw unexpected("json.number", "a digit") }
+    guard isDigit else { throw unexpected(.jsonNumber, "a digit") }
     while isDigit { position += 1 }
   }
 
@@ -195,17 +195,17 @@ package struct JSONParser {
   private func checkDepth(_ depth: Int) throws {
     guard depth <= maxDepth else {
       throw Self.error(
-        "json.depth", position, "nesting deeper than \(maxDepth)", "at most \(maxDepth) levels")
+        .jsonDepth, position, "nesting deeper than \(maxDepth)", "at most \(maxDepth) levels")
     }
   }
 
   private func loneSurrogate(_ offset: Int) -> RecurrentError {
-    Self.error("json.surrogate", offset, "a lone surrogate escape", "a surrogate pair")
+    Self.error(.jsonSurrogate, offset, "a lone surrogate escape", "a surrogate pair")
   }
 
-  private func unexpected(_ reason: String, _ expected: String) -> RecurrentError {
+  private func unexpected(_ reason: RecurrentError.Reason, _ expected: String) -> RecurrentError {
     guard let byte = peek else {
-      return Self.error("json.truncated", position, "the end of the text", expected)
+      return Self.error(.jsonTruncated, position, "the end of the text", expected)
     }
     let found =
       (0x21..<0x7F).contains(byte)
@@ -214,9 +214,9 @@ package struct JSONParser {
   }
 
   private static func error(
-    _ reason: String, _ offset: Int, _ found: String, _ expected: String
+    _ reason: RecurrentError.Reason, _ offset: Int, _ found: String, _ expected: String
   ) -> RecurrentError {
-    RecurrentError(.malformed, reason, at: "byte \(offset)", found: found, expected: expected)
+    RecurrentError(reason, at: "byte \(offset)", found: found, expected: expected)
   }
 }
 

@@ -30,19 +30,19 @@ package enum KerasArchive {
       guard let entry = archive.entries.first(where: { $0.name == name }) else { return nil }
       guard entry.size <= 64 << 20 else {
         throw RecurrentError(
-          .malformed, "keras.config", at: "entry \"\(name)\"", found: "\(entry.size) bytes",
+          .kerasConfig, at: "entry \"\(name)\"", found: "\(entry.size) bytes",
           expected: "at most 64 MiB")
       }
       guard let text = Name(validating: try archive.source(of: entry).readAll()) else {
         throw RecurrentError(
-          .malformed, "keras.config", at: "entry \"\(name)\"", found: "bytes that are not UTF-8",
+          .kerasConfig, at: "entry \"\(name)\"", found: "bytes that are not UTF-8",
           expected: "JSON text")
       }
       return text.string
     }
     guard let entry = archive.entries.first(where: { $0.name == weights }) else {
       throw RecurrentError(
-        .unsupported, "keras.sharded", found: "weights in several members",
+        .kerasSharded, found: "weights in several members",
         expected: "the member \(weights)",
         hint: "Save the model without sharding (max_shard_size=None).")
     }
@@ -50,7 +50,7 @@ package enum KerasArchive {
     do {
       state = try KerasObjects.read(HDF5.contents(of: archive.source(of: entry)))
     } catch let error as RecurrentError {
-      throw error.reason == "zip.crc" ? error : error.within("entry \"\(weights)\"")
+      throw error.reason == .zipCRC ? error : error.within("entry \"\(weights)\"")
     }
     state.metadata[KerasMetadata.config] = try text(config)
     if let text = try text(metadata) {

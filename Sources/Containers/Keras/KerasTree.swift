@@ -22,7 +22,7 @@ package struct KerasTree {
       path.allSatisfy({ !$0.utf8.isEmpty && !$0.utf8.contains(UInt8(ascii: "\\")) })
     else {
       throw RecurrentError(
-        .malformed, "keras.name", at: "tensor \"\(name)\"",
+        .kerasName, at: "tensor \"\(name)\"",
         found: "a name that is no path of groups",
         expected: "at most \(HDF5Limit.depth) words between slashes",
         hint: "Rename the tensor, or write it in another container.")
@@ -57,7 +57,7 @@ package struct KerasTree {
 
   private static func collision(_ path: [Name]) -> RecurrentError {
     RecurrentError(
-      .malformed, "keras.name", at: "tensor \"\(KerasObjects.joined(path))\"",
+      .kerasName, at: "tensor \"\(KerasObjects.joined(path))\"",
       found: "a name that is also a group's, or twice the same", expected: "every path once",
       hint: "Rename the tensor, or write it in another container.")
   }

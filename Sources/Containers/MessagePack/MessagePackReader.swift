@@ -70,7 +70,7 @@ package struct MessagePackReader {
     case 0xe0...0xff: return .integer(Int(Int8(bitPattern: head)))
     default:
       throw RecurrentError(
-        .malformed, "msgpack.header", at: "byte \(start)",
+        .messagePackHeader, at: "byte \(start)",
         found: "the header c1, which never occurs",
         expected: "a MessagePack header")
     }
@@ -96,7 +96,7 @@ package struct MessagePackReader {
 
   private func truncated(_ what: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "msgpack.truncated", at: "byte \(offset)",
+      .messagePackTruncated, at: "byte \(offset)",
       found: "\(what), but only \(end - offset) bytes are left", expected: "a complete file")
   }
 }

@@ -27,7 +27,7 @@ package enum NPY {
     let count = try byteCount(of: header.shape, elementSize: header.dtype.byteCount)
     guard count == source.count - start else {
       throw RecurrentError(
-        .malformed, "npy.size", at: "byte \(start)",
+        .npySize, at: "byte \(start)",
         found: "\(source.count - start) bytes of data",
         expected: "\(count) for \(header.dtype.rawValue) \(header.shape)")
     }
@@ -60,12 +60,12 @@ package enum NPY {
   package static func prefix(of tensor: Tensor) throws -> [UInt8] {
     guard tensor.dtype != .bf16 else {
       throw RecurrentError(
-        .malformed, "npy.bf16", found: "elements of type bf16", expected: "a type that NumPy has",
+        .npyBF16, found: "elements of type bf16", expected: "a type that NumPy has",
         hint: "Pass \(.word(.dtype, DType.f32)) (lossless), or write safetensors.")
     }
     guard tensor.shape.count <= 64 else {
       throw RecurrentError(
-        .malformed, "npy.rank", found: "\(tensor.shape.count) axes", expected: "at most 64")
+        .npyRank, found: "\(tensor.shape.count) axes", expected: "at most 64")
     }
     var text = Array(NPYHeader.text(dtype: tensor.dtype, shape: tensor.shape).utf8)
     let padding = 63 - (10 + text.count) % 64
@@ -76,13 +76,13 @@ package enum NPY {
   private static func header(of source: any ByteSource) throws -> (NPYHeader, Int) {
     guard source.count >= 10, try source.read(0..<6) == magic else {
       throw RecurrentError(
-        .malformed, "npy.magic", at: "byte 0", found: "no NumPy file",
+        .npyMagic, at: "byte 0", found: "no NumPy file",
         expected: "93 4E 55 4D 50 59")
     }
     let version = try source.read(6..<8)
     guard [[1, 0], [2, 0], [3, 0]].contains(version) else {
       throw RecurrentError(
-        .unsupported, "npy.version", at: "byte 6", found: "version \(version[0]).\(version[1])",
+        .npyVersion, at: "byte 6", found: "version \(version[0]).\(version[1])",
         expected: "1.0, 2.0 or 3.0")
     }
     let width = version[0] == 1 ? 2 : 4
@@ -90,7 +90,7 @@ package enum NPY {
     let start = 8 + width + length
     guard length <= 1 << 20, start <= source.count else {
       throw RecurrentError(
-        .malformed, "npy.header", at: "byte 8", found: "a header of \(length) bytes",
+        .npyHeader, at: "byte 8", found: "a header of \(length) bytes",
         expected: "at most 1 MiB, inside the file")
     }
     return (try NPYHeader(source.read(8 + width..<start)), start)

@@ -50,12 +50,12 @@ package struct NPYHeader {
     }
     if code == "V2" {
       throw RecurrentError(
-        .unsupported, "npy.bf16", at: "descr", found: "two-byte elements of unknown type '<V2'",
+        .npyBF16Unsupported, at: "descr", found: "two-byte elements of unknown type '<V2'",
         expected: "a number type",
         hint: "NumPy files cannot say bfloat16; save as float32, or as safetensors.")
     }
     throw RecurrentError(
-      .unsupported, "npy.dtype", at: "descr", found: "elements of type '\(descriptor)'",
+      .npyDType, at: "descr", found: "elements of type '\(descriptor)'",
       expected: "f2, f4, f8, i1 to i8, u1 to u8 or b1")
   }
 
@@ -82,7 +82,7 @@ private struct NPYScanner {
 
   func failure(_ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "npy.header", at: "byte \(position) of the header", found: found,
+      .npyHeader, at: "byte \(position) of the header", found: found,
       expected: expected)
   }
 
@@ -124,7 +124,7 @@ private struct NPYScanner {
   mutating func descriptor() throws -> String {
     if skip("[") {
       throw RecurrentError(
-        .unsupported, "npy.structured", at: "descr", found: "a structured element type",
+        .npyStructured, at: "descr", found: "a structured element type",
         expected: "numbers")
     }
     return try string()

@@ -27,7 +27,7 @@ package enum NPZ {
       do {
         guard hasSuffix(entry.name), let name = Name(validating: entry.name.utf8.dropLast(4)) else {
           throw RecurrentError(
-            .unsupported, "npz.member", found: "a member that is no .npy file",
+            .npzMember, found: "a member that is no .npy file",
             expected: "arrays only")
         }
         let content = try archive.source(of: entry)
@@ -38,7 +38,7 @@ package enum NPZ {
           try state.append(name, tensor)
         }
       } catch let error as RecurrentError {
-        throw error.reason == "zip.crc" ? error : error.within("entry \"\(entry.name)\"")
+        throw error.reason == .zipCRC ? error : error.within("entry \"\(entry.name)\"")
       }
     }
     return state
@@ -77,7 +77,7 @@ package enum NPZ {
       let member = name(entry.name, suffix)
       guard entry.name != metadataName, !names.contains(member) else {
         throw RecurrentError(
-          .malformed, "npz.name", at: "tensor \"\(entry.name)\"",
+          .npzName, at: "tensor \"\(entry.name)\"",
           found: entry.name == metadataName ? "a reserved name" : "also a tensor \"\(member)\"",
           expected: "names that numpy.load can tell apart", hint: "Write safetensors instead.")
       }
@@ -98,19 +98,19 @@ package enum NPZ {
   private static func metadata(from tensor: Tensor) throws -> Metadata {
     guard tensor.dtype == .u8, tensor.shape.count == 1, tensor.byteCount <= 16 << 20 else {
       throw RecurrentError(
-        .malformed, "npz.metadata", found: "\(tensor.dtype.rawValue) \(tensor.shape)",
+        .npzMetadata, found: "\(tensor.dtype.rawValue) \(tensor.shape)",
         expected: "one axis of u8 with the text of a JSON object")
     }
     guard case .object(let members) = try JSON.parse(tensor.bytes()), members.count <= 10_000 else {
       throw RecurrentError(
-        .malformed, "npz.metadata", found: "JSON that is no small object",
+        .npzMetadata, found: "JSON that is no small object",
         expected: "an object of at most 10000 strings")
     }
     var metadata = Metadata()
     for member in members {
       guard case .string(let value) = member.value else {
         throw RecurrentError(
-          .malformed, "npz.metadata", at: "key \"\(member.key)\"", found: "no string",
+          .npzMetadata, at: "key \"\(member.key)\"", found: "no string",
           expected: "a string")
       }
       metadata[member.key] = value

@@ -23,38 +23,38 @@ struct ONNXExternalData {
     func value(_ key: String) throws -> String? {
       let values = record.external.filter { $0.key == key }.map(\.value)
       guard values.count <= 1 else {
-        throw Self.error("onnx.external-data", "the key \(key) twice", "every key once")
+        throw Self.error(.onnxExternalData, "the key \(key) twice", "every key once")
       }
       return values.first
     }
     func number(_ key: String) throws -> Int? {
       try value(key).map { text in
         guard let number = Int(text), number >= 0, text.allSatisfy(\.isNumber) else {
-          throw Self.error("onnx.external-data", "\(key) \"\(text)\"", "a number of bytes")
+          throw Self.error(.onnxExternalData, "\(key) \"\(text)\"", "a number of bytes")
         }
         return number
       }
     }
     guard let location = try value("location") else {
-      throw Self.error("onnx.external-data", "no location", "the name of a file")
+      throw Self.error(.onnxExternalData, "no location", "the name of a file")
     }
     let file = try open(location)
     let offset = try number("offset") ?? 0
     guard offset <= file.count else {
       throw Self.error(
-        "onnx.external-size", "offset \(offset)", "at most the \(file.count) bytes of \(location)")
+        .onnxExternalSize, "offset \(offset)", "at most the \(file.count) bytes of \(location)")
     }
     let length = try number("length") ?? (file.count - offset)
     guard length == count, length <= file.count - offset else {
       throw Self.error(
-        "onnx.external-size", "\(min(length, file.count - offset)) bytes in \(location)",
+        .onnxExternalSize, "\(min(length, file.count - offset)) bytes in \(location)",
         "\(count)")
     }
     // Tied weights may share bytes; a thousand tensors over one gigabyte are a bomb.
     let (total, overflow) = claimed[Name(location), default: 0].addingReportingOverflow(length)
     guard !overflow, total / 16 <= file.count else {
       throw Self.error(
-        "onnx.external-overlap",
+        .onnxExternalOverlap,
         "tensors of \(total) bytes over the \(file.count) bytes of "
           + location, "tensors that do not share their data")
     }
@@ -70,14 +70,14 @@ struct ONNXExternalData {
     else { throw Self.outside(location) }
     guard files.count < Self.fileLimit else {
       throw Self.error(
-        "onnx.external-data", "more than \(Self.fileLimit) data files", "fewer")
+        .onnxExternalData, "more than \(Self.fileLimit) data files", "fewer")
     }
     let end = modelPath.lastIndex(of: "/")
     let directory = end.map { String(modelPath[...$0]) } ?? "./"
     guard let root = Self.resolved(directory) else { throw Self.outside(location) }
     guard let path = Self.resolved(directory + location) else {
       throw RecurrentError(
-        .noInput, "onnx.external-missing", found: "no file \(location) beside the model",
+        .onnxExternalMissing, found: "no file \(location) beside the model",
         expected: "the file with the model's tensors",
         hint: "Copy it into the model's directory; the two belong together.")
     }
@@ -96,12 +96,12 @@ struct ONNXExternalData {
   }
 
   private static func outside(_ location: String) -> RecurrentError {
-    error("onnx.external-path", "\"\(location)\"", "a path that stays in the model's directory")
+    error(.onnxExternalPath, "\"\(location)\"", "a path that stays in the model's directory")
   }
 
   private static func error(
-    _ reason: String, _ found: String, _ expected: String
+    _ reason: RecurrentError.Reason, _ found: String, _ expected: String
   ) -> RecurrentError {
-    RecurrentError(.malformed, reason, found: found, expected: expected)
+    RecurrentError(reason, found: found, expected: expected)
   }
 }

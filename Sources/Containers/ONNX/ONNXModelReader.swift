@@ -32,7 +32,7 @@ package struct ONNXModelReader {
         // A second graph would be merged by protobuf; no exporter writes one.
         guard !hasGraph else {
           throw RecurrentError(
-            .malformed, "onnx.two-graphs", at: "byte \(field.offset)", found: "a second graph",
+            .onnxTwoGraphs, at: "byte \(field.offset)", found: "a second graph",
             expected: "one")
         }
         hasGraph = true
@@ -48,12 +48,12 @@ package struct ONNXModelReader {
     }
     guard hasGraph else {
       throw RecurrentError(
-        .malformed, "onnx.no-graph", found: "a model without a graph", expected: "a graph")
+        .onnxNoGraph, found: "a model without a graph", expected: "a graph")
     }
     // Exporters write the operator sets last: a model that ends before them was cut off.
     guard hasOperators || model.irVersion < 3 else {
       throw RecurrentError(
-        .malformed, "onnx.no-operators", at: "the end of the file",
+        .onnxNoOperators, at: "the end of the file",
         found: "a model of version \(model.irVersion) without opset_import",
         expected: "the operator sets it uses",
         hint: "The file was probably cut off; export or copy it again.")
@@ -292,7 +292,7 @@ package struct ONNXModelReader {
     }
     guard record.shape.count <= 32 else {
       throw RecurrentError(
-        .unsupported, "onnx.rank", at: record.place, found: "\(record.shape.count) axes",
+        .onnxRank, at: record.place, found: "\(record.shape.count) axes",
         expected: "at most 32")
     }
     return record

@@ -53,7 +53,7 @@ package final class ONNXTensorReader {
         case .bytes(let range), .fixed32(let range), .fixed64(let range): return range
         case .varint:
           throw RecurrentError(
-            .malformed, "onnx.typed-data", found: "whole numbers", expected: dtype.rawValue)
+            .onnxTypedData, found: "whole numbers", expected: dtype.rawValue)
         }
       }
       let found = ranges.reduce(0) { $0 + $1.count }
@@ -85,7 +85,7 @@ package final class ONNXTensorReader {
         while let number = try packed.nextPacked() { try append(number) }
       case .fixed32, .fixed64:
         throw RecurrentError(
-          .malformed, "onnx.typed-data", found: "floating-point numbers", expected: dtype.rawValue)
+          .onnxTypedData, found: "floating-point numbers", expected: dtype.rawValue)
       }
     }
     guard bytes.count == byteCount else { throw Self.size(bytes.count, byteCount) }
@@ -108,7 +108,7 @@ package final class ONNXTensorReader {
       }
     guard fits else {
       throw RecurrentError(
-        .malformed, "onnx.typed-data", found: "the number \(signed)", expected: dtype.rawValue)
+        .onnxTypedData, found: "the number \(signed)", expected: dtype.rawValue)
     }
     return number
   }
@@ -117,14 +117,14 @@ package final class ONNXTensorReader {
     decoded += min(count, Self.decodedLimit + 1)
     guard decoded <= Self.decodedLimit else {
       throw RecurrentError(
-        .unsupported, "onnx.typed-limit", found: "more than 256 MiB of numbers in typed fields",
+        .onnxTypedLimit, found: "more than 256 MiB of numbers in typed fields",
         expected: "raw_data, as every exporter writes large tensors")
     }
   }
 
   private static func size(_ found: Int, _ expected: Int) -> RecurrentError {
     RecurrentError(
-      .malformed, "onnx.tensor-size", found: "\(found) bytes of data", expected: "\(expected)")
+      .onnxTensorSize, found: "\(found) bytes of data", expected: "\(expected)")
   }
 }
 

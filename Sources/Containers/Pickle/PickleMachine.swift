@@ -72,7 +72,7 @@ package struct PickleMachine {
       }
       if try !scalar(), try !structure(), try !object() {
         throw RecurrentError(
-          .unsupported, "pickle.opcode", at: program.place,
+          .pickleOpcode, at: program.place,
           found: "opcode 0x" + String(opcode, radix: 16), expected: "one of protocols 2 to 5",
           hint: "Load the file in Python and save its state_dict() again.")
       }
@@ -133,7 +133,7 @@ package struct PickleMachine {
     case 0x80:
       let version = try program.byte()
       guard (2...5).contains(version) else {
-        throw failure("protocol \(version)", "2 to 5", .unsupported)
+        throw failure("protocol \(version)", "2 to 5", .pickleProtocol)
       }
     case 0x95:
       try program.frame()
@@ -340,8 +340,8 @@ package struct PickleMachine {
   }
 
   private func failure(
-    _ found: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
+    _ found: String, _ expected: String, _ reason: RecurrentError.Reason = .pickleMalformed
   ) -> RecurrentError {
-    program.failure(found, expected, kind)
+    program.failure(found, expected, reason)
   }
 }

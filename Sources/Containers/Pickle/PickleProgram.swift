@@ -62,10 +62,8 @@ package struct PickleProgram {
   package var place: String { "pickle, byte \(max(0, position - 1))" }
 
   package func failure(
-    _ found: String, _ expected: String, _ kind: RecurrentError.Kind = .malformed
+    _ found: String, _ expected: String, _ reason: RecurrentError.Reason = .pickleMalformed
   ) -> RecurrentError {
-    RecurrentError(
-      kind, kind == .malformed ? "pickle.malformed" : "pickle.protocol", at: place, found: found,
-      expected: expected)
+    RecurrentError(reason, at: place, found: found, expected: expected)
   }
 }

@@ -28,7 +28,7 @@ package final class ProtobufBytes {
   package func bytes(_ range: Range<Int>, limit: Int) throws -> [UInt8] {
     guard range.count <= limit else {
       throw RecurrentError(
-        .unsupported, "protobuf.limit", at: "byte \(range.lowerBound)",
+        .protobufLimit, at: "byte \(range.lowerBound)",
         found: "\(range.count) bytes", expected: "at most \(limit)")
     }
     return Array(try window.bytes(range))
@@ -39,7 +39,7 @@ package final class ProtobufBytes {
     allowance -= price
     guard allowance >= 0 else {
       throw RecurrentError(
-        .unsupported, "protobuf.limit", at: "byte \(offset)",
+        .protobufLimit, at: "byte \(offset)",
         found: "more fields than a model of any use has", expected: "a smaller graph")
     }
   }

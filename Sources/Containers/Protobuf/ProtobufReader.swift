@@ -63,7 +63,7 @@ package struct ProtobufReader {
     let key = try varint()
     let number = key >> 3
     guard number > 0, number < 1 << 29 else {
-      throw Self.error("protobuf.key", start, "field number \(number)", "1 to 536870911")
+      throw Self.error(.protobufKey, start, "field number \(number)", "1 to 536870911")
     }
     let valueStart = position
     let value: ProtobufField.Value
@@ -75,7 +75,7 @@ package struct ProtobufReader {
       value = .bytes(try take(length))
     case 5: value = .fixed32(try take(4))
     default:
-      throw Self.error("protobuf.wire-type", start, "wire type \(key & 7)", "0, 1, 2 or 5")
+      throw Self.error(.protobufWireType, start, "wire type \(key & 7)", "0, 1, 2 or 5")
     }
     return ProtobufField(number: Int(number), value: value, offset: valueStart)
   }
@@ -98,7 +98,7 @@ package struct ProtobufReader {
       result |= UInt64(byte & 0x7F) << UInt64(shift)
       if byte < 0x80 { return result }
     }
-    throw Self.error("protobuf.varint", start, "a number of more than 64 bits", "at most 64")
+    throw Self.error(.protobufVarint, start, "a number of more than 64 bits", "at most 64")
   }
 
   private mutating func take(_ count: UInt64) throws -> Range<Int> {
@@ -110,22 +110,22 @@ package struct ProtobufReader {
   }
 
   private static func truncated(_ offset: Int, _ left: Int, _ expected: String) -> RecurrentError {
-    var result = error("protobuf.truncated", offset, "\(left) bytes left in the message", expected)
+    var result = error(.protobufTruncated, offset, "\(left) bytes left in the message", expected)
     result.advice = "The file is cut off, or a length in it is damaged."
     return result
   }
 
   private static func error(
-    _ reason: String, _ offset: Int, _ found: String, _ expected: String
+    _ reason: RecurrentError.Reason, _ offset: Int, _ found: String, _ expected: String
   ) -> RecurrentError {
-    RecurrentError(.malformed, reason, at: "byte \(offset)", found: found, expected: expected)
+    RecurrentError(reason, at: "byte \(offset)", found: found, expected: expected)
   }
 }
 
 extension ProtobufField {
   private func mismatch(_ expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "protobuf.wire-type", at: "byte \(offset)",
+      .protobufWireType, at: "byte \(offset)",
       found: "field \(number) with another wire type", expected: expected)
   }
 
@@ -159,7 +159,7 @@ extension ProtobufField {
   package func name(_ bytes: ProtobufBytes) throws -> Name {
     guard let name = Name(validating: try bytes.bytes(range(), limit: 1 << 16)) else {
       throw RecurrentError(
-        .malformed, "protobuf.utf8", at: "byte \(offset)", found: "bytes that are not UTF-8",
+        .protobufUTF8, at: "byte \(offset)", found: "bytes that are not UTF-8",
         expected: "UTF-8 text")
     }
     return name
@@ -170,7 +170,7 @@ extension ProtobufField {
     let raw = try bytes.bytes(range(), limit: limit)
     if let invalid = firstInvalidUTF8(raw) {
       throw RecurrentError(
-        .malformed, "protobuf.utf8", at: "byte \(offset + invalid)",
+        .protobufUTF8, at: "byte \(offset + invalid)",
         found: "bytes that are not UTF-8", expected: "UTF-8 text")
     }
     return String(decoding: raw, as: UTF8.self)

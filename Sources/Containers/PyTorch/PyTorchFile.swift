@@ -61,7 +61,7 @@ package enum PyTorchFile {
     }
     guard let folder = try folder(of: archive) else {
       throw RecurrentError(
-        .malformed, "pt.layout", found: "no FOLDER/data.pkl in the archive",
+        .ptLayout, found: "no FOLDER/data.pkl in the archive",
         expected: "a file of torch.save")
     }
     try checkVersion(archive, folder)
@@ -69,7 +69,7 @@ package enum PyTorchFile {
       entry.size <= PickleMachine.maximumLength
     else {
       throw RecurrentError(
-        .malformed, "pt.pickle-size", found: "a data.pkl of more than 64 MiB",
+        .ptPickleSize, found: "a data.pkl of more than 64 MiB",
         expected: "names and shapes only")
     }
     let pickle = try archive.source(of: entry, acceptsMissingChecksums: true).readAll()
@@ -90,7 +90,7 @@ package enum PyTorchFile {
     let folder = pickle.dropLast("/data.pkl".count)
     for entry in archive.entries where !entry.name.utf8.starts(with: "\(folder)/".utf8) {
       throw RecurrentError(
-        .malformed, "pt.layout", at: "entry \"\(entry.name)\"", found: "an entry outside \(folder)",
+        .ptLayout, at: "entry \"\(entry.name)\"", found: "an entry outside \(folder)",
         expected: "one folder")
     }
     return String(folder)
@@ -100,7 +100,7 @@ package enum PyTorchFile {
     let version = try text(archive, "\(folder)/version").flatMap { Int($0) }
     guard let version, (1...10).contains(version) else {
       throw RecurrentError(
-        version == nil ? .malformed : .unsupported, "pt.version", at: "entry \"\(folder)/version\"",
+        version == nil ? .ptVersion : .ptVersionUnsupported, at: "entry \"\(folder)/version\"",
         found: version.map { "version \($0)" } ?? "no version", expected: "1 to 10")
     }
   }
@@ -111,7 +111,7 @@ package enum PyTorchFile {
     case "big": return true
     case let other?:
       throw RecurrentError(
-        .malformed, "pt.byteorder", at: "entry \"\(folder)/byteorder\"", found: "\"\(other)\"",
+        .ptByteOrder, at: "entry \"\(folder)/byteorder\"", found: "\"\(other)\"",
         expected: "little or big")
     }
   }

@@ -74,7 +74,7 @@ enum PyTorchLegacy {
     }
     guard position == source.count else {
       throw RecurrentError(
-        .malformed, "pt.trailing-bytes", at: "byte \(position)",
+        .ptTrailingBytes, at: "byte \(position)",
         found: "\(source.count - position) bytes after the last storage", expected: "the end")
     }
     return (graph, PyTorchStorages(.windows(windows)))
@@ -116,6 +116,6 @@ enum PyTorchLegacy {
     _ found: String, _ expected: String, at offset: Int? = nil
   ) -> RecurrentError {
     RecurrentError(
-      .malformed, "pt.legacy", at: offset.map { "byte \($0)" }, found: found, expected: expected)
+      .ptLegacy, at: offset.map { "byte \($0)" }, found: found, expected: expected)
   }
 }

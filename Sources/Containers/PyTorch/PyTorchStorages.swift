@@ -44,7 +44,7 @@ package struct PyTorchStorages {
       case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
     else {
       throw RecurrentError(
-        .malformed, "pt.storage", found: "no storage", expected: "a typed reference to an entry")
+        .ptStorage, found: "no storage", expected: "a typed reference to an entry")
     }
     var start = 0
     if parts.count == 6, case .node = parts[5] {
@@ -53,7 +53,7 @@ package struct PyTorchStorages {
         size <= count - offset
       else {
         throw RecurrentError(
-          .malformed, "pt.storage", found: "a view that reaches past its storage",
+          .ptStorage, found: "a view that reaches past its storage",
           expected: "(key, offset, size) inside \(count) elements")
       }
       start = offset
@@ -69,7 +69,7 @@ package struct PyTorchStorages {
       let dtype = Self.types[names.last ?? ""]
     else {
       throw RecurrentError(
-        .unsupported, "pt.dtype", found: "a storage of type \(type)",
+        .ptDTypeUnsupported, found: "a storage of type \(type)",
         expected: "real numbers, integers or booleans")
     }
     return dtype
@@ -82,7 +82,7 @@ package struct PyTorchStorages {
       by: reference.dtype?.byteCount ?? 1)
     guard !overflow, bytes == stored.size else {
       throw RecurrentError(
-        .malformed, "pt.storage-size", at: stored.place, found: "\(stored.size) bytes",
+        .ptStorageSize, at: stored.place, found: "\(stored.size) bytes",
         expected: "\(reference.count) elements of \(reference.dtype?.byteCount ?? 1) bytes")
     }
     if let source = opened[reference.key] { return source }
@@ -108,7 +108,7 @@ package struct PyTorchStorages {
       if let window = windows[key] { return ("storage \"\(text)\"", window.count, { window }) }
     }
     throw RecurrentError(
-      .malformed, "pt.storage", found: "no storage \"\(text)\"",
+      .ptStorage, found: "no storage \"\(text)\"",
       expected: "the bytes of the storage")
   }
 

@@ -160,6 +160,6 @@ struct PyTorchTar {
   }
 
   private static func malformed(_ found: String, _ expected: String) -> RecurrentError {
-    RecurrentError(.malformed, "pt.tar", found: found, expected: expected)
+    RecurrentError(.ptTar, found: found, expected: expected)
   }
 }

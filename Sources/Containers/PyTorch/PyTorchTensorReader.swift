@@ -65,11 +65,11 @@ package struct PyTorchTensorReader {
     case "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2",
       "torch._utils _rebuild_tensor_v3":
       throw RecurrentError(
-        .malformed, "pt.tensor", found: "\(parts.count) arguments for \(call.name)",
+        .ptTensor, found: "\(parts.count) arguments for \(call.name)",
         expected: "storage, offset, size, stride and more")
     default:
       throw RecurrentError(
-        .unsupported, "pt.tensor-kind", found: "a tensor made by \(call.name)",
+        .ptTensorKind, found: "a tensor made by \(call.name)",
         expected: "a plain dense tensor",
         hint: "In Python, make it dense and real and save the state_dict again.")
     }
@@ -78,14 +78,14 @@ package struct PyTorchTensorReader {
     let declared = hasType ? try dtype(parts[6]) : nil
     guard let dtype = declared ?? reference.dtype else {
       throw RecurrentError(
-        .malformed, "pt.tensor", found: "untyped bytes", expected: "an element type")
+        .ptTensor, found: "untyped bytes", expected: "an element type")
     }
     guard case .int(let first) = parts[1], let shape = integers(parts[2]),
       let strides = integers(parts[3]), shape.count == strides.count, first >= 0,
       shape.count <= 64, let offset = Self.sum(first, reference.start)
     else {
       throw RecurrentError(
-        .malformed, "pt.tensor", found: "no valid offset, size and stride",
+        .ptTensor, found: "no valid offset, size and stride",
         expected: "non-negative integers, one stride per axis, at most 64 axes")
     }
     let view = View(
@@ -103,7 +103,7 @@ package struct PyTorchTensorReader {
     let (total, overflow) = expanded.addingReportingOverflow(strided.count)
     guard !overflow, total <= expansionLimit else {
       throw RecurrentError(
-        .malformed, "pt.expansion",
+        .ptExpansion,
         found: "views that repeat their elements to \(strided.count) bytes",
         expected: "at most \(expansionLimit) bytes in all")
     }
@@ -113,7 +113,7 @@ package struct PyTorchTensorReader {
     if storages.isBigEndian && width > 1 {
       guard storage.count % width == 0 else {
         throw RecurrentError(
-          .malformed, "pt.storage-size", found: "\(storage.count) bytes",
+          .ptStorageSize, found: "\(storage.count) bytes",
           expected: "a multiple of \(width)")
       }
       elements = ByteSwappedSource(storage, elementSize: width)
@@ -146,7 +146,7 @@ package struct PyTorchTensorReader {
     for key in ["conj", "neg"] {
       if case .bool(true)? = graph.value(key, in: metadata) {
         throw RecurrentError(
-          .unsupported, "pt.lazy", found: "a tensor with a pending \(key)",
+          .ptLazy, found: "a tensor with a pending \(key)",
           expected: "plain values",
           hint: "In Python, call resolve_conj().resolve_neg() before saving.")
       }
@@ -159,10 +159,10 @@ package struct PyTorchTensorReader {
         return dtype
       }
       throw RecurrentError(
-        .unsupported, "pt.dtype", found: "elements of type \(name)",
+        .ptDTypeUnsupported, found: "elements of type \(name)",
         expected: "real numbers, integers or booleans")
     }
-    throw RecurrentError(.malformed, "pt.dtype", found: "no type", expected: "torch.NAME")
+    throw RecurrentError(.ptDType, found: "no type", expected: "torch.NAME")
   }
 
   private func integers(_ value: PickleValue) -> [Int]? {

@@ -68,7 +68,7 @@ enum TorchExport {
           views[view] = Name(member.key)
         }
       } catch let error as RecurrentError {
-        throw error.reason == "name.duplicate" ? error : error.within(place)
+        throw error.reason == .nameDuplicate ? error : error.within(place)
       }
     }
     for entry in archive.entries
@@ -87,11 +87,11 @@ enum TorchExport {
   ) throws -> Tensor {
     guard json["use_pickle"]?.boolValue == false, let meta = json["tensor_meta"] else {
       throw RecurrentError(
-        .unsupported, "pt.pt2", found: "a tensor that is kept as a pickle", expected: "plain bytes")
+        .ptPT2Unsupported, found: "a tensor that is kept as a pickle", expected: "plain bytes")
     }
     guard let code = meta["dtype"]?.intValue, let dtype = dtypes[code] else {
       throw RecurrentError(
-        .unsupported, "pt.dtype", found: "element type \(meta["dtype"]?.serialized() ?? "none")",
+        .ptDTypeUnsupported, found: "element type \(meta["dtype"]?.serialized() ?? "none")",
         expected: "real numbers, integers or booleans")
     }
     let shape = integers(meta["sizes"])
@@ -136,6 +136,6 @@ enum TorchExport {
   }
 
   private static func malformed(_ found: String, _ expected: String) -> RecurrentError {
-    RecurrentError(.malformed, "pt.pt2", found: found, expected: expected)
+    RecurrentError(.ptPT2, found: found, expected: expected)
   }
 }

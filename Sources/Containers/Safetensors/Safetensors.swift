@@ -38,7 +38,7 @@ package enum Safetensors {
     }
     guard let members = header.objectValue else {
       throw RecurrentError(
-        .malformed, "safetensors.header", at: "header", found: "something else than an object",
+        .safetensorsHeader, at: "header", found: "something else than an object",
         expected: "a JSON object")
     }
     var metadata = Metadata()
@@ -55,7 +55,7 @@ package enum Safetensors {
     for record in records {
       guard let dtype = record.element.dtype else {
         throw RecurrentError(
-          .unsupported, "safetensors.dtype", at: record.place,
+          .safetensorsDTypeUnsupported, at: record.place,
           found: "dtype \(record.element.rawValue)",
           expected: "one of F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL")
       }
@@ -69,14 +69,14 @@ package enum Safetensors {
   private static func headerLength(_ source: any ByteSource) throws -> Int {
     guard source.count >= 8 else {
       throw RecurrentError(
-        .malformed, "safetensors.truncated", at: "byte 0", found: "\(source.count) bytes",
+        .safetensorsTruncated, at: "byte 0", found: "\(source.count) bytes",
         expected: "at least 8")
     }
     let length = UInt64(littleEndian: try source.read(0..<8))
     let limit = min(maximumHeaderLength, source.count - 8)
     guard length > 0, length <= limit else {
       throw RecurrentError(
-        .malformed, "safetensors.header-length", at: "byte 0", found: "a header of \(length) bytes",
+        .safetensorsHeaderLength, at: "byte 0", found: "a header of \(length) bytes",
         expected: limit > 0 ? "1 to \(limit)" : "a header after its length")
     }
     return Int(length)
@@ -86,14 +86,14 @@ package enum Safetensors {
     if value == .null { return Metadata() }
     guard let members = value.objectValue else {
       throw RecurrentError(
-        .malformed, "safetensors.metadata", at: "header", found: "metadata that is not an object",
+        .safetensorsMetadata, at: "header", found: "metadata that is not an object",
         expected: "an object of strings")
     }
     return try Metadata(
       unique: members.map { member in
         guard let text = member.value.stringValue else {
           throw RecurrentError(
-            .malformed, "safetensors.metadata", at: "metadata \"\(member.key)\"",
+            .safetensorsMetadata, at: "metadata \"\(member.key)\"",
             found: "a value that is not a string", expected: "a string")
         }
         return (member.key, text)
@@ -106,15 +106,14 @@ package enum Safetensors {
     for record in records.sorted(by: { ($0.begin, $0.end) < ($1.begin, $1.end) }) {
       guard record.begin == position else {
         throw RecurrentError(
-          .malformed, record.begin < position ? "safetensors.overlap" : "safetensors.gap",
+          record.begin < position ? .safetensorsOverlap : .safetensorsGap,
           at: record.place, found: "data that begins at \(record.begin)", expected: "\(position)")
       }
       position = record.end
     }
     guard position == dataLength else {
       throw RecurrentError(
-        .malformed,
-        position < dataLength ? "safetensors.trailing-bytes" : "safetensors.truncated",
+        position < dataLength ? .safetensorsTrailingBytes : .safetensorsTruncated,
         at: "data", found: "\(dataLength) bytes", expected: "\(position)")
     }
   }
@@ -175,34 +174,36 @@ private struct SafetensorsRecord {
   init(_ member: JSON.Member) throws {
     name = Name(member.key)
     let place = "tensor \"\(member.key)\""
-    func malformed(_ reason: String, _ found: String, _ expected: String) -> RecurrentError {
-      RecurrentError(.malformed, reason, at: place, found: found, expected: expected)
+    func malformed(_ reason: RecurrentError.Reason, _ found: String, _ expected: String)
+      -> RecurrentError
+    {
+      RecurrentError(reason, at: place, found: found, expected: expected)
     }
     guard member.key.utf8.count <= 4096 else {
       throw malformed(
-        "safetensors.name", "a name of \(member.key.utf8.count) bytes", "at most 4096")
+        .safetensorsName, "a name of \(member.key.utf8.count) bytes", "at most 4096")
     }
     guard let text = member.value["dtype"]?.stringValue, let element = SafetensorsElement(text)
     else {
       let found = member.value["dtype"]?.serialized() ?? "no dtype"
-      throw malformed("safetensors.dtype", found, "a dtype of safetensors 0.8")
+      throw malformed(.safetensorsDType, found, "a dtype of safetensors 0.8")
     }
     self.element = element
     let sizes = member.value["shape"]?.arrayValue
     let shape = sizes?.compactMap(\.intValue).filter { $0 >= 0 } ?? []
     guard let sizes, shape.count == sizes.count else {
       let found = member.value["shape"]?.serialized() ?? "no shape"
-      throw malformed("safetensors.shape", found, "an array of non-negative integers")
+      throw malformed(.safetensorsShape, found, "an array of non-negative integers")
     }
     guard shape.count <= 64 else {
-      throw malformed("safetensors.shape", "\(shape.count) axes", "at most 64")
+      throw malformed(.safetensorsShape, "\(shape.count) axes", "at most 64")
     }
     self.shape = shape
     let range = member.value["data_offsets"]?.arrayValue?.map(\.intValue) ?? []
     guard range.count == 2, let begin = range[0], let end = range[1], 0 <= begin, begin <= end
     else {
       let found = member.value["data_offsets"]?.serialized() ?? "no data_offsets"
-      throw malformed("safetensors.offsets", found, "[begin, end] with begin <= end")
+      throw malformed(.safetensorsOffsets, found, "[begin, end] with begin <= end")
     }
     self.begin = begin
     self.end = end
@@ -210,7 +211,7 @@ private struct SafetensorsRecord {
       let bits = try byteCount(of: shape, elementSize: element.bitCount)
       guard bits % 8 == 0, bits / 8 == end - begin else {
         throw malformed(
-          "safetensors.size", "\(end - begin) bytes",
+          .safetensorsSize, "\(end - begin) bytes",
           "\(bits) bits for \(element.rawValue) \(shape)")
       }
     } catch let error as RecurrentError {

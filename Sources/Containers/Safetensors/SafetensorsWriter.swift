@@ -19,7 +19,7 @@ extension Safetensors {
       let (end, overflow) = position.addingReportingOverflow(written.tensor.byteCount)
       guard !overflow else {
         throw RecurrentError(
-          .malformed, "safetensors.size", at: "tensor \"\(written.name)\"",
+          .safetensorsSizeInexpressible, at: "tensor \"\(written.name)\"",
           found: "more than 2^63 bytes of data")
       }
       members.append(written.member(begin: position, end: end))
@@ -29,7 +29,7 @@ extension Safetensors {
     header += [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8)
     guard header.count <= maximumHeaderLength else {
       throw RecurrentError(
-        .malformed, "safetensors.header-length", at: "header",
+        .safetensorsHeaderLengthInexpressible, at: "header",
         found: "names and metadata of \(header.count) bytes",
         expected: "at most \(maximumHeaderLength)")
     }
@@ -61,7 +61,7 @@ extension Safetensors {
       let key = Name(pair.key)
       guard ties[key] == nil, tensors.contains(key) || !tensors.contains(Name(pair.value)) else {
         throw RecurrentError(
-          .malformed, "safetensors.ambiguous-metadata", at: "metadata \"\(pair.key)\"",
+          .safetensorsAmbiguousMetadata, at: "metadata \"\(pair.key)\"",
           found: "\"\(pair.value)\", which would be read as a tied tensor",
           expected: "metadata that does not name a tensor")
       }
@@ -90,11 +90,11 @@ private struct WrittenTensor {
     let place = "tensor \"\(entry.name)\""
     guard let element = SafetensorsElement(entry.tensor.dtype) else {
       throw RecurrentError(
-        .fault, "safetensors.dtype", at: place, found: "dtype \(entry.tensor.dtype.rawValue)")
+        .safetensorsDTypeFault, at: place, found: "dtype \(entry.tensor.dtype.rawValue)")
     }
     guard entry.name != Name(Safetensors.metadataKey) else {
       throw RecurrentError(
-        .malformed, "safetensors.reserved-name", at: place,
+        .safetensorsReservedName, at: place,
         found: "the name that safetensors keeps for metadata", expected: "another name")
     }
     name = entry.name

@@ -47,7 +47,7 @@ package struct ShardIndex {
     for member in map {
       guard let file = member.value.stringValue, Self.isPlainName(file) else {
         throw RecurrentError(
-          .malformed, "shard.name", at: "tensor \"\(member.key)\"",
+          .shardName, at: "tensor \"\(member.key)\"",
           found: member.value.serialized(),
           expected: "the name of a file beside the index, without a path")
       }
@@ -87,6 +87,6 @@ package struct ShardIndex {
   }
 
   private static func malformed(_ found: String, _ expected: String) -> RecurrentError {
-    RecurrentError(.malformed, "shard.index", found: found, expected: expected)
+    RecurrentError(.shardIndex, found: found, expected: expected)
   }
 }

@@ -18,7 +18,7 @@ extension Safetensors {
   ) throws {
     guard indexPath.hasSuffix(indexSuffix), shardSize > 0 else {
       throw RecurrentError(
-        .usage, "usage.shards", file: indexPath,
+        .usageShards, file: indexPath,
         found: shardSize > 0 ? "an index with another name" : "a shard size of \(shardSize)",
         expected: "STEM\(indexSuffix), and shards of at least one byte")
     }
@@ -37,7 +37,7 @@ extension Safetensors {
     try proof(
       ShardedWeights.read(InputFile(path: index.readingPath), others: []) { name in
         guard let position = plan.shards.firstIndex(where: { $0.name == name }) else {
-          throw RecurrentError(.fault, "proof.read-back", found: "a shard \"\(name)\"")
+          throw RecurrentError(.proofReadBack, found: "a shard \"\(name)\"")
         }
         return try InputFile(path: shards[position].readingPath)
       }.0)
@@ -81,7 +81,7 @@ private struct ShardPlan {
       let bytes = entry.tensor.byteCount
       let (sum, overflow) = total.addingReportingOverflow(bytes)
       guard !overflow else {
-        throw RecurrentError(.malformed, "safetensors.size", found: "more than 2^63 bytes of data")
+        throw RecurrentError(.safetensorsSizeInexpressible, found: "more than 2^63 bytes of data")
       }
       total = sum
       if size > 0, bytes > shardSize - size {

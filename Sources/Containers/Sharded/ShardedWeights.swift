@@ -36,7 +36,7 @@ package enum ShardedWeights {
         let other = isSafetensors ? nil : others.first { $0.recognizes(file) }
         guard isSafetensors || other != nil else {
           throw RecurrentError(
-            .malformed, "shard.format", found: "neither safetensors nor a PyTorch file",
+            .shardFormat, found: "neither safetensors nor a PyTorch file",
             expected: "one of them")
         }
         isNative = isNative && isSafetensors
@@ -45,7 +45,7 @@ package enum ShardedWeights {
           let isAlias = isSafetensors && state.ties[entry.name] != nil
           guard index.files[entry.name] == shard || isAlias && index.files[entry.name] == nil else {
             throw RecurrentError(
-              .malformed, "shard.extra", at: "tensor \"\(entry.name)\"",
+              .shardExtra, at: "tensor \"\(entry.name)\"",
               found: "a tensor that the index does not place here", expected: "no such tensor")
           }
           tensors.append((entry.name, entry.tensor))
@@ -87,7 +87,7 @@ package enum ShardedWeights {
     let found = Set(tensors.map(\.name))
     if let missing = index.files.filter({ !found.contains($0.key) }).min(by: { $0.key < $1.key }) {
       throw RecurrentError(
-        .malformed, "shard.missing-tensor", at: "tensor \"\(missing.key)\"",
+        .shardMissingTensor, at: "tensor \"\(missing.key)\"",
         found: "no such tensor in \(missing.value)", expected: "every tensor of the index")
     }
     guard let total = index.totalSize else { return }
@@ -96,14 +96,14 @@ package enum ShardedWeights {
     for (name, tensor) in tensors {
       let (sum, overflow) = all.addingReportingOverflow(tensor.byteCount)
       guard !overflow else {
-        throw RecurrentError(.malformed, "shard.total-size", found: "more than 2^63 bytes")
+        throw RecurrentError(.shardTotalSize, found: "more than 2^63 bytes")
       }
       all = sum
       if ties[name] == nil { once += tensor.byteCount }
     }
     guard total == all || total == once else {
       throw RecurrentError(
-        .malformed, "shard.total-size", at: "metadata \"total_size\"", found: "\(total) bytes",
+        .shardTotalSize, at: "metadata \"total_size\"", found: "\(total) bytes",
         expected: "\(all), the bytes of all tensors")
     }
   }
@@ -119,7 +119,7 @@ package enum ShardedWeights {
     var status = stat()
     guard lstat(path, &status) == 0 else {
       throw RecurrentError(
-        .noInput, "shard.missing", at: "file \"\(name)\"",
+        .shardMissing, at: "file \"\(name)\"",
         found: systemMessage(), expected: "the file beside the index")
     }
     guard status.st_mode & S_IFMT == S_IFLNK else {
@@ -128,7 +128,7 @@ package enum ShardedWeights {
     let allowed = [real(folder), real(index.path).map(Self.folder(of:))]
     guard let target = real(path), allowed.contains(Self.folder(of: target)) else {
       throw RecurrentError(
-        .malformed, "shard.link", at: "file \"\(name)\"",
+        .shardLink, at: "file \"\(name)\"",
         found: "a symbolic link out of the folder of the index", expected: "a file in it")
     }
     return try InputFile(path: target, followsLinks: false)

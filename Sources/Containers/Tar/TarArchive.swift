@@ -53,7 +53,7 @@ package struct TarArchive {
       case UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "5"): break
       case let kind:
         throw RecurrentError(
-          .unsupported, "tar.kind", at: "byte \(position)",
+          .tarKind, at: "byte \(position)",
           found: "an entry of kind \(kind)", expected: "files")
       }
       let padded = (size + Self.block - 1) / Self.block * Self.block
@@ -91,6 +91,6 @@ package struct TarArchive {
     _ found: String, _ expected: String, at position: Int
   ) -> RecurrentError {
     RecurrentError(
-      .malformed, "tar.malformed", at: "byte \(position)", found: found, expected: expected)
+      .tarMalformed, at: "byte \(position)", found: found, expected: expected)
   }
 }

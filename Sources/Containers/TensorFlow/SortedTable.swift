@@ -79,13 +79,13 @@ package enum SortedTable {
     let stored = UInt32(littleEndian: bytes[(place.size + 1)...].prefix(4))
     guard isRight(stored, for: sum.masked) else {
       throw RecurrentError(
-        .malformed, "tf.crc", at: "index block at byte \(place.offset)",
+        .tensorFlowCRC, at: "index block at byte \(place.offset)",
         found: "bytes whose CRC-32C is not the stored one", expected: "an undamaged index",
         hint: "The file is damaged; fetch or save it again.")
     }
     guard bytes[place.size] == 0 else {
       throw RecurrentError(
-        .unsupported, "tf.snappy", at: "index block at byte \(place.offset)",
+        .tensorFlowSnappy, at: "index block at byte \(place.offset)",
         found: "a compressed index", expected: "an uncompressed one, as TensorFlow writes it")
     }
     bytes.removeLast(5)
@@ -124,7 +124,7 @@ package enum SortedTable {
 
   private static func error(_ found: String, at offset: Int?) -> RecurrentError {
     RecurrentError(
-      .malformed, "tf.index", at: offset.map { "byte \($0)" }, found: found,
+      .tensorFlowIndex, at: offset.map { "byte \($0)" }, found: found,
       expected: "a sorted string table")
   }
 }

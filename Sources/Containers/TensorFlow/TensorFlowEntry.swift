@@ -23,7 +23,7 @@ package struct TensorFlowHeader {
     }
     guard (1...99_999).contains(shardCount) else {
       throw RecurrentError(
-        .malformed, "tf.entry", at: "header", found: "\(shardCount) shards",
+        .tensorFlowEntry, at: "header", found: "\(shardCount) shards",
         expected: "1 to 99999")
     }
   }
@@ -87,7 +87,7 @@ package struct TensorFlowEntry {
     }
     guard sizes.count <= 32 else {
       throw RecurrentError(
-        .malformed, "tf.entry", found: "\(sizes.count) axes", expected: "at most 32")
+        .tensorFlowEntry, found: "\(sizes.count) axes", expected: "at most 32")
     }
     return sizes
   }
@@ -120,7 +120,7 @@ package struct TensorFlowMessage {
   private func next(_ reader: inout ProtobufReader) throws -> ProtobufField? {
     do { return try reader.next() } catch {
       throw RecurrentError(
-        .malformed, "tf.entry", found: "a broken protocol buffer", expected: "a bundle entry")
+        .tensorFlowEntry, found: "a broken protocol buffer", expected: "a bundle entry")
     }
   }
 

@@ -14,7 +14,7 @@ package struct ZipChecksum {
 
   package static func mismatch(_ entry: ZipArchive.Entry, found: UInt32) -> RecurrentError {
     RecurrentError(
-      .malformed, "zip.crc", at: "entry \"\(entry.name)\" at byte \(entry.dataOffset)",
+      .zipCRC, at: "entry \"\(entry.name)\" at byte \(entry.dataOffset)",
       found: "CRC-32 \(hexadecimal(found)) of the stored bytes",
       expected: "\(hexadecimal(entry.crc)) as the archive says",
       hint: "The file is damaged; fetch or save it again.")

@@ -77,7 +77,7 @@ private final class ZipInflater {
     // Negative window bits: a raw deflate stream, as zip stores it.
     let status = inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
     guard status == Z_OK else {
-      throw RecurrentError(.resources, "zip.inflate", found: "zlib status \(status)")
+      throw RecurrentError(.zipInflate, found: "zlib status \(status)")
     }
   }
 
@@ -145,7 +145,7 @@ private final class ZipInflater {
 
   private func damaged(_ found: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "zip.deflate", at: "entry \"\(entry.name)\" at byte \(entry.dataOffset)",
+      .zipDeflate, at: "entry \"\(entry.name)\" at byte \(entry.dataOffset)",
       found: found, expected: "a deflate stream of exactly \(entry.size) bytes")
   }
 }

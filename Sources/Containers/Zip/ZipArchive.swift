@@ -59,7 +59,7 @@ package struct ZipArchive: Sendable {
     for header in headers {
       guard positions.updateValue(entries.count, forKey: header.name) == nil else {
         throw RecurrentError(
-          .malformed, "zip.duplicate", at: header.place, found: "the name twice",
+          .zipDuplicate, at: header.place, found: "the name twice",
           expected: "every name once")
       }
       entries.append(
@@ -75,7 +75,7 @@ package struct ZipArchive: Sendable {
       let header = headers[index]
       guard header.offset == end else {
         throw RecurrentError(
-          .malformed, "zip.layout", at: header.place, found: "an entry at byte \(header.offset)",
+          .zipLayout, at: header.place, found: "an entry at byte \(header.offset)",
           expected: "one at byte \(end): entries must neither overlap nor leave gaps")
       }
       let next = rank + 1 < order.count ? headers[order[rank + 1]].offset : directory.offset
@@ -85,7 +85,7 @@ package struct ZipArchive: Sendable {
     }
     guard end == directory.offset else {
       throw RecurrentError(
-        .malformed, "zip.layout", found: "\(directory.offset) bytes before the directory",
+        .zipLayout, found: "\(directory.offset) bytes before the directory",
         expected: "none in an empty archive")
     }
     self.entries = entries

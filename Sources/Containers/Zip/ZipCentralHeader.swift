@@ -22,7 +22,7 @@ package struct ZipCentralHeader {
     for _ in 0..<directory.entryCount { headers.append(try ZipCentralHeader(&fields)) }
     guard fields.remaining == 0 else {
       throw RecurrentError(
-        .malformed, "zip.directory", at: "zip directory at byte \(directory.offset)",
+        .zipDirectory, at: "zip directory at byte \(directory.offset)",
         found: "\(fields.remaining) bytes after \(directory.entryCount) entries",
         expected: "none")
     }
@@ -47,7 +47,7 @@ package struct ZipCentralHeader {
     _ = try fields.take(lengths[2])
     guard signature == 0x0201_4B50, disk == 0 || disk == 0xFFFF else {
       throw RecurrentError(
-        .malformed, "zip.directory", found: "a record that is no directory entry",
+        .zipDirectory, found: "a record that is no directory entry",
         expected: "PK 1 2 on the first disk")
     }
     name = try Self.name(nameBytes, isUTF8: flags & 0x800 != 0)
@@ -56,7 +56,7 @@ package struct ZipCentralHeader {
     if full == 0xFFFF_FFFF || stored == 0xFFFF_FFFF || start == 0xFFFF_FFFF {
       guard let wide = try ZipFields.extra(1, in: extra, at: place) else {
         throw RecurrentError(
-          .malformed, "zip.zip64", at: place, found: "no ZIP64 field", expected: "one")
+          .zipZIP64, at: place, found: "no ZIP64 field", expected: "one")
       }
       var values = ZipFields(wide, at: place)
       if full == 0xFFFF_FFFF { full = try values.u64() }
@@ -72,22 +72,22 @@ package struct ZipCentralHeader {
   private func checkPlausible() throws {
     guard flags & 0x2041 == 0 else {
       throw RecurrentError(
-        .unsupported, "zip.encrypted", at: place, found: "an encrypted entry",
+        .zipEncrypted, at: place, found: "an encrypted entry",
         expected: "plain bytes")
     }
     guard method == 0 || method == 8 else {
       throw RecurrentError(
-        .unsupported, "zip.method", at: place, found: "compression method \(method)",
+        .zipMethod, at: place, found: "compression method \(method)",
         expected: "stored (0) or deflated (8)")
     }
     guard method == 8 || size == storedSize else {
       throw RecurrentError(
-        .malformed, "zip.size", at: place, found: "\(storedSize) stored bytes",
+        .zipSize, at: place, found: "\(storedSize) stored bytes",
         expected: "\(size), the size of the content")
     }
     guard size <= 256 << 20 || size / 100 <= storedSize else {
       throw RecurrentError(
-        .malformed, "zip.bomb", at: place, found: "\(storedSize) bytes that grow to \(size)",
+        .zipBomb, at: place, found: "\(storedSize) bytes that grow to \(size)",
         expected: "at most 256 MiB or 100 times the stored size")
     }
   }
@@ -95,12 +95,12 @@ package struct ZipCentralHeader {
   private static func name(_ bytes: ArraySlice<UInt8>, isUTF8: Bool) throws -> Name {
     guard isUTF8 || bytes.allSatisfy({ $0 < 0x80 }) else {
       throw RecurrentError(
-        .unsupported, "zip.name", found: "an entry name in an unknown character set",
+        .zipNameUnsupported, found: "an entry name in an unknown character set",
         expected: "UTF-8")
     }
     guard let name = Name(validating: bytes), zipNameIsSafe(bytes) else {
       throw RecurrentError(
-        .malformed, "zip.name", at: "entry \"\(String(decoding: bytes, as: UTF8.self))\"",
+        .zipName, at: "entry \"\(String(decoding: bytes, as: UTF8.self))\"",
         found: "an unsafe entry name",
         expected: "a relative UTF-8 path without \"..\", backslash or NUL, of at most 4096 bytes")
     }
@@ -152,7 +152,7 @@ package struct ZipCentralHeader {
     let length = end - start
     guard hasDescriptor, [12, 16, 20, 24].contains(length) else {
       throw RecurrentError(
-        .malformed, "zip.layout", at: place,
+        .zipLayout, at: place,
         found: length < 0
           ? "\(-length) bytes shared with the next entry" : "\(length) bytes after it",
         expected: "entries that neither overlap nor leave gaps")
@@ -170,13 +170,13 @@ package struct ZipCentralHeader {
 
   private func misplaced(_ found: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "zip.layout", at: place, found: found,
+      .zipLayout, at: place, found: found,
       expected: "an entry that lies before the directory")
   }
 
   private func contradiction(_ what: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "zip.contradiction", at: place,
+      .zipContradiction, at: place,
       found: "\(what) that differ between the entry and the directory", expected: "the same in both"
     )
   }

@@ -32,14 +32,14 @@ package struct ZipDirectory {
         && (shortOffset == 0xFFFF_FFFF || shortOffset == wide.offset)
       guard agrees else {
         throw RecurrentError(
-          .malformed, "zip.directory", at: "byte \(position)",
+          .zipDirectory, at: "byte \(position)",
           found: "two end records that disagree", expected: "the same directory in both")
       }
       (count, size, offset, limit) = (wide.count, wide.size, wide.offset, wide.position)
     }
     guard disks.allSatisfy({ $0 == 0 || $0 == 0xFFFF }), counts[0] == counts[1] else {
       throw RecurrentError(
-        .unsupported, "zip.multi-disk", at: "byte \(position)", found: "an archive in parts",
+        .zipMultiDisk, at: "byte \(position)", found: "an archive in parts",
         expected: "a single file")
     }
     self.size = try zipInt(size, at: "end record")
@@ -47,14 +47,14 @@ package struct ZipDirectory {
     entryCount = try zipInt(count, at: "end record")
     guard self.offset + self.size == limit else {
       throw RecurrentError(
-        .malformed, "zip.directory", at: "byte \(position)",
+        .zipDirectory, at: "byte \(position)",
         found: "a directory of \(size) bytes at byte \(offset)",
         expected: "one that ends where the end record begins (byte \(limit))",
         hint: "The file is cut off, or something was put before or after the archive.")
     }
     guard entryCount <= 200_000, self.size <= 256 << 20, entryCount <= self.size / 46 else {
       throw RecurrentError(
-        .malformed, "zip.directory", at: "byte \(position)",
+        .zipDirectory, at: "byte \(position)",
         found: "\(entryCount) entries in \(size) bytes", expected: "at most 200000 entries")
     }
   }
@@ -75,12 +75,12 @@ package struct ZipDirectory {
     }
     guard let position = found.first else {
       throw RecurrentError(
-        .malformed, "zip.end", found: "no end record", expected: "one at the end of the file",
+        .zipEnd, found: "no end record", expected: "one at the end of the file",
         hint: "The file is cut off or is not a zip archive.")
     }
     guard found.count == 1 else {
       throw RecurrentError(
-        .malformed, "zip.end", at: "byte \(position)", found: "\(found.count) end records",
+        .zipEnd, at: "byte \(position)", found: "\(found.count) end records",
         expected: "one")
     }
     return position
@@ -104,7 +104,7 @@ package struct ZipDirectory {
     let disks = try locator.u32()
     guard disk == 0, disks <= 1, position + 56 <= end - locatorSize else {
       throw RecurrentError(
-        .malformed, "zip.locator", at: place, found: "a record at byte \(position)",
+        .zipLocator, at: place, found: "a record at byte \(position)",
         expected: "one before the locator")
     }
     var record = ZipFields(
@@ -117,7 +117,7 @@ package struct ZipDirectory {
       length == UInt64(end - locatorSize - position - 12)
     else {
       throw RecurrentError(
-        .malformed, "zip.locator", at: place, found: "no fitting ZIP64 end record at \(position)",
+        .zipLocator, at: place, found: "no fitting ZIP64 end record at \(position)",
         expected: "one that ends where the locator begins")
     }
     return Wide(

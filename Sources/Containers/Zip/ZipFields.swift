@@ -18,7 +18,7 @@ package struct ZipFields {
   package mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
     do { return try reader.take(count) } catch {
       throw RecurrentError(
-        .malformed, "zip.truncated", at: place, found: "\(error.left) bytes left",
+        .zipTruncated, at: place, found: "\(error.left) bytes left",
         expected: "\(error.wanted)")
     }
   }
@@ -44,7 +44,7 @@ package struct ZipFields {
       guard record == id else { continue }
       guard found == nil else {
         throw RecurrentError(
-          .malformed, "zip.extra", at: place, found: "extra field \(id) twice", expected: "once")
+          .zipExtra, at: place, found: "extra field \(id) twice", expected: "once")
       }
       found = value
     }
@@ -56,7 +56,7 @@ package struct ZipFields {
 package func zipInt(_ value: UInt64, at place: String) throws -> Int {
   guard let result = Int(exactly: value), result <= Int.max / 4 else {
     throw RecurrentError(
-      .malformed, "zip.size", at: place, found: "a size or offset of \(value)",
+      .zipSize, at: place, found: "a size or offset of \(value)",
       expected: "one inside the file")
   }
   return result

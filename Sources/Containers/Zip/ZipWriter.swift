@@ -28,13 +28,13 @@ package struct ZipWriter {
   ) throws {
     guard zipNameIsSafe(name.utf8) else {
       throw RecurrentError(
-        .malformed, "zip.name", at: "entry \"\(name)\"", found: "a name no archive may have",
+        .zipNameInexpressible, at: "entry \"\(name)\"", found: "a name no archive may have",
         expected: "a relative path without \"..\", backslash or NUL, of at most 4096 bytes",
         hint: "Rename the tensor, or write safetensors.")
     }
     guard names.insert(name).inserted else {
       throw RecurrentError(
-        .malformed, "zip.duplicate", at: "entry \"\(name)\"", found: "the name twice",
+        .zipDuplicateInexpressible, at: "entry \"\(name)\"", found: "the name twice",
         expected: "every name once")
     }
     let size = parts.reduce(0) { $0 + $1.count }

@@ -86,7 +86,7 @@ extension NDArray {
   private mutating func replace(with result: NDArray) throws {
     guard result.shape == shape else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "a result of shape \(result.shape)",
+        .engineShape, found: "a result of shape \(result.shape)",
         expected: "\(shape), the shape of what it replaces")
     }
     self = result
@@ -162,7 +162,7 @@ private func broadcast(_ a: [Int], _ b: [Int]) throws -> [Int] {
   return try zip(left, right).map { left, right in
     guard left == right || left == 1 || right == 1 else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shapes \(a) and \(b)",
+        .engineShape, found: "shapes \(a) and \(b)",
         expected: "extents that are equal from the last axis on, or 1")
     }
     return left == 1 ? right : left

@@ -40,7 +40,7 @@ extension NDArray {
     let rest = try elementCount(of: full)
     guard rest > 0 ? count % rest == 0 : count == 0 else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "\(count) elements for shape \(shape)",
+        .engineShape, found: "\(count) elements for shape \(shape)",
         expected: "a multiple of \(rest), what the other axes hold")
     }
     full[open] = rest > 0 ? count / rest : 0
@@ -62,7 +62,7 @@ extension NDArray {
     let axis = axis(number)
     guard shape[axis] == 1 else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "axis \(axis) of shape \(shape)", expected: "extent 1")
+        .engineShape, found: "axis \(axis) of shape \(shape)", expected: "extent 1")
     }
     return NDArray(trusted: shape(without: axis, keepingAxis: false), elements)
   }

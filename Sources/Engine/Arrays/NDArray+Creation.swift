@@ -42,7 +42,7 @@ extension NDArray where Element: Scalar {
   public init(oneHot indices: [Int], shape: [Int], classes: Int) throws {
     if let stray = indices.first(where: { $0 < 0 || $0 >= classes }) {
       throw RecurrentError(
-        .malformed, "engine.target-range", found: "index \(stray)",
+        .engineTargetRange, found: "index \(stray)",
         expected: "0 to \(classes - 1)")
     }
     var elements = [Element](repeating: 0, count: try elementCount(of: [indices.count, classes]))

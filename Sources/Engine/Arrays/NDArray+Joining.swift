@@ -11,7 +11,7 @@ extension NDArray {
     for array in arrays
     where array.rank != first.rank || array.shape(without: axis, keepingAxis: true) != others {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shapes \(first.shape) and \(array.shape)",
+        .engineShape, found: "shapes \(first.shape) and \(array.shape)",
         expected: "shapes that differ in axis \(axis) at most")
     }
     let layouts = arrays.map { $0.layout(around: axis) }
@@ -35,13 +35,13 @@ extension NDArray {
     guard let first = arrays.first else { throw Self.noArrays() }
     for array in arrays where array.shape != first.shape {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shapes \(first.shape) and \(array.shape)",
+        .engineShape, found: "shapes \(first.shape) and \(array.shape)",
         expected: "one shape")
     }
     try self.init(concatenating: arrays.map { $0.insertingAxis(at: axis) }, axis: axis)
   }
 
   private static func noArrays() -> RecurrentError {
-    RecurrentError(.malformed, "engine.shape", found: "no arrays", expected: "at least one")
+    RecurrentError(.engineShape, found: "no arrays", expected: "at least one")
   }
 }

@@ -13,7 +13,7 @@ extension NDArray where Element: Scalar {
       isShared || shape.dropLast(2) == other.shape.dropLast(2)
     else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "a product of shapes \(shape) and \(other.shape)",
+        .engineShape, found: "a product of shapes \(shape) and \(other.shape)",
         expected: "(…, M, K) and (K, N), or (…, K, N) with the same leading axes")
     }
     let (inner, columns) = (other.shape[other.rank - 2], other.shape[other.rank - 1])

@@ -123,7 +123,7 @@ extension NDArray where Element: Comparable {
     }
     guard let best else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shape \(shape)", expected: "at least one element")
+        .engineShape, found: "shape \(shape)", expected: "at least one element")
     }
     return best
   }

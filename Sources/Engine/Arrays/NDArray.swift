@@ -32,13 +32,13 @@ public struct NDArray<Element: Numeric & Sendable>: Sendable, Equatable {
     for extent in shape {
       let (next, overflow) = product.multipliedReportingOverflow(by: extent)
       guard extent >= 0, !overflow else {
-        throw RecurrentError(.malformed, "engine.shape", found: "shape \(shape)")
+        throw RecurrentError(.engineShape, found: "shape \(shape)")
       }
       product = next
     }
     guard product == elements.count else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "\(elements.count) elements",
+        .engineShape, found: "\(elements.count) elements",
         expected: "\(product) for shape \(shape)")
     }
     self.init(trusted: shape, elements)

@@ -82,17 +82,19 @@ public struct RecurrentCell<S: Scalar>: Sendable {
   // Before the network sees the arrays: its messages would count an axis that the caller has not.
   private func check(_ x: NDArray<S>, _ h: NDArray<S>?, _ c: NDArray<S>?) throws {
     let (configuration, rank) = (rnn.configuration, x.shape.count)
-    func refuse(_ reason: String, _ array: NDArray<S>, _ what: String, _ words: String) throws {
+    func refuse(
+      _ reason: RecurrentError.Reason, _ array: NDArray<S>, _ what: String, _ words: String
+    ) throws {
       throw RecurrentError(
-        .malformed, reason, at: what, found: "shape \(array.shape)", asPyTorchSays: words)
+        reason, at: what, found: "shape \(array.shape)", asPyTorchSays: words)
     }
     guard rank == 1 || rank == 2 else {
       return try refuse(
-        "engine.input-rank", x, "x", "Expected input to be 1D or 2D, got \(rank)D instead")
+        .engineInputRank, x, "x", "Expected input to be 1D or 2D, got \(rank)D instead")
     }
     if x.shape[rank - 1] != configuration.inputSize {
       try refuse(
-        "engine.input-size", x, "x",
+        .engineInputSize, x, "x",
         "input has inconsistent input_size: "
           + "got \(x.shape[rank - 1]) expected \(configuration.inputSize)")
     }
@@ -103,23 +105,23 @@ public struct RecurrentCell<S: Scalar>: Sendable {
       let name = hasCells ? "hx[\(index)]" : "hidden"
       if stateRank != 1 && stateRank != 2 {
         try refuse(
-          "engine.state-rank", state, what,
+          .engineStateRank, state, what,
           "Expected \(name) to be 1D or 2D, got \(stateRank)D instead")
       }
       if stateRank != rank {
         try refuse(
-          "engine.state-rank", state, what,
+          .engineStateRank, state, what,
           "Expected \(name) to be \(rank)D as the input, got \(stateRank)D instead")
       }
       if state.shape[stateRank - 1] != configuration.hiddenSize {
         try refuse(
-          "engine.state-shape", state, what,
+          .engineStateShape, state, what,
           "hidden\(index) has inconsistent hidden_size: "
             + "got \(state.shape[stateRank - 1]), expected \(configuration.hiddenSize)")
       }
       if rank == 2, state.shape[0] != x.shape[0] {
         try refuse(
-          "engine.state-shape", state, what,
+          .engineStateShape, state, what,
           "Input batch size \(x.shape[0]) doesn't match hidden\(index) batch size \(state.shape[0])"
         )
       }

@@ -71,7 +71,7 @@ func eigenvalues(_ matrix: [Double], size n: Int) throws -> [Complex] {
     rounds += 1
     guard rounds <= 300 else {
       throw RecurrentError(
-        .fault, "engine.eigenvalues", found: "no convergence of a matrix of size \(n)")
+        .engineEigenvalues, found: "no convergence of a matrix of size \(n)")
     }
     let shift =
       rounds % 10 == 0

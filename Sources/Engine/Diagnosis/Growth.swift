@@ -21,7 +21,7 @@ extension NDArray where Element: Scalar {
   ) throws -> (perStep: [Double], growth: Double) {
     guard shape == reference.shape, count == reference.count else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shapes \(shape) and \(reference.shape)",
+        .engineShape, found: "shapes \(shape) and \(reference.shape)",
         expected: "one shape")
     }
     let perStep = try steps(self).map { range in
@@ -46,7 +46,7 @@ extension NDArray where Element: Scalar {
 private func steps<S: Scalar>(_ array: NDArray<S>) throws -> [Range<Int>] {
   guard let count = array.shape.first, array.count == (try checkedCount(array.shape)) else {
     throw RecurrentError(
-      .malformed, "engine.shape", found: "shape \(array.shape) with \(array.count) elements",
+      .engineShape, found: "shape \(array.shape) with \(array.count) elements",
       expected: "(T, …)")
   }
   let length = count == 0 ? 0 : array.count / count

@@ -35,7 +35,7 @@ public struct RecurrentSpectrum: Sendable, Equatable {
       matrix.count == (try checkedCount(matrix.shape))
     else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shape \(matrix.shape)", expected: "a square matrix")
+        .engineShape, found: "shape \(matrix.shape)", expected: "a square matrix")
     }
     try self.init(matrix.elements.map { Double($0) }, size: matrix.shape[0])
   }
@@ -49,7 +49,7 @@ public struct RecurrentSpectrum: Sendable, Equatable {
       weights.count == (try checkedCount(weights.shape))
     else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shape \(weights.shape)",
+        .engineShape, found: "shape \(weights.shape)",
         expected: "(gates · H, H), without a projection")
     }
     let size = weights.shape[1]
@@ -62,7 +62,7 @@ public struct RecurrentSpectrum: Sendable, Equatable {
   private init(_ elements: [Double], size: Int) throws {
     guard elements.allSatisfy(\.isFinite) else {
       throw RecurrentError(
-        .malformed, "engine.not-finite", found: "a matrix with NaN or infinite elements",
+        .engineNotFinite, found: "a matrix with NaN or infinite elements",
         expected: "finite elements")
     }
     values = try RNNEngine.eigenvalues(elements, size: size)

@@ -28,7 +28,7 @@ extension RNN {
   ) throws -> RecurrentGradients<S> {
     guard tape.stack.configuration == configuration else {
       throw RecurrentError(
-        .malformed, "engine.tape",
+        .engineTape,
         found: "a tape of another network (\(tape.stack.configuration))",
         expected: "\(configuration)")
     }

@@ -77,12 +77,12 @@ extension RNN {
   ) throws -> (RecurrentOutput<S>, Tape<S>) {
     guard !configuration.bidirectional else {
       throw RecurrentError(
-        .unsupported, "engine.checkpoint", found: "checkpoints for a bidirectional network",
+        .engineCheckpointUnsupported, found: "checkpoints for a bidirectional network",
         expected: "one direction")
     }
     if let every, every < 1 {
       throw RecurrentError(
-        .malformed, "engine.checkpoint", at: "every", found: "\(every) steps",
+        .engineCheckpoint, at: "every", found: "\(every) steps",
         expected: "at least 1")
     }
     let stack = try checkedStack()

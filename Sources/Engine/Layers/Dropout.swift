@@ -29,7 +29,7 @@ public struct DropoutMasks {
     let mask = try draw(count, 1 - probability)
     guard mask.count == count else {
       throw RecurrentError(
-        .malformed, "engine.dropout-mask", at: "dropout", found: "a mask of \(mask.count) elements",
+        .engineDropoutMask, at: "dropout", found: "a mask of \(mask.count) elements",
         expected: "\(count)")
     }
     let scale = 1 / S(1 - probability)

@@ -16,13 +16,13 @@ public struct Embedding<S: Scalar>: Sendable {
       weight.count == weight.shape[0] * weight.shape[1]
     else {
       throw RecurrentError(
-        .malformed, "engine.parameter-shape", at: "weight", found: "shape \(weight.shape)",
+        .engineParameterShape, at: "weight", found: "shape \(weight.shape)",
         expected: "(V, E)")
     }
     let count = weight.shape[0]
     if let paddingIndex, paddingIndex < -count || paddingIndex >= count {
       throw RecurrentError(
-        .malformed, "engine.configuration", at: "padding_idx", found: "padding_idx \(paddingIndex)",
+        .engineConfiguration, at: "padding_idx", found: "padding_idx \(paddingIndex)",
         asPyTorchSays: "Padding_idx must be within num_embeddings, \(count)")
     }
     self.weight = weight
@@ -42,7 +42,7 @@ public struct Embedding<S: Scalar>: Sendable {
   public init(parameters: Parameters<S>, paddingIndex: Int? = nil) throws {
     guard let weight = parameters["weight"], parameters.names.count == 1 else {
       throw RecurrentError(
-        .malformed, "engine.missing-parameter", at: "embedding",
+        .engineMissingParameter, at: "embedding",
         found: "parameters \(parameters.names)", expected: "weight (V, E)")
     }
     try self.init(weight: weight, paddingIndex: paddingIndex)
@@ -92,7 +92,7 @@ public struct Embedding<S: Scalar>: Sendable {
     let width = weight.shape[1]
     guard gradOutput.shape == shape + [width], gradOutput.count == indices.count * width else {
       throw RecurrentError(
-        .malformed, "engine.output-shape", at: "gradient of output",
+        .engineOutputShape, at: "gradient of output",
         found: "shape \(gradOutput.shape)", expected: "\(shape + [width])")
     }
     var result = NDArray<S>(zeros: weight.shape)
@@ -119,12 +119,12 @@ public struct Embedding<S: Scalar>: Sendable {
     }
     guard count == indices.count else {
       throw RecurrentError(
-        .malformed, "engine.shape", at: "indices", found: "\(indices.count) indices",
+        .engineShape, at: "indices", found: "\(indices.count) indices",
         expected: "shape \(shape)")
     }
     for (row, index) in indices.enumerated() where index < 0 || index >= weight.shape[0] {
       throw RecurrentError(
-        .malformed, "engine.index-range", at: "indices, element \(row)",
+        .engineIndexRange, at: "indices, element \(row)",
         found: "index out of range in self: \(index)", expected: "0 to \(weight.shape[0] - 1)")
     }
   }

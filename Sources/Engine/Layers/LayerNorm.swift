@@ -23,7 +23,7 @@ public struct LayerNorm<S: Scalar>: Sendable {
         array.count > 0
       else {
         throw RecurrentError(
-          .malformed, "engine.parameter-shape", at: name, found: "shape \(array.shape)",
+          .engineParameterShape, at: name, found: "shape \(array.shape)",
           expected: name == "weight" ? "(F)" : "\(weight.shape)")
       }
     }
@@ -59,7 +59,7 @@ public struct LayerNorm<S: Scalar>: Sendable {
   private func check(_ array: NDArray<S>, _ shape: [Int], _ what: String) throws {
     guard array.shape == shape, shape.last == weight.count, array.count % weight.count == 0 else {
       throw RecurrentError(
-        .malformed, "engine.input-size", at: what, found: "\(what) of shape \(array.shape)",
+        .engineInputSize, at: what, found: "\(what) of shape \(array.shape)",
         expected: "last axis \(weight.count)")
     }
   }

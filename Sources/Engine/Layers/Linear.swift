@@ -18,12 +18,12 @@ public struct Linear<S: Scalar>: Sendable {
       weight.count == weight.shape[0] * weight.shape[1]
     else {
       throw RecurrentError(
-        .malformed, "engine.parameter-shape", at: "weight", found: "shape \(weight.shape)",
+        .engineParameterShape, at: "weight", found: "shape \(weight.shape)",
         expected: "(C, H)")
     }
     if let bias, bias.shape != [weight.shape[0]] || bias.count != weight.shape[0] {
       throw RecurrentError(
-        .malformed, "engine.parameter-shape", at: "bias", found: "shape \(bias.shape)",
+        .engineParameterShape, at: "bias", found: "shape \(bias.shape)",
         expected: "\([weight.shape[0]])")
     }
     self.weight = weight
@@ -50,12 +50,12 @@ public struct Linear<S: Scalar>: Sendable {
   public init(parameters: Parameters<S>) throws {
     guard let weight = parameters["weight"] else {
       throw RecurrentError(
-        .malformed, "engine.missing-parameter", at: "weight", found: "no weight", expected: "(C, H)"
+        .engineMissingParameter, at: "weight", found: "no weight", expected: "(C, H)"
       )
     }
     if let extra = parameters.names.first(where: { $0 != "weight" && $0 != "bias" }) {
       throw RecurrentError(
-        .malformed, "engine.extra-parameter", at: extra, found: "parameter \(extra)",
+        .engineExtraParameter, at: extra, found: "parameter \(extra)",
         expected: "only weight, bias")
     }
     try self.init(weight: weight, bias: parameters["bias"])
@@ -101,7 +101,7 @@ public struct Linear<S: Scalar>: Sendable {
     let expected = x.shape.dropLast() + [outputSize]
     guard gradOutput.shape == Array(expected), gradOutput.count == rows * outputSize else {
       throw RecurrentError(
-        .malformed, "engine.output-shape", at: "gradient of output",
+        .engineOutputShape, at: "gradient of output",
         found: "shape \(gradOutput.shape)", expected: "\(Array(expected))")
     }
     let kernels = kernels(for: S.self)
@@ -132,7 +132,7 @@ public struct Linear<S: Scalar>: Sendable {
   private func check(_ x: NDArray<S>, lastAxis: Int, _ what: String) throws -> Int {
     guard let last = x.shape.last, last == lastAxis, x.count % lastAxis == 0 else {
       throw RecurrentError(
-        .malformed, "engine.input-size", at: what, found: "input of shape \(x.shape)",
+        .engineInputSize, at: what, found: "input of shape \(x.shape)",
         expected: "last axis \(lastAxis)")
     }
     return x.count / lastAxis

@@ -43,7 +43,7 @@ public struct Parameters<S: Scalar>: Sendable {
   /// The array of that name, which a checked collection has.
   func required(_ name: String) throws -> NDArray<S> {
     guard let array = self[name] else {
-      throw RecurrentError(.fault, "engine.missing-parameter", at: name, found: "no \(name)")
+      throw RecurrentError(.engineMissingParameterFault, at: name, found: "no \(name)")
     }
     return array
   }
@@ -68,24 +68,24 @@ public struct Parameters<S: Scalar>: Sendable {
       let found = entries.filter { $0.name == name }
       guard let array = found.first?.array else {
         throw RecurrentError(
-          .malformed, "engine.missing-parameter", at: name,
+          .engineMissingParameter, at: name,
           found: "no \(name) among \(entries.count) parameters", expected: "shape \(shape)")
       }
       guard found.count == 1 else {
         throw RecurrentError(
-          .malformed, "engine.duplicate-parameter", at: name, found: "\(found.count) times \(name)",
+          .engineDuplicateParameter, at: name, found: "\(found.count) times \(name)",
           expected: "one")
       }
       guard array.shape == shape, array.count == shape.reduce(1, *) else {
         throw RecurrentError(
-          .malformed, "engine.parameter-shape", at: name,
+          .engineParameterShape, at: name,
           found: "shape \(array.shape) with \(array.count) elements", expected: "shape \(shape)")
       }
       result.append(name, array)
     }
     if let extra = names.first(where: { name in !shapes.contains { $0.name == name } }) {
       throw RecurrentError(
-        .malformed, "engine.extra-parameter", at: extra, found: "parameter \(extra)",
+        .engineExtraParameter, at: extra, found: "parameter \(extra)",
         expected: "only " + shapes.map(\.name).joined(separator: ", "))
     }
     return result

@@ -81,12 +81,12 @@ public struct RecurrentConfiguration: Sendable, Equatable {
     ]
     func refuse(_ name: String, _ found: String, _ words: String) -> RecurrentError {
       RecurrentError(
-        .malformed, "engine.configuration", at: name, found: found, asPyTorchSays: words)
+        .engineConfiguration, at: name, found: found, asPyTorchSays: words)
     }
     for (name, size, bound) in sizes where size < 1 || size > bound {
       guard size >= 1 else { throw refuse(name, "\(size)", "\(name) must be greater than zero") }
       throw RecurrentError(
-        .malformed, "engine.configuration", at: name, found: "\(size)",
+        .engineConfiguration, at: name, found: "\(size)",
         expected: "at most \(bound)")
     }
     if projSize != 0 {

@@ -16,14 +16,14 @@ struct SequenceLayout: Sendable {
     self.configuration = configuration
     guard shape.count == 2 || shape.count == 3 else {
       throw RecurrentError(
-        .malformed, "engine.input-rank", at: "x", found: "\(shape.count)-D input of shape \(shape)",
+        .engineInputRank, at: "x", found: "\(shape.count)-D input of shape \(shape)",
         asPyTorchSays:
           "Expected input to be 2D (unbatched) or 3D (batched), got \(shape.count)D instead"
       )
     }
     guard shape[shape.count - 1] == configuration.inputSize else {
       throw RecurrentError(
-        .malformed, "engine.input-size", at: "x", found: "input of shape \(shape)",
+        .engineInputSize, at: "x", found: "input of shape \(shape)",
         asPyTorchSays: "input.size(-1) must be equal to input_size. "
           + "Expected \(configuration.inputSize), got \(shape[shape.count - 1])")
     }
@@ -33,13 +33,13 @@ struct SequenceLayout: Sendable {
     batch = isBatched ? shape[batchFirst ? 0 : 1] : 1
     guard steps > 0 else {
       throw RecurrentError(
-        .malformed, "engine.sequence-length", at: "x",
+        .engineSequenceLength, at: "x",
         found: "input of shape \(shape), with no time steps",
         asPyTorchSays: "Expected sequence length to be larger than 0 in RNN")
     }
     guard steps >= 0, batch >= 0, count == shape.reduce(1, *) else {
       throw RecurrentError(
-        .malformed, "engine.shape", at: "x", found: "\(count) elements", expected: "shape \(shape)")
+        .engineShape, at: "x", found: "\(count) elements", expected: "shape \(shape)")
     }
     guard let lengths else {
       order = nil
@@ -49,7 +49,7 @@ struct SequenceLayout: Sendable {
     }
     guard isBatched else {
       throw RecurrentError(
-        .malformed, "engine.lengths", at: "lengths", found: "lengths for a 2-D (unbatched) input",
+        .engineLengths, at: "lengths", found: "lengths for a 2-D (unbatched) input",
         expected: "a 3-D (batched) input")
     }
     let packing = try Packing(lengths: lengths, batch: batch, steps: steps)
@@ -78,7 +78,7 @@ struct SequenceLayout: Sendable {
   ) throws -> States<S> {
     if c != nil, !configuration.cell.hasCellState {
       throw RecurrentError(
-        .malformed, "engine.cell-state", at: names.c,
+        .engineCellState, at: names.c,
         found: "a cell state for \(configuration.cell.rawValue)", expected: "none")
     }
     // PyTorch's names: hidden, or hidden[0] and hidden[1], and hx and cx.
@@ -89,14 +89,14 @@ struct SequenceLayout: Sendable {
       let shape = stateShape(width: width)
       guard state.shape.count == shape.count else {
         throw RecurrentError(
-          .malformed, "engine.state-rank", at: what, found: "shape \(state.shape)",
+          .engineStateRank, at: what, found: "shape \(state.shape)",
           asPyTorchSays:
             "For \(isBatched ? "batched 3-D" : "unbatched 2-D") input, \(short) should "
             + "also be \(shape.count)-D but got \(state.shape.count)-D")
       }
       guard state.shape == shape, state.count == statesPerRow * batch * width else {
         throw RecurrentError(
-          .malformed, "engine.state-shape", at: what,
+          .engineStateShape, at: what,
           found: "shape \(state.shape) with \(state.count) elements",
           asPyTorchSays:
             "Expected \(hidden) size (\(shape.map(String.init).joined(separator: ", "))), "
@@ -135,7 +135,7 @@ struct SequenceLayout: Sendable {
     let expected = shape(width: configuration.outputSize)
     guard array.shape == expected, array.count == steps * batch * configuration.outputSize else {
       throw RecurrentError(
-        .malformed, "engine.output-shape", at: what, found: "\(what) of shape \(array.shape)",
+        .engineOutputShape, at: what, found: "\(what) of shape \(array.shape)",
         expected: "\(expected)")
     }
   }

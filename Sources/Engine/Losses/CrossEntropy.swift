@@ -14,14 +14,14 @@ func crossEntropyTerms<S: Scalar>(
 ) throws -> LossTerms<S> {
   guard (0...1).contains(labelSmoothing) else {
     throw RecurrentError(
-      .malformed, "engine.label-smoothing", found: "label smoothing \(labelSmoothing)",
+      .engineLabelSmoothing, found: "label smoothing \(labelSmoothing)",
       expected: "between 0 and 1")
   }
   let classes = logits.shape[logits.shape.count - 1]
   let rows = classes == 0 ? 0 : logits.count / classes
   guard classes > 0 else {
     throw RecurrentError(
-      .malformed, "engine.logits-shape", at: "logits", found: "shape \(logits.shape)",
+      .engineLogitsShape, at: "logits", found: "shape \(logits.shape)",
       expected: "at least one class")
   }
   try checkTargets(targets, rows: rows, logits.shape)
@@ -48,7 +48,7 @@ func crossEntropyTerms<S: Scalar>(
       }
       guard hot >= 0, hot < classes else {
         throw RecurrentError(
-          .malformed, "engine.target-range", at: "targets, row \(row)",
+          .engineTargetRange, at: "targets, row \(row)",
           found: "Target \(hot) is out of bounds", expected: "0 to \(classes - 1)")
       }
     }
@@ -138,7 +138,7 @@ private func checkTargets<S>(_ targets: Targets<S>, rows: Int, _ logitsShape: [I
   let isScalar = expectedShape.isEmpty && shape == [1]
   guard shape == expectedShape || isScalar, count == expectedCount else {
     throw RecurrentError(
-      .malformed, "engine.target-shape", at: "targets",
+      .engineTargetShape, at: "targets",
       found: "targets of shape \(shape) with \(count) elements", expected: "\(expectedShape)")
   }
 }

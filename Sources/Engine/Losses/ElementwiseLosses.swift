@@ -48,12 +48,12 @@ func elementwiseTerms<S: Scalar, Term: ElementwiseTerm>(
 ) throws -> LossTerms<S> {
   guard case .values(let values) = targets else {
     throw RecurrentError(
-      .malformed, "engine.target-kind", at: "targets", found: "class indices",
+      .engineTargetKind, at: "targets", found: "class indices",
       expected: "values of shape \(logits.shape)")
   }
   guard values.shape == logits.shape, values.count == logits.count else {
     throw RecurrentError(
-      .malformed, "engine.target-shape", at: "targets",
+      .engineTargetShape, at: "targets",
       found: "targets of shape \(values.shape) with \(values.count) elements",
       expected: "\(logits.shape)")
   }

@@ -92,7 +92,7 @@ public struct Loss: Sendable, Equatable {
     let rank = logits.shape.count
     guard rank == 2 || rank == 3, logits.count == logits.shape.reduce(1, *) else {
       throw RecurrentError(
-        .malformed, "engine.logits-shape", at: "logits", found: "shape \(logits.shape)",
+        .engineLogitsShape, at: "logits", found: "shape \(logits.shape)",
         expected: "(T, C), (T, N, C) or (N, T, C)")
     }
     let timeAxis = rank == 3 && batchFirst ? 1 : 0
@@ -102,7 +102,7 @@ public struct Loss: Sendable, Equatable {
     if steps == .all && lengths == nil { return try reduce(logits, targets, batch: batch) }
     guard timeSteps > 0 || steps == .all else {
       throw RecurrentError(
-        .malformed, "engine.logits-shape", at: "logits", found: "no time steps",
+        .engineLogitsShape, at: "logits", found: "no time steps",
         expected: "at least one")
     }
     // The rows of logits that count, in the caller's order.
@@ -136,7 +136,7 @@ public struct Loss: Sendable, Equatable {
     let classes = logits.shape[logits.shape.count - 1]
     guard weights.isEmpty || weights.count == classes && kind != .mse else {
       throw RecurrentError(
-        .malformed, "engine.class-weights", at: "weights", found: "\(weights.count) weights",
+        .engineClassWeights, at: "weights", found: "\(weights.count) weights",
         expected: kind == .mse ? "none for squared errors" : "\(classes), one for each class")
     }
     let weights = weights.map { S($0) }
@@ -217,7 +217,7 @@ extension Targets {
       }
     }
     throw RecurrentError(
-      .malformed, "engine.target-shape", at: "targets",
+      .engineTargetShape, at: "targets",
       found: "targets of shape \(found) with \(count) elements", expected: "\(expected)")
   }
 }

@@ -52,7 +52,7 @@ extension Model {
   ) throws -> Gradients {
     guard !recomputing || dropout == nil || rnn.configuration.dropout == 0 else {
       throw RecurrentError(
-        .unsupported, "engine.checkpoint", at: "dropout",
+        .engineCheckpointUnsupported, at: "dropout",
         found: "checkpoints with dropout, whose masks grow with the sequence",
         expected: "one of the two")
     }

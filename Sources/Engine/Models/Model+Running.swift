@@ -57,12 +57,12 @@ extension Model {
     let configuration = rnn.configuration
     guard !configuration.bidirectional else {
       throw RecurrentError(
-        .malformed, "model.bidirectional", found: "a bidirectional network",
+        .modelBidirectional, found: "a bidirectional network",
         expected: "one that only looks back", hint: "Run the whole sequence instead.")
     }
     guard x.shape.count == 2 else {
       throw RecurrentError(
-        .malformed, "engine.input-shape", at: "x", found: "shape \(x.shape)", expected: "(N, D)")
+        .engineInputShape, at: "x", found: "shape \(x.shape)", expected: "(N, D)")
     }
     let time = configuration.batchFirst ? 1 : 0
     var result = try self(x.insertingAxis(at: time), state: state)
@@ -94,7 +94,7 @@ extension Model {
   func requiredEmbedding() throws -> Embedding<S> {
     guard let embedding else {
       throw RecurrentError(
-        .malformed, "engine.no-embedding", at: "x", found: "token ids",
+        .engineNoEmbedding, at: "x", found: "token ids",
         expected: "floating-point features: the model has no embedding")
     }
     return embedding

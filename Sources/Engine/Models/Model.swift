@@ -103,12 +103,12 @@ public struct Model<S: Scalar>: Sendable {
     let width = rnn.configuration.outputSize
     if let head, head.inputSize != width {
       throw RecurrentError(
-        .malformed, "engine.head-size", at: "head", found: "a head of \(head.inputSize) inputs",
+        .engineHeadSize, at: "head", found: "a head of \(head.inputSize) inputs",
         expected: "\(width), the recurrent network's output")
     }
     if let embedding, embedding.weight.shape[1] != rnn.configuration.inputSize {
       throw RecurrentError(
-        .malformed, "engine.embedding-size", at: "embedding",
+        .engineEmbeddingSize, at: "embedding",
         found: "vectors of \(embedding.weight.shape[1]) features",
         expected: "\(rnn.configuration.inputSize), the recurrent network's input")
     }
@@ -127,7 +127,7 @@ public struct Model<S: Scalar>: Sendable {
   public mutating func setParameterGroups(_ groups: [Parameters<S>]) throws {
     guard groups.count == 3 else {
       throw RecurrentError(
-        .malformed, "engine.parameter-groups", found: "\(groups.count) groups of parameters",
+        .engineParameterGroups, found: "\(groups.count) groups of parameters",
         expected: "3: recurrent, head, embedding")
     }
     var result = self
@@ -166,7 +166,7 @@ public struct Model<S: Scalar>: Sendable {
   package func checkCarriesState() throws {
     guard !rnn.configuration.bidirectional else {
       throw RecurrentError(
-        .malformed, "engine.stateful", found: "a bidirectional network",
+        .engineStateful, found: "a bidirectional network",
         expected: "one whose state goes forward in time only")
     }
   }

@@ -17,7 +17,7 @@ public struct SequentialBlocks: Sendable, Equatable {
   public init(length: Int, steps: Int, rows: Int) throws {
     guard rows >= 1, rows <= length, steps >= 1 else {
       throw RecurrentError(
-        .usage, "engine.blocks",
+        .engineBlocks,
         found: "\(rows) rows and \(steps) steps of a sequence of \(length)",
         expected: "at least one step, and one element for every row")
     }
@@ -46,7 +46,7 @@ public struct SequentialBlocks: Sendable, Equatable {
   {
     guard tokens.count == length else {
       throw RecurrentError(
-        .usage, "engine.blocks", found: "\(tokens.count) tokens", expected: "\(length)")
+        .engineBlocks, found: "\(tokens.count) tokens", expected: "\(length)")
     }
     let positions = positions(ofBlock: block)
     return (

@@ -63,7 +63,7 @@ public final class ModelStream<S: Scalar> {
     try model.checkCarriesState()
     guard batch > 0, batch <= 1 << 24 else {
       throw RecurrentError(
-        .malformed, "engine.batch", at: "batch", found: "\(batch) rows", expected: "at least 1")
+        .engineBatch, at: "batch", found: "\(batch) rows", expected: "at least 1")
     }
     self.model = model
     self.batch = batch
@@ -122,7 +122,7 @@ public final class ModelStream<S: Scalar> {
   public func step(_ x: [S]) throws {
     guard x.count == batch * layers[0].input.columns else {
       throw RecurrentError(
-        .malformed, "engine.input-size", at: "x", found: "\(x.count) numbers",
+        .engineInputSize, at: "x", found: "\(x.count) numbers",
         expected: "\(batch) × \(layers[0].input.columns)")
     }
     input.elements.update(from: x, count: x.count)
@@ -137,18 +137,18 @@ public final class ModelStream<S: Scalar> {
   public func step(tokens: [Int]) throws {
     guard let embedding = model.embedding else {
       throw RecurrentError(
-        .malformed, "engine.no-embedding", at: "x", found: "token ids",
+        .engineNoEmbedding, at: "x", found: "token ids",
         expected: "floating-point features: the model has no embedding")
     }
     let (count, width) = (embedding.weight.shape[0], embedding.weight.shape[1])
     guard tokens.count == batch else {
       throw RecurrentError(
-        .malformed, "engine.input-size", at: "x", found: "\(tokens.count) tokens",
+        .engineInputSize, at: "x", found: "\(tokens.count) tokens",
         expected: "\(batch)")
     }
     for token in tokens where token < 0 || token >= count {
       throw RecurrentError(
-        .malformed, "engine.index-range", at: "x",
+        .engineIndexRange, at: "x",
         found: "index out of range in self: \(token)", expected: "0 to \(count - 1)")
     }
     embedding.weight.elements.withUnsafeBufferPointer { table in
@@ -188,7 +188,7 @@ public final class ModelStream<S: Scalar> {
     let sweep = layers[0].sweep
     if state.c != nil, cells.count == 0 {
       throw RecurrentError(
-        .malformed, "engine.cell-state", at: "c",
+        .engineCellState, at: "c",
         found: "a cell state for \(model.rnn.configuration.cell.rawValue)", expected: "none")
     }
     for (array, width, what) in [
@@ -198,7 +198,7 @@ public final class ModelStream<S: Scalar> {
       let shape = [layers.count, batch, width]
       guard array.shape == shape, array.count == shape.reduce(1, *) else {
         throw RecurrentError(
-          .malformed, "engine.state-shape", at: what, found: "shape \(array.shape)",
+          .engineStateShape, at: what, found: "shape \(array.shape)",
           expected: "\(shape)")
       }
     }

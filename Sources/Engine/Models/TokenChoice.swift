@@ -33,7 +33,7 @@ public struct TokenChoice: Sendable, Equatable {
       ),
     ] where !isValid {
       throw RecurrentError(
-        .usage, "engine.sampling", at: name, found: found, expected: expected)
+        .engineSamplingArgument, at: name, found: found, expected: expected)
     }
     (greedy, self.temperature, self.topK, self.topP) = (false, temperature, topK, topP)
   }
@@ -48,7 +48,7 @@ public struct TokenChoice: Sendable, Equatable {
       ?? (logits.isEmpty ? 0 : nil)
     {
       throw RecurrentError(
-        .malformed, "engine.sampling", at: "logit \(bad)",
+        .engineSampling, at: "logit \(bad)",
         found: logits.isEmpty ? "no logits" : "\(logits[bad])", expected: "a number")
     }
     var best = 0

@@ -59,7 +59,7 @@ struct OptimizerOption {
   static func check(_ options: OptimizerOption...) throws {
     guard let bad = options.first(where: { !$0.isValid }) else { return }
     throw RecurrentError(
-      .usage, "engine.optimizer-option", at: bad.name, found: "Invalid \(bad.name): \(bad.value)",
+      .engineOptimizerOption, at: bad.name, found: "Invalid \(bad.name): \(bad.value)",
       expected: bad.allowed)
   }
 }

@@ -19,7 +19,7 @@ struct OptimizerMemory<S: Scalar>: Sendable {
       count >= 0
     else {
       throw RecurrentError(
-        .malformed, "engine.optimizer-state", at: "step",
+        .engineOptimizerState, at: "step",
         found: "no count of steps among \(state.names.count) arrays", expected: "one whole number")
     }
     stepCount = count
@@ -40,7 +40,7 @@ struct OptimizerMemory<S: Scalar>: Sendable {
   ) throws {
     guard groups.count == gradients.count else {
       throw RecurrentError(
-        .malformed, "engine.parameter-groups", found: "\(gradients.count) groups of gradients",
+        .engineParameterGroups, found: "\(gradients.count) groups of gradients",
         expected: "\(groups.count), as of parameters")
     }
     var ordered: [NDArray<S>] = []
@@ -62,7 +62,7 @@ struct OptimizerMemory<S: Scalar>: Sendable {
         buffers = try buffers.matching(layout)
       } catch let error as RecurrentError {
         throw RecurrentError(
-          .malformed, "engine.optimizer-state", at: error.place,
+          .engineOptimizerState, at: error.place,
           found: "a state of other parameters: \(error.found)", expected: error.expected)
       }
     }

@@ -42,7 +42,7 @@ public struct SGD<S: Scalar>: Optimizer {
       .atLeastZero("weight_decay", weightDecay))
     guard !nesterov || (momentum > 0 && dampening == 0) else {
       throw RecurrentError(
-        .usage, "engine.optimizer-option", at: "nesterov",
+        .engineOptimizerOption, at: "nesterov",
         found: "momentum \(momentum) and dampening \(dampening)",
         expected: "Nesterov momentum requires a momentum and zero dampening")
     }

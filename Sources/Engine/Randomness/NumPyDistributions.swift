@@ -39,7 +39,7 @@ extension NumPyRandom {
   {
     guard deviation >= 0 else {
       throw RecurrentError(
-        .usage, "random.deviation", found: "a standard deviation of \(deviation)",
+        .randomDeviation, found: "a standard deviation of \(deviation)",
         expected: "at least 0")
     }
     return NDArray(
@@ -54,7 +54,7 @@ extension NumPyRandom {
     let (low, high) = (bounds.lowerBound, bounds.upperBound)
     guard low < high, count >= 0 else {
       throw RecurrentError(
-        .usage, "random.range", found: "\(count) integers of \(bounds)",
+        .randomRange, found: "\(count) integers of \(bounds)",
         expected: "a count of at least 0 and bounds that differ")
     }
     let highest = UInt64(bitPattern: Int64(high)) &- UInt64(bitPattern: Int64(low)) - 1

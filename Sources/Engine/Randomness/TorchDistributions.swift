@@ -16,7 +16,7 @@ extension TorchGenerator {
   ) throws -> NDArray<S> {
     guard from <= to, to - from <= Double(S.greatestFiniteMagnitude) else {
       throw RecurrentError(
-        .usage, "random.range", found: "a range from \(from) to \(to)",
+        .randomRange, found: "a range from \(from) to \(to)",
         expected: "a finite range from low to high")
     }
     let count = try checkedCount(shape)
@@ -42,7 +42,7 @@ extension TorchGenerator {
   ) throws -> NDArray<S> {
     guard standardDeviation >= 0 else {
       throw RecurrentError(
-        .usage, "random.deviation", found: "a standard deviation of \(standardDeviation)",
+        .randomDeviation, found: "a standard deviation of \(standardDeviation)",
         expected: "at least 0")
     }
     let count = try checkedCount(shape)
@@ -79,7 +79,7 @@ extension TorchGenerator {
     let (low, high) = (bounds.lowerBound, bounds.upperBound)
     guard low < high, count >= 0 else {
       throw RecurrentError(
-        .usage, "random.range", found: "\(count) integers of \(bounds)",
+        .randomRange, found: "\(count) integers of \(bounds)",
         expected: "a count of at least 0 and bounds that differ")
     }
     let range = UInt64(bitPattern: Int64(high)) &- UInt64(bitPattern: Int64(low))
@@ -95,7 +95,7 @@ extension TorchGenerator {
   public mutating func randperm(_ count: Int) throws -> [Int] {
     guard count >= 0, count < Int(UInt32.max) / 20 else {
       throw RecurrentError(
-        .usage, "random.range", found: "a permutation of \(count)",
+        .randomRange, found: "a permutation of \(count)",
         expected: "a number of at least 0 and below \(UInt32.max / 20)")
     }
     var order = Array(0..<count)
@@ -149,7 +149,7 @@ extension TorchGenerator {
   ) throws -> NDArray<S> {
     guard rate > 0 else {
       throw RecurrentError(
-        .usage, "random.rate", found: "a rate of \(rate)", expected: "more than 0")
+        .randomRate, found: "a rate of \(rate)", expected: "more than 0")
     }
     let count = try checkedCount(shape)
     return NDArray(
@@ -201,7 +201,7 @@ func checkedCount(_ shape: [Int]) throws -> Int {
   for extent in shape {
     let (next, overflow) = count.multipliedReportingOverflow(by: extent)
     guard extent >= 0, !overflow else {
-      throw RecurrentError(.malformed, "engine.shape", found: "shape \(shape)")
+      throw RecurrentError(.engineShape, found: "shape \(shape)")
     }
     count = next
   }
@@ -211,6 +211,6 @@ func checkedCount(_ shape: [Int]) throws -> Int {
 private func checkProbability(_ p: Double) throws {
   guard p >= 0, p <= 1 else {
     throw RecurrentError(
-      .usage, "random.probability", found: "a probability of \(p)", expected: "between 0 and 1")
+      .randomProbability, found: "a probability of \(p)", expected: "between 0 and 1")
   }
 }

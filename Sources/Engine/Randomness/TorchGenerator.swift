@@ -80,7 +80,7 @@ extension TorchGenerator {
     }
     guard bytes.count == Self.stateSize else {
       throw RecurrentError(
-        .malformed, "random.state", found: "a state of \(bytes.count) bytes",
+        .randomState, found: "a state of \(bytes.count) bytes",
         expected: "\(Self.stateSize), as torch.get_rng_state() writes")
     }
     let (left, next) = (get(8, count: 4), get(16))
@@ -89,14 +89,14 @@ extension TorchGenerator {
       left + next == size + 1 || (left == 1 && next == 0)
     else {
       throw RecurrentError(
-        .malformed, "random.state", found: "\(left) words left and \(next) used",
+        .randomState, found: "\(left) words left and \(next) used",
         expected: "\(size + 1) together")
     }
     self.init(seed: get(0))
     for index in engine.words.indices {
       guard let word = UInt32(exactly: get(24 + 8 * index)) else {
         throw RecurrentError(
-          .malformed, "random.state", at: "word \(index)", found: "more than 32 bits")
+          .randomState, at: "word \(index)", found: "more than 32 bits")
       }
       engine.words[index] = word
     }

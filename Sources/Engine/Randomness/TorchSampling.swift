@@ -13,13 +13,13 @@ extension TorchGenerator {
     let total = weights.reduce(0, +)
     guard total > 0, total.isFinite, weights.allSatisfy({ $0 >= 0 }) else {
       throw RecurrentError(
-        .malformed, "random.weights", found: "weights of sum \(total)",
+        .randomWeights, found: "weights of sum \(total)",
         expected: "finite weights of at least 0 with a positive sum")
     }
     let available = weights.count { $0 > 0 }
     guard count > 0, replacement || count <= available else {
       throw RecurrentError(
-        .usage, "random.weights", found: "\(count) draws without replacement",
+        .randomWeightsArgument, found: "\(count) draws without replacement",
         expected: "a number from 1 to \(available), the number of positive weights")
     }
     return replacement && count > 1
@@ -89,7 +89,7 @@ extension TorchGenerator {
   public mutating func randomSplit(_ lengths: [Int]) throws -> [[Int]] {
     guard lengths.allSatisfy({ $0 >= 0 }) else {
       throw RecurrentError(
-        .usage, "random.range", found: "parts of \(lengths)", expected: "lengths of at least 0")
+        .randomRange, found: "parts of \(lengths)", expected: "lengths of at least 0")
     }
     var order = try randperm(lengths.reduce(0, +))[...]
     return lengths.map { length in

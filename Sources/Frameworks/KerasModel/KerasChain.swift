@@ -67,10 +67,10 @@ extension KerasSequential {
 
   static func inexpressible(
     _ module: String?, _ found: String, _ expected: String, _ hint: Advice,
-    reason: String = KerasSequential.inexpressible
+    reason: RecurrentError.Reason = .kerasSequential
   ) -> RecurrentError {
     RecurrentError(
-      .malformed, reason, at: module.map { "module \"\($0)\"" }, found: found, expected: expected,
+      reason, at: module.map { "module \"\($0)\"" }, found: found, expected: expected,
       hint: hint)
   }
 }

@@ -26,7 +26,7 @@ enum KerasConfiguration {
   static func completeWeights(_ state: StateDict, needsNewStyle: Bool) throws -> StateDict {
     do {
       return try typed(KerasSequential.completed(state, needsNewStyle: needsNewStyle))
-    } catch let error as RecurrentError where error.reason == KerasSequential.inexpressible {
+    } catch let error as RecurrentError where error.reason == .kerasSequential {
       // An initial state is part of what a module computes, and these files have no place for it.
       let storesState = state.structure?.modules.contains { module in
         if case .stored? = module.recurrent.initialState { true } else { false }

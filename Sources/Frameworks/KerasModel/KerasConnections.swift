@@ -157,7 +157,9 @@ struct KerasConnections {
       let module = builder.owners[selection.layer], flow.roles[selection.layer].isModule,
       builder.ends.contains(where: { $0.module == module && $0.last == selection.layer }),
       self.layer(selection.layer).uses == 1, !self.layer(selection.layer).isDistributed,
-      flow.roles[selection.layer].recurrent?.refusal.map({ $0.reason == "keras.activation" })
+      flow.roles[selection.layer].recurrent?.refusal.map({
+        $0.reason == .kerasActivationInexpressible
+      })
         ?? true
     else { return nil }
     return (module, selection.reads)
@@ -181,7 +183,7 @@ struct KerasConnections {
       return index == 0 ? .success(.sequence) : .failure(Reason(text: words))
     }
     if layer(below).isDistributed { return .failure(Reason(text: words)) }
-    if let refusal = recurrent.refusal, refusal.reason != "keras.activation" {
+    if let refusal = recurrent.refusal, refusal.reason != .kerasActivationInexpressible {
       return .failure(Reason(text: "\(words): \(refusal.found)"))
     }
     let isSequence = index == 0 && recurrent.returnsSequences

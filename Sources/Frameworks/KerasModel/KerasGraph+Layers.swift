@@ -77,7 +77,7 @@ extension KerasGraph {
     }
     guard layers.count < Self.layerLimit else {
       throw RecurrentError(
-        .malformed, "keras.layers", at: "the model's configuration", found: "too many layers",
+        .kerasLayers, at: "the model's configuration", found: "too many layers",
         expected: "at most \(Self.layerLimit)")
     }
     var layer = Layer(

@@ -130,7 +130,7 @@ extension KerasGraph {
     referenceCount += found.count
     guard referenceCount <= Self.referenceLimit else {
       throw RecurrentError(
-        .malformed, "keras.layers", at: "the model's configuration",
+        .kerasLayers, at: "the model's configuration",
         found: "more than \(Self.referenceLimit) references between layers",
         expected: "a model that a machine can hold")
     }

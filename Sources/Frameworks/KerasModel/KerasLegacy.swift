@@ -152,11 +152,11 @@ private struct KerasLegacyReader {
         of: leaves[0].className, leaves[0].config, path: leaves[0].path)
       if leaves.count == 1, holders.allSatisfy(\.isRecurrent) {
         throw RecurrentError(
-          .malformed, "keras.legacy", found: "\(weights.count) arrays for \(holders.count) parts",
+          .kerasLegacy, found: "\(weights.count) arrays for \(holders.count) parts",
           expected: "as many in each")
       }
       throw RecurrentError(
-        .unsupported, "keras.nested",
+        .kerasNested,
         found: "\(weights.count) arrays in a model inside the model, whose names say nothing",
         expected: "arrays with their layers' names, or layers whose number of arrays is known",
         hint: "Open the file in Keras 3 and save it as .keras.")
@@ -313,7 +313,7 @@ private struct KerasLegacyReader {
 
   private func malformed(_ path: [Name], _ found: String, _ expected: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "keras.legacy", at: "/" + KerasObjects.joined(path), found: found,
+      .kerasLegacy, at: "/" + KerasObjects.joined(path), found: found,
       expected: expected)
   }
 }

@@ -31,7 +31,7 @@ enum KerasLegacyArrays {
     }
     guard arrays.count >= 2, let sizes = recurrentSizes(arrays[0], arrays[1]) else {
       throw RecurrentError(
-        .malformed, "keras.legacy", found: "arrays of shapes \(arrays.map(\.shape))",
+        .kerasLegacy, found: "arrays of shapes \(arrays.map(\.shape))",
         expected: "a kernel and a recurrent kernel",
         hint: "Save the model again with a current version of Keras.")
     }
@@ -40,7 +40,7 @@ enum KerasLegacyArrays {
     guard isCuDNN || doubled else { return (arrays, nil) }
     guard let bias, doubled, arrays.count == 3, sizes.gates > 1 else {
       throw RecurrentError(
-        .malformed, "keras.legacy", found: "arrays of shapes \(arrays.map(\.shape))",
+        .kerasLegacy, found: "arrays of shapes \(arrays.map(\.shape))",
         expected: "those of a cuDNN layer, with a bias of \(2 * sizes.gates * sizes.hidden)")
     }
     var result = [
@@ -79,7 +79,7 @@ enum KerasLegacyArrays {
       (1...2).contains(first.shape.count)
     else {
       throw RecurrentError(
-        .malformed, "keras.legacy", found: "arrays of shapes \(parts.map(\.shape))",
+        .kerasLegacy, found: "arrays of shapes \(parts.map(\.shape))",
         expected: "the same shape and type for every gate")
     }
     let rows = first.shape.count == 2 ? first.shape[0] : 1

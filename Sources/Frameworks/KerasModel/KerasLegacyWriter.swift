@@ -168,7 +168,7 @@ struct KerasLegacyWriter {
     let width = max(1, texts.map(\.utf8.count).max() ?? 1)
     guard width <= attributeLimit else {
       throw RecurrentError(
-        .malformed, "keras.name", at: key, found: "a name of \(width) bytes",
+        .kerasNameInexpressible, at: key, found: "a name of \(width) bytes",
         expected: "at most \(attributeLimit)")
     }
     guard width * texts.count > attributeLimit else { return [(key, .texts(texts))] }

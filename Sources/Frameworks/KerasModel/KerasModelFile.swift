@@ -18,7 +18,7 @@ extension KerasArchive {
       KerasConfiguration.isComplete(state.metadata)
     else {
       throw RecurrentError(
-        .malformed, "keras.config", found: "weights without a model that Keras 3 knows",
+        .kerasConfig, found: "weights without a model that Keras 3 knows",
         expected: "a configuration in Keras 3's style",
         hint: "Convert to torch first and then to .keras, or write .weights.h5.")
     }

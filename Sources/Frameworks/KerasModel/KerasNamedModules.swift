@@ -85,7 +85,7 @@ struct KerasNamedModules {
     module.recurrent = says
     if direction == 1 || (direction == 0 && backward == nil) {
       module.refusal = RecurrentError(
-        .malformed, "keras.bidirectional", at: "layer \"\(module.name)\"",
+        .kerasBidirectional, at: "layer \"\(module.name)\"",
         found: "one direction of a Bidirectional layer", expected: "both",
         hint: "Save the weights of the whole model.")
     }
@@ -98,7 +98,7 @@ struct KerasNamedModules {
   private func oldDefault(_ name: String) -> RecurrentError {
     let writer = version.text == "1" ? "a version before 2" : version.text ?? ""
     return RecurrentError(
-      .malformed, "keras.activation", at: "layer \"\(name)\"",
+      .kerasActivation, at: "layer \"\(name)\"",
       found: "weights without a configuration from Keras \(writer), where recurrent_activation was"
         + " hard_sigmoid by default",
       expected: "a configuration that says which activation the layer had",

@@ -29,7 +29,7 @@ struct KerasRecurrentLayer {
     (one.inputSize, other.inputSize, one.layerCount, other.layerCount) = (nil, nil, nil, nil)
     return one == other && returnsSequences && refusal?.reason == next.refusal?.reason
       && recurrent.direction != "reverse"
-      && [nil, "keras.activation"].contains(refusal?.reason)
+      && [nil, .kerasActivationInexpressible].contains(refusal?.reason)
       && [nil, .zeros].contains(recurrent.initialState)
   }
 }
@@ -97,10 +97,11 @@ struct KerasRecurrentReader {
       var (one, two) = (forward.recurrent, backward.recurrent)
       (one.direction, two.direction) = (nil, nil)
       (one.dropout, two.dropout) = (nil, nil)
-      let isOdd = backward.refusal?.reason == "keras.activation" && forward.refusal == nil
+      let isOdd =
+        backward.refusal?.reason == .kerasActivationInexpressible && forward.refusal == nil
       if one != two || isOdd || forward.returnsSequences != backward.returnsSequences {
         result.refusal = refusal(
-          "keras.bidirectional", layer.name, "a backward layer unlike the forward layer",
+          .kerasBidirectional, layer.name, "a backward layer unlike the forward layer",
           "the same class, sizes and activations in both directions",
           "Convert the two layers one by one with a model for each.")
       }
@@ -108,16 +109,16 @@ struct KerasRecurrentReader {
     let backwards = backward.map { $0.recurrent.direction == "reverse" } ?? true
     if forward.recurrent.direction == "reverse" || !backwards {
       result.refusal = refusal(
-        "keras.go-backwards", layer.name, "go_backwards inside Bidirectional",
+        .kerasGoBackwards, layer.name, "go_backwards inside Bidirectional",
         "a forward layer that reads forwards and a backward layer that reads backwards",
         "Swap the two directions before converting.")
-    } else if result.refusal?.reason == "keras.go-backwards" {
+    } else if result.refusal?.reason == .kerasGoBackwards {
       result.refusal = nil
     }
     let merge = layer.config["merge_mode"] ?? .string("concat")
     if merge.stringValue != "concat" {
       result.refusal = refusal(
-        "keras.merge-mode", layer.name,
+        .kerasMergeMode, layer.name,
         "Bidirectional with merge_mode \(merge.stringValue ?? "None")",
         "merge_mode concat: PyTorch puts the directions side by side",
         "Rebuild the layer with merge_mode=\"concat\" and combine the halves in a layer after it.")
@@ -235,7 +236,7 @@ struct KerasRecurrentReader {
       result.refusal =
         result.refusal
         ?? refusal(
-          "keras.go-backwards", place, "go_backwards: the layer reads its input from the end",
+          .kerasGoBackwards, place, "go_backwards: the layer reads its input from the end",
           "a layer that reads forwards, or Bidirectional",
           "Reverse the input in time and set go_backwards=False: the weights stay the same.")
     }
@@ -266,7 +267,7 @@ struct KerasRecurrentReader {
   ) -> RecurrentError {
     let isHard = function.name == "hard_sigmoid"
     return refusal(
-      "keras.activation", place, "\(key) \(function.name)",
+      .kerasActivationInexpressible, place, "\(key) \(function.name)",
       isSimple ? "tanh or relu" : "tanh, and sigmoid for the gates, as in PyTorch's cells",
       isHard
         ? "hard_sigmoid is clip(0.2x + 0.5, 0, 1) in Keras 1 and 2, clip(x/6 + 0.5, 0, 1) in Keras 3;"
@@ -275,9 +276,10 @@ struct KerasRecurrentReader {
   }
 
   private func refusal(
-    _ reason: String, _ place: String, _ found: String, _ expected: String, _ hint: Advice
+    _ reason: RecurrentError.Reason, _ place: String, _ found: String, _ expected: String,
+    _ hint: Advice
   ) -> RecurrentError {
     RecurrentError(
-      .malformed, reason, at: "layer \"\(place)\"", found: found, expected: expected, hint: hint)
+      reason, at: "layer \"\(place)\"", found: found, expected: expected, hint: hint)
   }
 }

@@ -62,7 +62,7 @@ extension KerasSequential {
     guard let sizes = KerasLegacyArrays.recurrentSizes(kernel, recurrent), sizes.gates == kind.gates
     else {
       throw RecurrentError(
-        .malformed, "weights.shape", at: "tensor \"\(KerasNames.variable(prefix, 0))\"",
+        .weightsShape, at: "tensor \"\(KerasNames.variable(prefix, 0))\"",
         found: "shape \(kernel.shape) beside \(recurrent.shape)",
         expected: "kernels of \(kind.gates) gates")
     }

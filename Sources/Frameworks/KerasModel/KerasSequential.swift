@@ -19,9 +19,6 @@ struct KerasSequential {
   /// Where each module's variables are then.
   var prefixes: [[[String]]] = []
 
-  /// The reason of everything that no Sequential holds.
-  static let inexpressible = "keras.sequential"
-
   /// The state with a configuration and with tensors under the names that Keras 3 computes, where it has
   /// no configuration that the container can keep.
   static func completed(_ state: StateDict, needsNewStyle: Bool) throws -> StateDict {
@@ -42,7 +39,7 @@ struct KerasSequential {
       throw inexpressible(
         module.name, "the hard sigmoid of Keras 3",
         "an activation that all versions of Keras compute alike",
-        "Write .keras, or convert without the activation.", reason: "keras.activation")
+        "Write .keras, or convert without the activation.", reason: .kerasActivationInexpressible)
     }
     let chain = try chain(of: structure)
     guard !chain.isEmpty else { return state }
@@ -131,7 +128,8 @@ struct KerasSequential {
     guard function.isKnown, function.name != "hard_sigmoid" else {
       throw Self.inexpressible(
         module.name, "the activation \(word)", "one that Keras 3 has",
-        "Convert without the activation, or write another container.", reason: "keras.activation")
+        "Convert without the activation, or write another container.",
+        reason: .kerasActivationInexpressible)
     }
     return function.name
   }
@@ -155,12 +153,12 @@ struct KerasSequential {
     let name = KerasNames.variable(prefix, index, words: words)
     guard let tensor = state[name] else {
       throw RecurrentError(
-        .malformed, "weights.missing", at: "tensor \"\(name)\"", found: "no such tensor",
+        .weightsMissing, at: "tensor \"\(name)\"", found: "no such tensor",
         expected: "the variables of module \"\(module.name)\"")
     }
     guard index > 0 || tensor.shape.count == 2 else {
       throw RecurrentError(
-        .malformed, "weights.shape", at: "tensor \"\(name)\"", found: "shape \(tensor.shape)",
+        .weightsShape, at: "tensor \"\(name)\"", found: "shape \(tensor.shape)",
         expected: "a matrix")
     }
     return tensor

@@ -157,7 +157,7 @@ struct KerasStructureBuilder {
       .first { reader.state[$0] == nil }
     if let missing, module.refusal == nil {
       module.refusal = RecurrentError(
-        .malformed, "weights.missing", at: "tensor \"\(missing)\"", found: "no such tensor",
+        .weightsMissing, at: "tensor \"\(missing)\"", found: "no such tensor",
         expected: "the kernel of a layer that the model has")
     }
   }
@@ -237,7 +237,7 @@ struct KerasStructureBuilder {
       !tensor.dtype.isFloatingPoint || KerasValues.isQuantised(layer.config)
     else { return nil }
     return RecurrentError(
-      .unsupported, "keras.quantised", at: "layer \"\(layer.name)\"",
+      .kerasQuantised, at: "layer \"\(layer.name)\"",
       found: "a \(what) of \(tensor.dtype)", expected: "floating-point numbers",
       hint: "Save the model from before it was quantised.")
   }

@@ -15,7 +15,7 @@ enum KerasValues {
   static func refusal(_ config: JSON, of layer: String) -> RecurrentError? {
     func refuse(_ key: String, _ value: JSON, _ expected: String) -> RecurrentError {
       RecurrentError(
-        .malformed, "keras.config", at: "layer \"\(layer)\"",
+        .kerasConfig, at: "layer \"\(layer)\"",
         found: "\(key) \(value.serialized())", expected: expected,
         hint: "Load the model in Keras and save it again; Keras writes the values that it uses.")
     }

@@ -68,7 +68,7 @@ extension ONNXFollower {
     guard isRecurrent || isProduct else { return false }
     let isQuantised = isProduct || node.operation.contains("Quantize")
     let refusal = RecurrentError(
-      .unsupported, isQuantised ? "onnx.quantised" : "onnx.operator", at: node.place,
+      isQuantised ? .onnxQuantised : .onnxOperator, at: node.place,
       found: node.isStandard
         ? "\(node.operation)" : "\(node.operation) of the domain \(node.domain)",
       expected: isRecurrent

@@ -91,7 +91,7 @@ package struct ONNXModule: Sendable, Equatable {
 
   private static var malformed: RecurrentError {
     RecurrentError(
-      .malformed, "onnx.modules", at: "metadata \"\(metadataKey)\"",
+      .onnxModules, at: "metadata \"\(metadataKey)\"",
       found: "something else than a list of recurrent modules", expected: "what a reader writes")
   }
 
@@ -131,7 +131,7 @@ package struct ONNXModule: Sendable, Equatable {
           let found = member.value["found"]?.stringValue
         else { throw Self.malformed }
         refusal = RecurrentError(
-          .malformed, reason, at: member.value["place"]?.stringValue, found: found,
+          .init(reason, .inexpressible), at: member.value["place"]?.stringValue, found: found,
           expected: member.value["expected"]?.stringValue,
           hint: (member.value["hint"]?.stringValue).map { Advice($0) })
       default: throw Self.malformed
@@ -160,7 +160,7 @@ package struct ONNXModule: Sendable, Equatable {
     add("embedding", embedding.map { .string($0) })
     if let refusal {
       let texts = [
-        ("reason", refusal.reason), ("place", refusal.place), ("found", refusal.found),
+        ("reason", refusal.reason.code), ("place", refusal.place), ("found", refusal.found),
         ("expected", refusal.expected), ("hint", refusal.hint),
       ]
       add(
@@ -189,7 +189,7 @@ extension Structure {
       result.batchFirst = module.recurrent.batchFirst ?? false
       result.sequenceLengths = module.recurrent.takesLengths ?? false
       result.refusal = module.refusal
-      if module.refusal?.reason == "onnx.unrolled" { result.bias = true }
+      if module.refusal?.reason == .onnxUnrolled { result.bias = true }
       func first(_ kind: ModuleKind, _ names: [String]) -> String? {
         names.first { self.module($0)?.kind == kind }.map { $0.isEmpty ? "" : $0 + "." }
       }

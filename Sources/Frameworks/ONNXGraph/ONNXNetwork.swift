@@ -51,12 +51,12 @@ struct ONNXNetwork {
     -> RecurrentError
   {
     RecurrentError(
-      .malformed, "onnx.not-writable", at: "module \"\(name)\"", found: found, expected: expected)
+      .onnxNotWritable, at: "module \"\(name)\"", found: found, expected: expected)
   }
 
   private static func several(_ count: Int) -> RecurrentError {
     RecurrentError(
-      .malformed, "onnx.several-modules", found: "\(count) recurrent modules",
+      .onnxSeveralModules, found: "\(count) recurrent modules",
       expected: "one", hint: "Convert them one by one with \(.module).")
   }
 
@@ -157,7 +157,7 @@ struct ONNXNetwork {
   private init(legacy state: StateDict) throws {
     guard let text = state.metadata[ONNXModule.metadataKey] else {
       throw RecurrentError(
-        .malformed, "onnx.no-network",
+        .onnxNoNetwork,
         found: "tensors without a recurrent network in ONNX's layout",
         expected: "a network, because an ONNX file holds a computation",
         hint: "Leave out \(.convention), or write safetensors or HDF5.")

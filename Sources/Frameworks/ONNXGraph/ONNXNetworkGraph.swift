@@ -35,7 +35,7 @@ struct ONNXNetworkGraph {
     func tensor(_ name: Name, axes: Int) throws -> Tensor {
       guard let tensor = state[name], tensor.shape.count == axes else {
         throw RecurrentError(
-          .malformed, "onnx.weights", at: "tensor \"\(name)\"",
+          .onnxWeightsInexpressible, at: "tensor \"\(name)\"",
           found: state[name].map { "shape \($0.shape)" } ?? "no such tensor",
           expected: "\(axes) axes")
       }
@@ -55,7 +55,7 @@ struct ONNXNetworkGraph {
       let shape = try tensor(name, axes: 3).shape
       guard shape[0] == count, shape[2] == hidden, shape[1] > 0 else {
         throw RecurrentError(
-          .malformed, "onnx.weights", at: "tensor \"\(name)\"", found: "shape \(shape)",
+          .onnxWeightsInexpressible, at: "tensor \"\(name)\"", found: "shape \(shape)",
           expected: "(\(count), 1 or N, \(hidden))")
       }
       return shape[1]
@@ -70,7 +70,7 @@ struct ONNXNetworkGraph {
     let path = prefix.dropLast(prefix.hasSuffix(".") ? 1 : 0)
     guard prefix.isEmpty || (prefix.hasSuffix(".") && !path.isEmpty), !path.utf8.contains(47) else {
       throw RecurrentError(
-        .malformed, "onnx.prefix", at: "prefix \"\(prefix)\"", found: "a name that no module has",
+        .onnxPrefix, at: "prefix \"\(prefix)\"", found: "a name that no module has",
         expected: "names joined by dots, without a slash")
     }
     return path.isEmpty

@@ -47,7 +47,7 @@ struct ONNXRearrangement {
 
   private func malformed(_ found: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "onnx.rearrangement", at: node.place, found: "\(node.operation) of \(found)",
+      .onnxRearrangement, at: node.place, found: "\(node.operation) of \(found)",
       expected: "inputs and attributes that fit each other")
   }
 

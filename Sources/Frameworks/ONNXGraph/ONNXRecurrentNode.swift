@@ -42,7 +42,7 @@ struct ONNXRecurrentNode {
   /// The activations where they are not the cell's own: `hard_sigmoid tanh tanh`, arguments in brackets.
   var activations: String? {
     guard let names = node.attribute("activations")?.strings, !names.isEmpty,
-      refusal?.reason == "onnx.activation"
+      refusal?.reason == .onnxActivation
     else { return nil }
     var alphas = (node.attribute("activation_alpha")?.floats ?? [])[...]
     var betas = (node.attribute("activation_beta")?.floats ?? [])[...]
@@ -100,7 +100,7 @@ struct ONNXRecurrentNode {
   ) throws -> (w: Tensor, r: Tensor, b: Tensor?) {
     guard let first = node.input(1), let second = node.input(2) else {
       throw RecurrentError(
-        .malformed, "onnx.weights", at: node.place, found: "no W or no R", expected: "both")
+        .onnxWeights, at: node.place, found: "no W or no R", expected: "both")
     }
     let w = try values.tensor(first)
     let r = try values.tensor(second)
@@ -113,7 +113,7 @@ struct ONNXRecurrentNode {
       node.integer("hidden_size") ?? hidden == hidden
     else {
       throw RecurrentError(
-        .malformed, "onnx.weights", at: node.place,
+        .onnxWeights, at: node.place,
         found: "W \(w.shape), R \(r.shape), B \(b?.shape ?? []), hidden_size "
           + "\(node.integer("hidden_size") ?? hidden)",
         expected: "(\(directions), \(gates)·H, I), (\(directions), \(gates)·H, H), "
@@ -126,22 +126,24 @@ struct ONNXRecurrentNode {
   private static func refusal(
     _ node: ONNXNode, _ operation: ONNXModule.Operation, _ direction: String
   ) -> RecurrentError? {
-    func refused(_ reason: String, _ found: String, _ expected: String) -> RecurrentError {
-      RecurrentError(.malformed, reason, at: node.place, found: found, expected: expected)
+    func refused(_ reason: RecurrentError.Reason, _ found: String, _ expected: String)
+      -> RecurrentError
+    {
+      RecurrentError(reason, at: node.place, found: found, expected: expected)
     }
     guard ["forward", "bidirectional"].contains(direction) else {
       return refused(
-        "onnx.direction", "direction \(direction)", "forward or bidirectional")
+        .onnxDirection, "direction \(direction)", "forward or bidirectional")
     }
     if node.input(7) != nil {
-      return refused("onnx.peepholes", "peephole weights P", "an LSTM without peepholes")
+      return refused(.onnxPeepholes, "peephole weights P", "an LSTM without peepholes")
     }
     if let clip = node.attribute("clip")?.float, clip != 0 {
-      return refused("onnx.clip", "cell clip \(clip)", "no clipping")
+      return refused(.onnxClip, "cell clip \(clip)", "no clipping")
     }
     if let coupled = node.integer("input_forget"), coupled != 0 {
       return refused(
-        "onnx.input-forget", "input and forget gate coupled", "input_forget 0")
+        .onnxInputForget, "input and forget gate coupled", "input_forget 0")
     }
     return activationRefusal(node, operation, direction == "bidirectional" ? 2 : 1)
   }
@@ -163,7 +165,7 @@ struct ONNXRecurrentNode {
     }
     guard !fits else { return nil }
     return RecurrentError(
-      .malformed, "onnx.activation", at: node.place,
+      .onnxActivation, at: node.place,
       found: "activations \(names.joined(separator: ", "))",
       expected: choices.map { $0.joined(separator: ", ") }.joined(separator: " or "))
   }

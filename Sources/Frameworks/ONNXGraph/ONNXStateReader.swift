@@ -144,7 +144,7 @@ struct ONNXStateReader {
       var module = Structure.Module(
         name: names.unique(path), kind: .recurrent, className: ONNXModule.Operation.rnn.rawValue)
       module.refusal = RecurrentError(
-        .malformed, "onnx.unrolled", at: "module \"\(path)\"",
+        .onnxUnrolled, at: "module \"\(path)\"",
         found: "a recurrent module unrolled into single steps",
         expected: "a node RNN, LSTM or GRU",
         hint: "Export it with torch.onnx.export(…, dynamo=False).")

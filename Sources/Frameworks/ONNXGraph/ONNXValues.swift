@@ -69,7 +69,7 @@ final class ONNXValues {
 
   private static func duplicate(_ name: Name) -> RecurrentError {
     RecurrentError(
-      .malformed, "onnx.duplicate-value", at: "value \"\(name)\"", found: "the name twice",
+      .onnxDuplicateValue, at: "value \"\(name)\"", found: "the name twice",
       expected: "every value computed or stored once")
   }
 
@@ -122,7 +122,7 @@ final class ONNXValues {
     allowance -= min(allowance, byteCount)
     guard allowance > 0 else {
       throw RecurrentError(
-        .unsupported, "onnx.view-limit", at: place,
+        .onnxViewLimit, at: place,
         found: "rearranged tensors many times the size of the file",
         expected: "every stored tensor used a few times")
     }
@@ -158,7 +158,7 @@ final class ONNXValues {
   private func stored(_ record: ONNXTensorRecord) throws -> Tensor {
     guard let tensor = try reader.tensor(record) else {
       throw RecurrentError(
-        .unsupported, "onnx.dtype", at: record.place, found: "element type \(record.dataType)",
+        .onnxDType, at: record.place, found: "element type \(record.dataType)",
         expected: "a floating-point or integer type of 8 to 64 bits")
     }
     return tensor
@@ -169,7 +169,7 @@ final class ONNXValues {
 
   static func notStored(_ name: Name, _ found: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, "onnx.not-stored", at: "value \"\(name)\"", found: found,
+      .onnxNotStored, at: "value \"\(name)\"", found: found,
       expected: "a tensor that the model stores",
       hint: "Export the model with constant folding, or fold it with onnxsim.")
   }

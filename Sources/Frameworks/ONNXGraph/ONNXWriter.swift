@@ -86,14 +86,14 @@ extension ONNX {
     for name in state.names
     where name.utf8.isEmpty || graph.ends.contains(name) || graph.builder.values.contains(name) {
       throw RecurrentError(
-        .malformed, "onnx.name", at: "tensor \"\(name)\"",
+        .onnxName, at: "tensor \"\(name)\"",
         found: "a name that the graph needs for a value", expected: "another name")
     }
   }
 
   private static var tooLarge: RecurrentError {
     RecurrentError(
-      .malformed, "onnx.size", found: "more than 2 GiB",
+      .onnxSize, found: "more than 2 GiB",
       expected: "at most \(maximumByteCount) bytes, the most that protocol buffers hold",
       hint: "Narrow it with \(.dtype), or write safetensors.")
   }

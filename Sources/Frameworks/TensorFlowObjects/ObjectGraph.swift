@@ -51,7 +51,7 @@ struct ObjectGraph {
     let rest = bytes[reader.position...]
     guard let length, rest.count >= 4, length == UInt64(rest.count - 4) else {
       throw RecurrentError(
-        .malformed, "tf.entry", at: Self.key, found: "text of another length",
+        .tensorFlowEntry, at: Self.key, found: "text of another length",
         expected: "an object graph")
     }
     var sum = CRC32C()
@@ -66,7 +66,7 @@ struct ObjectGraph {
       guard number == 1, case .bytes(let range) = value else { return }
       guard nodes.count < Self.maximumNodes else {
         throw RecurrentError(
-          .malformed, "tf.entry", at: Self.key, found: "more than \(Self.maximumNodes) objects",
+          .tensorFlowEntry, at: Self.key, found: "more than \(Self.maximumNodes) objects",
           expected: "fewer")
       }
       nodes.append(try Self.node(graph.message(range)))

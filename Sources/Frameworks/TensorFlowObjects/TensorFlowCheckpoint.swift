@@ -38,7 +38,7 @@ package enum TensorFlowCheckpoint {
     let ending = ".index"
     guard file.path.hasSuffix(ending) else {
       throw RecurrentError(
-        .unsupported, "tf.name", found: "the index of a checkpoint under another name",
+        .tensorFlowName, found: "the index of a checkpoint under another name",
         expected: "PREFIX.index beside PREFIX.data-00000-of-00001")
     }
     let prefix = String(file.path.dropLast(ending.count))
@@ -61,7 +61,7 @@ package enum TensorFlowCheckpoint {
     let entries = try SortedTable.read(index)
     guard let first = entries.first, first.key.isEmpty else {
       throw RecurrentError(
-        .malformed, "tf.entry", at: "header", found: "no entry with an empty key",
+        .tensorFlowEntry, at: "header", found: "no entry with an empty key",
         expected: "a checkpoint's header")
     }
     let header = try TensorFlowHeader(first.value)
@@ -69,7 +69,7 @@ package enum TensorFlowCheckpoint {
     func window(_ entry: TensorFlowEntry) throws -> any ByteSource {
       guard (0..<header.shardCount).contains(entry.shard) else {
         throw RecurrentError(
-          .malformed, "tf.entry", found: "shard \(entry.shard)",
+          .tensorFlowEntry, found: "shard \(entry.shard)",
           expected: "below \(header.shardCount)")
       }
       let shard = try shards[entry.shard] ?? open(entry.shard, header.shardCount)
@@ -83,14 +83,14 @@ package enum TensorFlowCheckpoint {
     for (key, value) in entries.dropFirst() where key.first != 0 {
       guard let name = Name(validating: key) else {
         throw RecurrentError(
-          .malformed, "tf.entry", found: "a key that is not UTF-8", expected: "text")
+          .tensorFlowEntry, found: "a key that is not UTF-8", expected: "text")
       }
       do {
         let entry = try TensorFlowEntry(value)
         if name.string == ObjectGraph.key {
           guard entry.size <= maximumGraph else {
             throw RecurrentError(
-              .malformed, "tf.entry", found: "an object graph of \(entry.size) bytes",
+              .tensorFlowEntry, found: "an object graph of \(entry.size) bytes",
               expected: "at most \(maximumGraph)")
           }
           skipped.graph = try ObjectGraph(
@@ -107,7 +107,7 @@ package enum TensorFlowCheckpoint {
             dtype: dtype, shape: entry.shape,
             source: isSwapped ? ByteSwappedSource(bytes, elementSize: dtype.byteCount) : bytes))
       } catch let error as RecurrentError {
-        throw error.place == nil && error.kind == .malformed
+        throw error.place == nil && error.kind == .damaged
           ? error.within("tensor \"\(name)\"") : error
       }
     }
@@ -138,7 +138,7 @@ package enum TensorFlowCheckpoint {
       }
       if entry.isPartitioned {
         throw RecurrentError(
-          .unsupported, "tf.partitioned", at: "tensor \"\(name)\"",
+          .tensorFlowPartitioned, at: "tensor \"\(name)\"",
           found: "a variable in slices (a partitioner was used)", expected: "whole variables",
           hint: "Load the checkpoint in TensorFlow and save it without a partitioner.")
       }

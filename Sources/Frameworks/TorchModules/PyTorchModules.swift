@@ -84,7 +84,7 @@ struct PyTorchModules {
       work += own.scanned + (own.tensors.count + own.modules.count) * (prefix.count + 1) + 1
       guard depth <= Self.maximumDepth, work <= Self.maximumWork else {
         throw RecurrentError(
-          .malformed, "pt.modules", at: String(decoding: prefix.prefix(256), as: UTF8.self),
+          .ptModules, at: String(decoding: prefix.prefix(256), as: UTF8.self),
           found: "modules without end", expected: "at most \(Self.maximumDepth) levels")
       }
       if visited.count < TorchFlow.maximumModules {
@@ -102,7 +102,7 @@ struct PyTorchModules {
     let packed = ["__torch__.torch.classes.", "torch.ao.nn.quantized", "torch.nn.quantized"]
     guard !packed.contains(where: { name.hasPrefix($0) }) else {
       throw RecurrentError(
-        .unsupported, "pt.object",
+        .ptObject,
         at: "module \"\(String(decoding: prefix.dropLast(), as: UTF8.self))\"",
         found: "an object of \(name)", expected: "modules with plain tensors",
         hint: "Quantised weights cannot be read; convert the model before quantisation.")

@@ -16,7 +16,7 @@ extension PyTorchStateReader {
     for part in key.split(separator: ".", omittingEmptySubsequences: false) {
       guard let next = graph.value(String(part), in: value), holdsNames(next) else {
         throw RecurrentError(
-          .malformed, "pt.key", at: "key \"\(key)\"", found: "no such dict in the file",
+          .ptKey, at: "key \"\(key)\"", found: "no such dict in the file",
           expected: candidates().isEmpty
             ? "no key" : "one of " + candidates().joined(separator: ", "))
       }
@@ -65,7 +65,7 @@ extension PyTorchStateReader {
 
   func severalDicts(hasTensors: Bool) -> RecurrentError {
     RecurrentError(
-      .malformed, "pt.key",
+      .ptKey,
       found: hasTensors ? "tensors at the top level and in dicts" : "several dicts of tensors",
       expected: "one state dict",
       hint:

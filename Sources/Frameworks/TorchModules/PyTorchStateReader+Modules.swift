@@ -12,7 +12,7 @@ extension PyTorchStateReader {
     state.structure = structure(of: module, walk, state)
     guard state.count > 0 || code == nil else {
       throw RecurrentError(
-        .unsupported, "pt.torchscript", found: "a program without parameters",
+        .ptTorchScriptUnsupported, found: "a program without parameters",
         expected: "parameters in its modules",
         hint: "A frozen program has its weights inside the code; save it without torch.jit.freeze.")
     }
@@ -37,7 +37,7 @@ extension PyTorchStateReader {
       "Quantised weights cannot be read; save the state dict of the model from before quantisation."
     if case .string(let key) = pair.key, key.ends(with: "._packed_params".utf8) {
       throw RecurrentError(
-        .unsupported, "pt.object", at: graph.summary(pair.key), found: "packed, quantised weights",
+        .ptObject, at: graph.summary(pair.key), found: "packed, quantised weights",
         expected: "a tensor", hint: quantised)
     }
     guard let name = graph.call(pair.value)?.name else { return }
@@ -47,7 +47,7 @@ extension PyTorchStateReader {
       !isModule(pair.value)
     else { return }
     throw RecurrentError(
-      .unsupported, module == "numpy" ? "pt.numpy" : "pt.object", at: graph.summary(pair.key),
+      module == "numpy" ? .ptNumPy : .ptObject, at: graph.summary(pair.key),
       found: "an object of \(name)", expected: "a tensor",
       hint: name == "torch ScriptObject"
         ? quantised : "In Python, turn it into a tensor and save the state dict again.")

@@ -93,7 +93,7 @@ struct PyTorchStateReader {
       for entry in inner.entries {
         do {
           try state.append(Name(prefix + entry.name.string), entry.tensor)
-        } catch let error as RecurrentError where error.reason == "name.duplicate" {
+        } catch let error as RecurrentError where error.reason == .nameDuplicate {
           throw severalDicts(hasTensors: holdsTensors(graph.root))
         }
       }
@@ -130,7 +130,7 @@ struct PyTorchStateReader {
     guard case .string(let bytes) = pair.key else { return skip(pair, in: &state) }
     guard let name = Name(validating: bytes) else {
       throw RecurrentError(
-        .malformed, "pt.name", at: "tensor \"\(String(decoding: bytes, as: UTF8.self))\"",
+        .ptName, at: "tensor \"\(String(decoding: bytes, as: UTF8.self))\"",
         found: "a name that is not UTF-8", expected: "UTF-8")
     }
     do {
@@ -143,7 +143,7 @@ struct PyTorchStateReader {
         views[view] = name
       }
     } catch let error as RecurrentError {
-      throw error.reason == "name.duplicate" ? error : error.within("tensor \"\(name)\"")
+      throw error.reason == .nameDuplicate ? error : error.within("tensor \"\(name)\"")
     }
   }
 
@@ -164,7 +164,7 @@ struct PyTorchStateReader {
     arrayBytes += tensor.byteCount
     guard arrayBytes <= 4 * graph.program.count else {
       throw RecurrentError(
-        .malformed, "pt.expansion", at: "tensor \"\(name)\"",
+        .ptExpansion, at: "tensor \"\(name)\"",
         found: "arrays that repeat their bytes",
         expected: "at most \(4 * graph.program.count) bytes")
     }
@@ -176,7 +176,7 @@ struct PyTorchStateReader {
   private func wrongRoot() -> RecurrentError {
     let what = tensors.tensorCall(graph.root) == nil ? graph.summary(graph.root) : "a tensor alone"
     return RecurrentError(
-      .unsupported, "pt.root", found: what, expected: "a dict of names to tensors",
+      .ptRoot, found: what, expected: "a dict of names to tensors",
       hint: "In Python: torch.save(model.state_dict(), \"out.pt\").")
   }
 }

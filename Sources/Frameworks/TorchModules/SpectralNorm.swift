@@ -24,7 +24,7 @@ extension StateDict {
     var structure = structure ?? Structure()
     for (name, weight, isSpectral) in refusals {
       let error = RecurrentError(
-        .unsupported, "pt.parametrisation", at: "module \"\(name)\"",
+        .ptParametrisation, at: "module \"\(name)\"",
         found: isSpectral
           ? "\(weight) with spectral normalisation"
           : "\(weight) as the result of a parametrisation",

@@ -39,7 +39,7 @@ struct TorchScriptCode {
       let (sum, overflow) = length.addingReportingOverflow(entry.size)
       guard !overflow, sum <= Self.maximumLength else {
         throw RecurrentError(
-          .malformed, "pt.torchscript", at: "entry \"\(name)\"", found: "more than 16 MiB of code",
+          .ptTorchScript, at: "entry \"\(name)\"", found: "more than 16 MiB of code",
           expected: "less")
       }
       length = sum

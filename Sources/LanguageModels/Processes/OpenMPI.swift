@@ -85,7 +85,7 @@ package final class OpenMPI: TrainingProcesses {
 
   private static func refusal(_ found: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, "train.mpi", found: found, expected: "the Open MPI that mpirun belongs to",
+      .trainMPI, found: found, expected: "the Open MPI that mpirun belongs to",
       hint: "Install libopenmpi3 (or Homebrew's open-mpi), or start without mpirun.")
   }
 
@@ -136,7 +136,7 @@ package final class OpenMPI: TrainingProcesses {
 
   private func check(_ status: Int32) throws {
     guard status == 0 else {
-      throw RecurrentError(.resources, "train.mpi", found: "MPI error \(status)")
+      throw RecurrentError(.trainMPIResources, found: "MPI error \(status)")
     }
   }
 }

@@ -89,7 +89,7 @@ private enum TensorFlowLayouts {
       }
       for (name, what) in additions where state["\(part)\(name)"] != nil {
         candidate.refusal = RecurrentError(
-          .unsupported, "tf.cell", at: "tensor \"\(part)\(name)\"",
+          .tensorFlowCell, at: "tensor \"\(part)\(name)\"",
           found: "an LSTMCell with \(what)", expected: "a plain cell",
           hint: "PyTorch's LSTM has no such form of it; the cell cannot be converted.")
       }
@@ -99,7 +99,7 @@ private enum TensorFlowLayouts {
     let bias = state["\(part)bias"]?.shape
     if bias == [8 * hidden] || bias == [6 * hidden] {
       candidate.refusal = RecurrentError(
-        .unsupported, "tf.cudnn", at: "tensor \"\(part)bias\"",
+        .tensorFlowCuDNN, at: "tensor \"\(part)bias\"",
         found: "the two biases of a CuDNN layer in one row", expected: "the bias of a Keras layer",
         hint: "Load it in Keras into the layer without CuDNN in its name and save that.")
     }

@@ -20,7 +20,7 @@ struct HDF5HostileTests {
       }
       return nil
     } catch let error as RecurrentError {
-      return error.reason
+      return error.reason.code
     }
   }
 
@@ -95,11 +95,11 @@ struct HDF5HostileTests {
     try handle.write(contentsOf: [0])
     try handle.close()
     let error = #expect(throws: RecurrentError.self) { try state["m.a"]?.bytes() }
-    #expect(error?.kind == .inputChanged)
+    #expect(error?.kind == .changed)
     // A path that was replaced after opening.
     try FileManager.default.removeItem(atPath: file.path)
     try file.write(bytes)
     let replaced = #expect(throws: RecurrentError.self) { try HDF5.read(input) }
-    #expect(replaced?.kind == .inputChanged)
+    #expect(replaced?.kind == .changed)
   }
 }

@@ -10,7 +10,7 @@ struct HDF5LibraryTests {
     let error = try #require(throws: RecurrentError.self) {
       try HDF5Library.load(["libhdf5-of-nobody.so.1"])
     }
-    #expect(error.reason == "h5.library-missing")
+    #expect(error.reason.code == "h5.library-missing")
     #expect(error.found == "no libhdf5 on this system")
     #expect(error.hint?.description.contains("apt install libhdf5-dev") == true)
   }
@@ -25,7 +25,7 @@ struct HDF5LibraryTests {
     let error = try #require(throws: RecurrentError.self) {
       try HDF5Library.load([other, "libhdf5-of-nobody.so.1"])
     }
-    #expect(error.reason == "h5.library-missing")
+    #expect(error.reason.code == "h5.library-missing")
     #expect(error.found == "\(other) without H5dont_atexit")
     try HDF5Library.locked { try HDF5Library.load([other] + HDF5Library.names) }
   }

@@ -157,7 +157,7 @@ struct HDF5RoundTripTests {
     let error = #expect(throws: RecurrentError.self) {
       try HDF5.write(state, toFileAt: file.path)
     }
-    #expect(error?.reason == "h5.name")
+    #expect(error?.reason.code == "h5.name")
     #expect(!FileManager.default.fileExists(atPath: file.path))
   }
 
@@ -166,7 +166,7 @@ struct HDF5RoundTripTests {
       try HDF5.write(StateDict(), toFileAt: "/nonexistent/state.h5")
     }
     // The output protocol has made the file before libhdf5 gets it: only the disk can fail here.
-    #expect(error?.kind == .inputOutput && error?.reason == "h5.create")
+    #expect(error?.kind == .inputOutput && error?.reason.code == "h5.create")
     #expect(error?.file == "/nonexistent/state.h5")
   }
 }

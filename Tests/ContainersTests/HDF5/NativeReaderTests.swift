@@ -39,7 +39,7 @@ struct NativeReaderTests {
     do {
       theirs = try HDF5LibraryFile(file).contents()
     } catch let error as RecurrentError
-      where ["h5.library", "h5.newer", "h5.filter"].contains(error.reason)
+      where ["h5.library", "h5.newer", "h5.filter"].contains(error.reason.code)
     {
       // HDF5 2.0 writes layouts that 1.10 does not know, and it has no LZF.
       return #expect(golden.name.contains("latest") || golden.name.contains("lzf"), "\(error)")

@@ -13,7 +13,7 @@ struct ProtobufTests {
       while try fields.next() != nil {}
       return nil
     } catch let error as RecurrentError {
-      return error.reason
+      return error.reason.code
     } catch {
       return "\(error)"
     }

@@ -56,7 +56,7 @@ struct SafetensorsGoldenTests {
         _ = try Safetensors.read(MemorySource(Array(file[..<count])))
         Issue.record("accepted \(count) of \(file.count) bytes")
       } catch {
-        #expect((error as? RecurrentError)?.kind == .malformed)
+        #expect((error as? RecurrentError)?.kind == .damaged)
       }
     }
   }

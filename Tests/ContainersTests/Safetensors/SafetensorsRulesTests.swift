@@ -148,8 +148,8 @@ struct SafetensorsRulesTests {
       _ = try Safetensors.read(MemorySource(item.bytes))
       Issue.record("accepted")
     } catch {
-      #expect((error as? RecurrentError)?.kind == .malformed)
-      #expect((error as? RecurrentError)?.reason == item.result)
+      #expect((error as? RecurrentError)?.kind == .damaged)
+      #expect((error as? RecurrentError)?.reason.code == item.result)
     }
   }
 

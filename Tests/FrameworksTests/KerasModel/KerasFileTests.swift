@@ -125,7 +125,7 @@ struct KerasFileTests {
       try body()
       Issue.record("line \(line): no error, expected \(reason)")
     } catch let error as RecurrentError {
-      #expect(error.reason == reason, "line \(line)")
+      #expect(error.reason.code == reason, "line \(line)")
     } catch {
       Issue.record("line \(line): \(error)")
     }

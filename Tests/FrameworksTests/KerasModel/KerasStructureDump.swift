@@ -20,7 +20,7 @@ struct KerasStructureDump {
         let state = try WeightFile(path: path).state
         text = try Self.json(state, written: Self.write(state, folder, name)).serialized()
       } catch let error as RecurrentError {
-        text = JSON.object(["error": .string("\(error.reason): \(error)")]).serialized()
+        text = JSON.object(["error": .string("\(error.reason.code): \(error)")]).serialized()
       }
       try text.write(toFile: path + ".json", atomically: true, encoding: .utf8)
     }
@@ -47,7 +47,7 @@ struct KerasStructureDump {
         try written.checkReadBack(of: WeightFormat.keras.completed(state))
       }
     } catch let error as RecurrentError {
-      return error.reason
+      return error.reason.code
     }
     try WeightFormat.kerasWeights.write(state, to: base + ".weights.h5", overwrite: true) { _ in }
     try WeightFormat.kerasLegacy.write(state, to: base + ".h5", overwrite: true) { written in
@@ -99,7 +99,7 @@ struct KerasStructureDump {
       ("cell", says.cell), ("direction", says.direction), ("reset", says.gruReset),
       ("activations", says.activations), ("activation", module.activation),
       ("state", says.initialState.map { "\($0)" }), ("dropout", says.dropout.map { "\($0)" }),
-      ("refusal", module.refusal?.reason), ("batchFirst", says.batchFirst.map { "\($0)" }),
+      ("refusal", module.refusal?.reason.code), ("batchFirst", says.batchFirst.map { "\($0)" }),
     ]
     return .object(
       [

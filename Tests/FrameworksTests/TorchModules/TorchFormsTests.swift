@@ -62,7 +62,7 @@ struct TorchFormsTests {
       let refused = state.structure?.modules.filter { $0.refusal != nil }.map(\.name) ?? []
       #expect(refused == expected.refused, "\(file)")
       let code = file == "max-norm.pt" ? "pt.max-norm" : "pt.parametrisation"
-      let codes = state.structure?.modules.compactMap { $0.refusal?.reason } ?? []
+      let codes = state.structure?.modules.compactMap { $0.refusal?.reason.code } ?? []
       #expect(codes.allSatisfy { $0 == code }, "\(file)")
       #expect((state.structure == nil) == expected.refused.isEmpty, "\(file)")
     }

@@ -22,7 +22,7 @@ package struct OutputDestination {
     if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK {
       guard let real = realpath(path, nil) else {
         throw RecurrentError(
-          .cannotCreate, "output.dangling-link", file: path,
+          .outputDanglingLink, file: path,
           found: "a symbolic link to nothing: " + systemMessage(),
           expected: "a link to a file, or no link")
       }
@@ -32,7 +32,7 @@ package struct OutputDestination {
     if stat(resolved, &status) == 0 {
       guard status.st_mode & S_IFMT == S_IFREG else {
         throw RecurrentError(
-          .cannotCreate, "output.not-regular", file: path,
+          .outputNotRegular, file: path,
           found: fileKind(status), expected: "a regular file")
       }
       guard overwrite else { throw Self.exists(path) }
@@ -47,7 +47,7 @@ package struct OutputDestination {
     directory = slash.map { $0 == resolved.startIndex ? "/" : String(resolved[..<$0]) } ?? "."
     guard !name.isEmpty, stat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
       throw RecurrentError(
-        .cannotCreate, "output.directory", file: path,
+        .outputDirectory, file: path,
         found: name.isEmpty ? "no file name" : "no directory \"\(directory)\"",
         expected: "a file in a directory that exists")
     }
@@ -97,7 +97,7 @@ package struct OutputDestination {
   }
 
   private func modeFailure() -> RecurrentError {
-    RecurrentError(.inputOutput, "file.mode", file: path, found: systemMessage())
+    RecurrentError(.fileMode, file: path, found: systemMessage())
   }
 
   /// Makes the new name durable; file systems that cannot sync a directory need no such call.
@@ -107,7 +107,7 @@ package struct OutputDestination {
     defer { close(descriptor) }
     if fsync(descriptor) != 0, errno == EIO {
       throw RecurrentError(
-        .inputOutput, Self.unsureReason, file: path,
+        .fileDirectorySync, file: path,
         found: "the file is complete, but its name may be lost in a power failure: "
           + systemMessage(EIO))
     }
@@ -127,12 +127,9 @@ package struct OutputDestination {
     return remarks
   }
 
-  /// The only failure after which the new file is there.
-  package static let unsureReason = "file.directory-sync"
-
   package static func exists(_ path: String) -> RecurrentError {
     RecurrentError(
-      .cannotCreate, "output.exists", file: path, found: "a file that exists",
+      .outputExists, file: path, found: "a file that exists",
       expected: "a new name", hint: "Use \(.replacing) to replace it.")
   }
 }

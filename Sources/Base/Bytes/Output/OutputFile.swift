@@ -87,7 +87,7 @@ package final class OutputFile: ByteSink {
       attempt += 1
       guard code == EEXIST || code == EINTR, attempt < 100 else {
         throw RecurrentError(
-          .cannotCreate, "output.create", file: path, found: systemMessage(code),
+          .outputCreate, file: path, found: systemMessage(code),
           expected: "a directory that can be written to")
       }
     }
@@ -110,14 +110,14 @@ package final class OutputFile: ByteSink {
         by: UInt64(status.f_frsize))
       guard overflow || free >= UInt64(count) else {
         throw RecurrentError(
-          .inputOutput, "file.full", file: path, found: "\(free) bytes free", expected: "\(count)")
+          .fileFull, file: path, found: "\(free) bytes free", expected: "\(count)")
       }
     }
     // Other failures: a file system without the call, which writing does not need.
     if files_preallocate(descriptor, Int64(count)) != 0,
       [ENOSPC, EDQUOT, EFBIG, EIO].contains(errno)
     {
-      throw failure("file.write", errno)
+      throw failure(.fileWrite, errno)
     }
     hasReserve = true
   }
@@ -138,7 +138,7 @@ package final class OutputFile: ByteSink {
       return try source.forEachChunk { try write($0) }
     }
     try flush()
-    try append(source, to: descriptor) { failure("file.write", $0) }
+    try append(source, to: descriptor) { failure(.fileWrite, $0) }
     flushed += source.count
   }
 
@@ -150,7 +150,7 @@ package final class OutputFile: ByteSink {
       return try writeInOrder(source, noting: note)
     }
     try flush()
-    try appendRuns(of: source, to: descriptor, note) { failure("file.write", $0) }
+    try appendRuns(of: source, to: descriptor, note) { failure(.fileWrite, $0) }
     flushed += source.count
   }
 
@@ -162,7 +162,7 @@ package final class OutputFile: ByteSink {
     }
     try flush()
     try bytes.withUnsafeBytes {
-      try put($0, at: offset, of: descriptor) { failure("file.write", $0) }
+      try put($0, at: offset, of: descriptor) { failure(.fileWrite, $0) }
     }
   }
 
@@ -171,7 +171,7 @@ package final class OutputFile: ByteSink {
     try flush()
     try releaseReserve()
     while fsync(descriptor) != 0 {
-      if errno != EINTR { throw failure("file.sync", errno) }
+      if errno != EINTR { throw failure(.fileSync, errno) }
     }
     isFinished = true
   }
@@ -181,7 +181,7 @@ package final class OutputFile: ByteSink {
     guard hasReserve else { return }
     var status = stat()
     guard fstat(descriptor, &status) == 0, ftruncate(descriptor, status.st_size) == 0 else {
-      throw failure("file.write", errno)
+      throw failure(.fileWrite, errno)
     }
     hasReserve = false
   }
@@ -200,7 +200,7 @@ package final class OutputFile: ByteSink {
       close(takeDescriptor())
     } else {
       let from = try temporaryPath
-      guard close(takeDescriptor()) == 0 else { throw failure("file.close", errno) }
+      guard close(takeDescriptor()) == 0 else { throw failure(.fileClose, errno) }
       guard overwrite ? rename(from, target) == 0 : renamedExclusively(from, target) else {
         throw publishFailure(errno)
       }
@@ -248,13 +248,13 @@ package final class OutputFile: ByteSink {
   }
 
   private func writeFully(_ bytes: UnsafeRawBufferPointer) throws {
-    try append(bytes, to: descriptor) { failure("file.write", $0) }
+    try append(bytes, to: descriptor) { failure(.fileWrite, $0) }
     flushed += bytes.count
   }
 
-  private func failure(_ reason: String, _ code: Int32) -> RecurrentError {
+  private func failure(_ reason: RecurrentError.Reason, _ code: Int32) -> RecurrentError {
     RecurrentError(
-      .inputOutput, code == ENOSPC || code == EDQUOT ? "file.full" : reason, file: path,
+      code == ENOSPC || code == EDQUOT ? .fileFull : reason, file: path,
       found: systemMessage(code))
   }
 
@@ -262,7 +262,7 @@ package final class OutputFile: ByteSink {
     code == EEXIST
       ? OutputDestination.exists(path)
       : RecurrentError(
-        .cannotCreate, "output.publish", file: path, found: systemMessage(code),
+        .outputPublish, file: path, found: systemMessage(code),
         expected: "a name that the finished file can take")
   }
 }

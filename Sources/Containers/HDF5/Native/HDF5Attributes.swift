@@ -20,7 +20,7 @@ package struct HDF5AttributeReader {
     count += messages.count
     guard count <= HDF5Limit.attributes else {
       throw RecurrentError(
-        .malformed, "h5.too-many", found: "too many attributes",
+        .hdf5TooMany, found: "too many attributes",
         expected: "at most \(HDF5Limit.attributes)")
     }
     var attributes: [(order: Int, attribute: HDF5Attribute)] = []
@@ -30,7 +30,7 @@ package struct HDF5AttributeReader {
     }
     guard Set(attributes.map(\.attribute.name)).count == attributes.count else {
       throw RecurrentError(
-        .malformed, "h5.duplicate", found: "two attributes of one name",
+        .hdf5Duplicate, found: "two attributes of one name",
         expected: "every name once")
     }
     let isOrdered = header.tracksAttributeOrder
@@ -109,7 +109,7 @@ package struct HDF5AttributeReader {
     try cursor.skip(padded(nameSize))
     guard let name = Name(validating: raw.prefix { $0 != 0 }) else {
       throw RecurrentError(
-        .malformed, "h5.name", at: message.place,
+        .hdf5Name, at: message.place,
         found: "an attribute name that is not valid UTF-8", expected: "UTF-8")
     }
     do {
@@ -131,7 +131,7 @@ package struct HDF5AttributeReader {
   ) throws -> HDF5Attribute.Value {
     guard count <= HDF5Limit.objects else {
       throw RecurrentError(
-        .malformed, "h5.attribute", at: data.place, found: "\(count) texts",
+        .hdf5Attribute, at: data.place, found: "\(count) texts",
         expected: "at most \(HDF5Limit.objects)")
     }
     guard count <= data.count / type.size else {
@@ -146,7 +146,7 @@ package struct HDF5AttributeReader {
       total += bytes.count
       guard total <= HDF5Limit.attributeBytes else {
         throw RecurrentError(
-          .malformed, "h5.attribute", at: place, found: "\(total) bytes",
+          .hdf5Attribute, at: place, found: "\(total) bytes",
           expected: "at most \(HDF5Limit.attributeBytes)")
       }
       guard let name = Name(validating: bytes) else {
@@ -249,7 +249,7 @@ package struct HDF5AttributeReader {
       guard length > 0 else { return [] }
       guard length <= HDF5Limit.attributeBytes else {
         throw RecurrentError(
-          .malformed, "h5.attribute", at: user.place, found: "\(length) bytes",
+          .hdf5Attribute, at: user.place, found: "\(length) bytes",
           expected: "at most \(HDF5Limit.attributeBytes)")
       }
       guard let address else { throw user.damage("text at no address", "a heap") }

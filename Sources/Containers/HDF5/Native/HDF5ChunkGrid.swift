@@ -25,7 +25,7 @@ package struct HDF5ChunkGrid: Sendable {
       bytes <= HDF5Limit.chunkBytes
     else {
       throw RecurrentError(
-        .malformed, "h5.chunk", found: "chunks of shape \(chunkShape)",
+        .hdf5Chunk, found: "chunks of shape \(chunkShape)",
         expected: "chunks of at most \(HDF5Limit.chunkBytes) bytes with \(shape.count) axes")
     }
     self.shape = shape

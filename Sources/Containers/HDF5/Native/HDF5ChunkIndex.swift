@@ -123,7 +123,7 @@ package struct HDF5ChunkIndex {
     try zip(limits, grid.chunkShape).map { limit, length in
       guard let limit else {
         throw RecurrentError(
-          .malformed, "h5.chunk", found: "an axis without a limit", expected: "limits")
+          .hdf5Chunk, found: "an axis without a limit", expected: "limits")
       }
       return HDF5ChunkGrid.chunks(in: limit, of: length)
     }
@@ -193,14 +193,14 @@ package struct HDF5ChunkIndex {
     chunks.append(HDF5Chunk(index: index, address: address, size: size, mask: mask))
     guard chunks.count <= HDF5Limit.chunks else {
       throw RecurrentError(
-        .malformed, "h5.too-many", found: "too many chunks",
+        .hdf5TooMany, found: "too many chunks",
         expected: "at most \(HDF5Limit.chunks)")
     }
   }
 
   private func damage(_ found: String, at address: Int) -> RecurrentError {
     RecurrentError(
-      .malformed, "h5.chunk", at: "byte \(image.place(address))", found: found,
+      .hdf5Chunk, at: "byte \(image.place(address))", found: found,
       expected: "chunks of \(grid.chunkBytes) bytes in a grid of \(grid.counts)")
   }
 }

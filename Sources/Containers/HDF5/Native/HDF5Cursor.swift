@@ -48,7 +48,7 @@ package struct HDF5Cursor {
     let place = place
     guard let address = try address() else {
       throw RecurrentError(
-        .malformed, "h5.address", at: place, found: "no address of \(what)",
+        .hdf5Address, at: place, found: "no address of \(what)",
         expected: "an address inside the file")
     }
     return address
@@ -102,7 +102,7 @@ package struct HDF5Cursor {
     let found = try take(4)
     guard found == Array(signature.utf8) else {
       throw RecurrentError(
-        .malformed, "h5.structure", at: place, found: "the bytes \(found)",
+        .hdf5Structure, at: place, found: "the bytes \(found)",
         expected: "the signature \(signature)")
     }
   }
@@ -112,7 +112,7 @@ package struct HDF5Cursor {
     let found = try u8()
     guard found == version else {
       throw RecurrentError(
-        .malformed, "h5.structure", at: place, found: "version \(found) of \(what)",
+        .hdf5Structure, at: place, found: "version \(found) of \(what)",
         expected: "version \(version)")
     }
   }
@@ -124,7 +124,7 @@ package struct HDF5Cursor {
     let stored = UInt32(truncatingIfNeeded: try uint(4))
     guard isRight(stored, for: computed) else {
       throw RecurrentError(
-        .malformed, "h5.checksum", at: place,
+        .hdf5Checksum, at: place,
         found: "a checksum of \(String(stored, radix: 16))",
         expected: "\(String(computed, radix: 16)) for the bytes before it",
         hint: "The file is damaged; fetch or save it again.")
@@ -133,13 +133,13 @@ package struct HDF5Cursor {
 
   /// An error at this position.
   package func damage(_ found: String, _ expected: String) -> RecurrentError {
-    RecurrentError(.malformed, "h5.structure", at: place, found: found, expected: expected)
+    RecurrentError(.hdf5Structure, at: place, found: found, expected: expected)
   }
 
   /// A feature that the format has and this reader has not.
   package func outside(_ what: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, HDF5Reader.outsideSubset, at: place, found: what,
+      .hdf5OutsideSubset, at: place, found: what,
       expected: "what h5py, Keras and PyTables write")
   }
 
@@ -150,7 +150,7 @@ package struct HDF5Cursor {
   private func fitting(_ value: UInt64, _ what: String, at place: String) throws -> Int {
     guard let number = Int(exactly: value) else {
       throw RecurrentError(
-        .malformed, "h5.address", at: place, found: "\(what) of \(value)",
+        .hdf5Address, at: place, found: "\(what) of \(value)",
         expected: "a number that fits in 63 bits")
     }
     return number

@@ -10,14 +10,14 @@ package struct HDF5DatasetReader {
   ) throws -> HDF5Dataset {
     if let outside = try header.only(0x07) {
       throw RecurrentError(
-        .malformed, "h5.external-storage", at: outside.body.place,
+        .hdf5ExternalStorage, at: outside.body.place,
         found: "data in another file", expected: "data inside the file")
     }
     guard let typeMessage = try header.only(0x03), let spaceMessage = try header.only(0x01),
       let layoutMessage = try header.only(0x08)
     else {
       throw RecurrentError(
-        .malformed, "h5.structure", at: "byte \(image.place(header.address))",
+        .hdf5Structure, at: "byte \(image.place(header.address))",
         found: "a dataset without type, shape or layout", expected: "all three")
     }
     for message in [spaceMessage, layoutMessage] where message.isShared {
@@ -29,7 +29,7 @@ package struct HDF5DatasetReader {
     let storage = try HDF5Storage(layoutMessage.body)
     if case .chunked(let chunking) = storage, chunking.elementSize != type.size {
       throw RecurrentError(
-        .malformed, "h5.chunk", found: "chunks with elements of \(chunking.elementSize) bytes",
+        .hdf5Chunk, found: "chunks with elements of \(chunking.elementSize) bytes",
         expected: "\(type.size) bytes")
     }
     var dataset = HDF5Dataset(
@@ -83,7 +83,7 @@ package struct HDF5DatasetReader {
       let stored = chunks.reduce(0) { $0 + $1.size }
       guard count <= HDF5Limit.expandedBytes || count / stored <= HDF5Limit.expansion else {
         throw RecurrentError(
-          .malformed, "h5.bomb", found: "\(count) bytes out of \(stored) stored bytes",
+          .hdf5Bomb, found: "\(count) bytes out of \(stored) stored bytes",
           expected: "at most \(HDF5Limit.expansion) times the stored bytes")
       }
       let decoded = try HDF5DecodedSource(
@@ -96,7 +96,7 @@ package struct HDF5DatasetReader {
   private func unwritten(_ count: Int, _ fill: [UInt8]) throws -> any ByteSource {
     guard count <= HDF5Limit.unwrittenBytes else {
       throw RecurrentError(
-        .malformed, "h5.bomb", found: "\(count) bytes that were never written",
+        .hdf5Bomb, found: "\(count) bytes that were never written",
         expected: "at most \(HDF5Limit.unwrittenBytes)")
     }
     return HDF5FillSource(element: fill, count: count)
@@ -104,7 +104,7 @@ package struct HDF5DatasetReader {
 
   private func wrongSize(_ count: Int, stored: Int) -> RecurrentError {
     RecurrentError(
-      .malformed, "h5.size", found: "\(stored) stored bytes",
+      .hdf5Size, found: "\(stored) stored bytes",
       expected: "\(count) bytes for its shape")
   }
 }

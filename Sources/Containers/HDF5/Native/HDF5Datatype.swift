@@ -139,7 +139,7 @@ package struct HDF5Dataspace {
     let flags = try cursor.u8()
     guard rank <= HDF5Limit.rank else {
       throw RecurrentError(
-        .malformed, "h5.rank", at: cursor.place, found: "\(rank) axes",
+        .hdf5Rank, at: cursor.place, found: "\(rank) axes",
         expected: "at most \(HDF5Limit.rank)")
     }
     var isNull = false
@@ -159,7 +159,7 @@ package struct HDF5Dataspace {
       let size = try cursor.uint(cursor.lengthSize)
       guard let size = Int(exactly: size) else {
         throw RecurrentError(
-          .malformed, "tensor.shape", at: place, found: "an axis of \(size)",
+          .tensorShape, at: place, found: "an axis of \(size)",
           expected: "sizes that fit in 63 bits")
       }
       sizes.append(size)

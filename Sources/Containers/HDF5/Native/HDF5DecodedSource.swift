@@ -149,7 +149,7 @@ package struct HDF5NamedSource: ByteSource {
     do {
       try base.read(at: offset, into: buffer)
     } catch let error as RecurrentError {
-      throw error.kind == .malformed || error.kind == .unsupported ? error.within(name) : error
+      throw error.isOfContent ? error.within(name) : error
     }
   }
 }

@@ -163,7 +163,7 @@ package enum HDF5ExtensibleArray {
     let prefix = 6 + image.offsetSize + sizes.offsetBytes
     guard !overflow, bitmap <= image.count, blocks <= image.count else {
       throw RecurrentError(
-        .malformed, "h5.address", at: "byte \(image.place(address))",
+        .hdf5Address, at: "byte \(image.place(address))",
         found: "\(blocks) blocks of an array", expected: "as many as fit in the file")
     }
     var cursor = try image.readOnce(
@@ -191,7 +191,7 @@ package enum HDF5ExtensibleArray {
   ) throws {
     guard count <= image.count / array.elementSize else {
       throw RecurrentError(
-        .malformed, "h5.address", at: "byte \(image.place(address))",
+        .hdf5Address, at: "byte \(image.place(address))",
         found: "\(count) elements of an array", expected: "as many as fit in the file")
     }
     let prefix = 6 + image.offsetSize + sizes.offsetBytes

@@ -68,7 +68,7 @@ package struct HDF5Filters {
     ]
     let title = known[id] ?? (name.isEmpty ? "unknown" : name)
     return RecurrentError(
-      .unsupported, "h5.filter", at: place, found: "the filter \(title) (id \(id))",
+      .hdf5Filter, at: place, found: "the filter \(title) (id \(id))",
       expected: "gzip, lzf, shuffle or fletcher32",
       hint: "Save the file again without compression or with gzip.")
   }
@@ -94,26 +94,28 @@ package struct HDF5Filters {
     }
     guard bytes.count == count else {
       throw RecurrentError(
-        .malformed, "h5.chunk", found: "\(bytes.count) bytes in a chunk",
+        .hdf5Chunk, found: "\(bytes.count) bytes in a chunk",
         expected: "\(count) bytes")
     }
     return bytes
   }
 
-  private static func damaged(_ reason: String, _ found: String, _ count: Int) -> RecurrentError {
+  private static func damaged(_ reason: RecurrentError.Reason, _ found: String, _ count: Int)
+    -> RecurrentError
+  {
     RecurrentError(
-      .malformed, reason, found: found, expected: "a chunk of exactly \(count) bytes",
+      reason, found: found, expected: "a chunk of exactly \(count) bytes",
       hint: "The file is damaged; fetch or save it again.")
   }
 
   private static func inflated(_ bytes: [UInt8], count: Int) throws -> [UInt8] {
     // Deflate cannot shrink further than this, so nothing is allocated for a lie.
     guard count / 1040 <= bytes.count else {
-      throw damaged("h5.deflate", "\(bytes.count) deflated bytes", count)
+      throw damaged(.hdf5Deflate, "\(bytes.count) deflated bytes", count)
     }
     var stream = z_stream()
     guard inflateInit_(&stream, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
-      throw RecurrentError(.resources, "zip.inflate", found: "no memory to inflate a chunk")
+      throw RecurrentError(.zipInflate, found: "no memory to inflate a chunk")
     }
     defer { inflateEnd(&stream) }
     var input = bytes
@@ -130,7 +132,7 @@ package struct HDF5Filters {
       initialized = count + 1 - Int(stream.avail_out)
       guard status == Z_STREAM_END, initialized == count, stream.avail_in == 0 else {
         initialized = 0
-        throw damaged("h5.deflate", "a broken deflate stream", count)
+        throw damaged(.hdf5Deflate, "a broken deflate stream", count)
       }
     }
     return output
@@ -139,13 +141,13 @@ package struct HDF5Filters {
   // liblzf: literal runs of 1 to 32 bytes, and copies of 3 to 264 bytes from up to 8192 bytes back.
   private static func expanded(_ bytes: [UInt8], count: Int) throws -> [UInt8] {
     guard count / 100 <= bytes.count else {
-      throw damaged("h5.lzf", "\(bytes.count) compressed bytes", count)
+      throw damaged(.hdf5LZF, "\(bytes.count) compressed bytes", count)
     }
     var output: [UInt8] = []
     output.reserveCapacity(count)
     var position = 0
     func next() throws -> Int {
-      guard position < bytes.count else { throw damaged("h5.lzf", "a chunk that is cut", count) }
+      guard position < bytes.count else { throw damaged(.hdf5LZF, "a chunk that is cut", count) }
       defer { position += 1 }
       return Int(bytes[position])
     }
@@ -153,7 +155,7 @@ package struct HDF5Filters {
       let control = try next()
       if control < 32 {
         guard control + 1 <= bytes.count - position else {
-          throw damaged("h5.lzf", "a chunk that is cut", count)
+          throw damaged(.hdf5LZF, "a chunk that is cut", count)
         }
         output += bytes[position...position + control]
         position += control + 1
@@ -161,15 +163,15 @@ package struct HDF5Filters {
         let length = (control >> 5 == 7 ? 7 + (try next()) : control >> 5) + 2
         let back = ((control & 31) << 8) + (try next()) + 1
         guard back <= output.count else {
-          throw damaged("h5.lzf", "a copy from before the beginning", count)
+          throw damaged(.hdf5LZF, "a copy from before the beginning", count)
         }
         let start = output.count - back
         for index in 0..<length { output.append(output[start + index]) }
       }
-      guard output.count <= count else { throw damaged("h5.lzf", "more bytes", count) }
+      guard output.count <= count else { throw damaged(.hdf5LZF, "more bytes", count) }
     }
     guard output.count == count else {
-      throw damaged("h5.lzf", "\(output.count) bytes", count)
+      throw damaged(.hdf5LZF, "\(output.count) bytes", count)
     }
     return output
   }
@@ -195,7 +197,7 @@ package struct HDF5Filters {
 
   private static func verified(_ bytes: [UInt8]) throws -> [UInt8] {
     guard bytes.count >= 4 else {
-      throw damaged("h5.fletcher32", "\(bytes.count) bytes", 4)
+      throw damaged(.hdf5Fletcher32, "\(bytes.count) bytes", 4)
     }
     let stored = UInt32(littleEndian: bytes.suffix(4))
     let computed = hdf5Fletcher32(bytes.dropLast(4))
@@ -203,7 +205,7 @@ package struct HDF5Filters {
     let swapped = (computed & 0x00FF_00FF) << 8 | computed >> 8 & 0x00FF_00FF
     guard isRight(stored, for: computed) || stored == swapped else {
       throw RecurrentError(
-        .malformed, "h5.fletcher32", found: "a checksum of \(String(stored, radix: 16))",
+        .hdf5Fletcher32, found: "a checksum of \(String(stored, radix: 16))",
         expected: "\(String(computed, radix: 16)) for the chunk",
         hint: "The file is damaged; fetch or save it again.")
     }

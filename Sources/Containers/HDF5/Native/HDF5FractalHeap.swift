@@ -120,7 +120,7 @@ package struct HDF5FractalHeap {
     let computed = hdf5Checksum(bytes[...])
     guard isRight(stored, for: computed) else {
       throw RecurrentError(
-        .malformed, "h5.checksum", at: "byte \(image.place(address + prefix))",
+        .hdf5Checksum, at: "byte \(image.place(address + prefix))",
         found: "a checksum of \(String(stored, radix: 16))",
         expected: "\(String(computed, radix: 16)) for the block",
         hint: "The file is damaged; fetch or save it again.")

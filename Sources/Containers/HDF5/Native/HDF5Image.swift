@@ -32,7 +32,7 @@ package final class HDF5Image {
   package func check(_ address: Int, count: Int, _ what: String) throws {
     guard address >= 0, count >= 0, address <= self.count, count <= self.count - address else {
       throw RecurrentError(
-        .malformed, "h5.address", at: "byte \(place(address))",
+        .hdf5Address, at: "byte \(place(address))",
         found: "\(what) of \(count) bytes past the end of the file",
         expected: "everything below byte \(base + self.count)")
     }
@@ -83,7 +83,7 @@ package final class HDF5Image {
     let (sum, overflow) = metadataBytes.addingReportingOverflow(count)
     guard !overflow, sum <= HDF5Limit.metadataBytes else {
       throw RecurrentError(
-        .malformed, "h5.too-many",
+        .hdf5TooMany,
         found: "more than \(HDF5Limit.metadataBytes) bytes that describe objects",
         expected: "at most that many")
     }
@@ -95,7 +95,7 @@ package final class HDF5Image {
     steps += 1
     guard steps <= HDF5Limit.steps else {
       throw RecurrentError(
-        .malformed, "h5.too-many", found: "a file that takes more than \(steps - 1) steps to read",
+        .hdf5TooMany, found: "a file that takes more than \(steps - 1) steps to read",
         expected: "at most \(HDF5Limit.steps)")
     }
   }
@@ -108,7 +108,7 @@ package final class HDF5Image {
 
   private func overlap(_ address: Int, _ what: String) -> RecurrentError {
     RecurrentError(
-      .malformed, "h5.overlap", at: "byte \(place(address))",
+      .hdf5Overlap, at: "byte \(place(address))",
       found: "\(what) that shares bytes with another structure",
       expected: "structures that lie apart")
   }

@@ -29,7 +29,7 @@ package struct HDF5Links {
     if let message = try header.only(0x02) { try readDense(message.body, in: image) }
     guard Set(links.map(\.name)).count == links.count else {
       throw RecurrentError(
-        .malformed, "h5.duplicate", found: "two links of one name", expected: "every name once")
+        .hdf5Duplicate, found: "two links of one name", expected: "every name once")
     }
     if isInCreationOrder {
       links.sort { $0.creationOrder < $1.creationOrder }
@@ -110,7 +110,7 @@ package struct HDF5Links {
   private func limit() throws {
     guard links.count <= HDF5Limit.objects else {
       throw RecurrentError(
-        .malformed, "h5.too-many", found: "too many links",
+        .hdf5TooMany, found: "too many links",
         expected: "at most \(HDF5Limit.objects)")
     }
   }
@@ -134,11 +134,11 @@ package struct HDF5Links {
       return HDF5Link(name: name, target: try soft(path, of: name), creationOrder: order)
     case 64:
       throw RecurrentError(
-        .malformed, "h5.external-link", at: "link \"\(name)\"", found: "a link into another file",
+        .hdf5ExternalLink, at: "link \"\(name)\"", found: "a link into another file",
         expected: "data inside the file")
     default:
       throw RecurrentError(
-        .malformed, "h5.user-link", at: "link \"\(name)\"",
+        .hdf5UserLink, at: "link \"\(name)\"",
         found: "a user-defined link (type \(kind))", expected: "hard and soft links")
     }
   }
@@ -148,7 +148,7 @@ package struct HDF5Links {
       !raw.contains(0)
     else {
       throw RecurrentError(
-        .malformed, "h5.name", at: cursor.place,
+        .hdf5Name, at: cursor.place,
         found: "the link name \(String(decoding: raw, as: UTF8.self))",
         expected: "valid UTF-8 that is neither empty nor \".\" and has no slash and no NUL")
     }
@@ -158,7 +158,7 @@ package struct HDF5Links {
   private static func soft(_ path: [UInt8], of name: Name) throws -> HDF5Link.Target {
     guard let target = Name(validating: path.prefix { $0 != 0 }) else {
       throw RecurrentError(
-        .malformed, "h5.name", at: "link \"\(name)\"",
+        .hdf5Name, at: "link \"\(name)\"",
         found: "a soft link that is not valid UTF-8", expected: "a path")
     }
     return .soft(target)

@@ -12,16 +12,13 @@
 //     0x0C, 0x15 attributes    HDF5AttributeReader in the header or dense; text in HDF5GlobalHeap
 //
 // Everything is bounded (`HDF5Limit`), nothing recurs, and no two structures may share bytes. What is
-// valid but not in the subset is refused with the reason `outsideSubset`, which sends `HDF5.read` to
+// valid but not in the subset is refused with the reason `hdf5OutsideSubset`, which sends `HDF5.read` to
 // libhdf5.
 
 import Tensors
 
 /// Reads what an HDF5 file holds from any source of bytes.
 package struct HDF5Reader {
-  /// The reason of errors about features that the format has and this reader has not.
-  package static let outsideSubset = "h5.outside-subset"
-
   private let image: HDF5Image
   private let root: Int
 
@@ -29,7 +26,7 @@ package struct HDF5Reader {
   package init(source: any ByteSource) throws {
     guard let start = HDF5.signatureOffset(in: source) else {
       throw RecurrentError(
-        .malformed, "h5.signature", found: "no HDF5 signature", expected: "an HDF5 file")
+        .hdf5Signature, found: "no HDF5 signature", expected: "an HDF5 file")
     }
     let superblock = try HDF5Superblock(source, at: start)
     image = superblock.image
@@ -84,12 +81,12 @@ private struct HDF5ReaderWalk {
     let place = text(item.path)
     guard !item.ancestors.contains(address) else {
       throw RecurrentError(
-        .malformed, "h5.cycle", at: "group \"\(place)\"", found: "a group inside itself",
+        .hdf5Cycle, at: "group \"\(place)\"", found: "a group inside itself",
         expected: "a tree")
     }
     if let first = groups[address] {
       throw RecurrentError(
-        .unsupported, "h5.shared-group", at: "group \"\(place)\"",
+        .hdf5SharedGroup, at: "group \"\(place)\"",
         found: "a second link to the group \(first)", expected: "one link to every group")
     }
     if let object = others[address] {
@@ -125,7 +122,7 @@ private struct HDF5ReaderWalk {
   private mutating func visitGroup(_ item: Item, _ header: HDF5ObjectHeader) throws {
     guard item.path.count < HDF5Limit.depth else {
       throw RecurrentError(
-        .malformed, "h5.depth", found: "groups nested deeper than the limit",
+        .hdf5Depth, found: "groups nested deeper than the limit",
         expected: "at most \(HDF5Limit.depth) levels")
     }
     let found = try HDF5Links(of: header, in: image)
@@ -135,7 +132,7 @@ private struct HDF5ReaderWalk {
     contents.nodes.append(HDF5Node(path: item.path, object: .group(group)))
     guard contents.nodes.count + pending.count + found.links.count <= HDF5Limit.objects else {
       throw RecurrentError(
-        .malformed, "h5.too-many", found: "too many objects",
+        .hdf5TooMany, found: "too many objects",
         expected: "at most \(HDF5Limit.objects)")
     }
     let ancestors = item.ancestors + [header.address]

@@ -50,7 +50,7 @@ package enum HDF5Storage {
       return .chunked(try chunking(&cursor, rank: rank, width: 4, index: .bTree1(address)))
     case 3:
       throw RecurrentError(
-        .malformed, "h5.virtual", at: cursor.place, found: "a virtual dataset",
+        .hdf5Virtual, at: cursor.place, found: "a virtual dataset",
         expected: "data inside the file")
     default: throw cursor.damage("storage class \(kind)", "0 to 3")
     }
@@ -134,7 +134,7 @@ package enum HDF5FillValue {
     guard let value, !value.isEmpty else { return zeros }
     guard value.count == elementSize else {
       throw RecurrentError(
-        .malformed, "h5.fill", found: "a fill value of \(value.count) bytes",
+        .hdf5Fill, found: "a fill value of \(value.count) bytes",
         expected: "\(elementSize) bytes")
     }
     return value

@@ -17,7 +17,7 @@ package struct HDF5Superblock {
     let version = try cursor.u8()
     guard version <= 3 else {
       throw RecurrentError(
-        .unsupported, "h5.newer", at: "byte \(start + 8)", found: "superblock version \(version)",
+        .hdf5Newer, at: "byte \(start + 8)", found: "superblock version \(version)",
         expected: "version 0 to 3",
         hint: "The file was written by a newer HDF5; rewrite it with libver=\"v110\".")
     }
@@ -70,13 +70,13 @@ package struct HDF5Superblock {
 
   private static func truncated(_ count: Int, _ expected: Int) -> RecurrentError {
     RecurrentError(
-      .malformed, "h5.truncated", found: "\(count) bytes", expected: "at least \(expected)",
+      .hdf5Truncated, found: "\(count) bytes", expected: "at least \(expected)",
       hint: "The file is cut short; copy or download it again.")
   }
 
   private static func driver(at place: String) -> RecurrentError {
     RecurrentError(
-      .unsupported, "h5.driver", at: place, found: "a file that is spread over several files",
+      .hdf5Driver, at: place, found: "a file that is spread over several files",
       expected: "a single file")
   }
 }

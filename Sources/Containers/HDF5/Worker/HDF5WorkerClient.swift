@@ -16,7 +16,7 @@ package final class HDF5WorkerClient: @unchecked Sendable {
     self.file = file
     guard file.isSameFile(as: file.path) else {
       throw RecurrentError(
-        .inputChanged, "file.changed", found: "the path names another file than the one opened",
+        .fileChanged, found: "the path names another file than the one opened",
         expected: "a file that nobody replaces")
     }
     // Nothing in the environment may steer libhdf5.
@@ -27,7 +27,7 @@ package final class HDF5WorkerClient: @unchecked Sendable {
     case .success(let child): (process, socket) = (child.identifier, child.socket)
     case .failure(let failure):
       throw RecurrentError(
-        .resources, "h5.worker-start", found: systemMessage(failure.code),
+        .hdf5WorkerStart, found: systemMessage(failure.code),
         expected: "a process in which libhdf5 can read the file")
     }
   }
@@ -51,7 +51,7 @@ package final class HDF5WorkerClient: @unchecked Sendable {
     let bytes = try lock.withLock { try answer(limit: HDF5Limit.metadataBytes) }
     guard file.isSameFile(as: file.path) else {
       throw RecurrentError(
-        .inputChanged, "file.changed", found: "the path names another file than the one opened",
+        .fileChanged, found: "the path names another file than the one opened",
         expected: "a file that nobody replaces")
     }
     do {
@@ -99,7 +99,7 @@ package final class HDF5WorkerClient: @unchecked Sendable {
     let isTime = signal == SIGXCPU || signal == SIGKILL
     let end = signal == 0 ? "exit status \(status >> 8 & 0xFF)" : "signal \(signal)"
     let error = RecurrentError(
-      .malformed, "h5.worker",
+      .hdf5Worker,
       found: isTime
         ? "libhdf5 took too long over this file and was stopped (\(end))"
         : "libhdf5 crashed reading this file (\(end))",
@@ -109,7 +109,7 @@ package final class HDF5WorkerClient: @unchecked Sendable {
   }
 
   private static let nonsense = RecurrentError(
-    .malformed, "h5.worker", found: "libhdf5's process gave an answer that makes no sense",
+    .hdf5Worker, found: "libhdf5's process gave an answer that makes no sense",
     expected: "an undamaged HDF5 file", hint: "Treat the file as damaged or hostile.")
 }
 

@@ -53,8 +53,8 @@ package enum HDF5WorkerWire {
 
   package static func encode(_ error: RecurrentError) -> [UInt8] {
     var writer = Writer()
-    writer.number(error.kind.rawValue)
-    writer.text(error.reason)
+    writer.text(error.kind.rawValue)
+    writer.text(error.reason.code)
     writer.optional(error.place)
     writer.text(error.found)
     writer.optional(error.expected)
@@ -64,9 +64,9 @@ package enum HDF5WorkerWire {
 
   package static func error(_ bytes: [UInt8]) throws -> RecurrentError {
     var reader = Reader(cursor: HDF5Cursor(bytes, at: 0, offsetSize: 8, lengthSize: 8))
-    let kind = RecurrentError.Kind(rawValue: try reader.number()) ?? .malformed
+    let kind = RecurrentError.Kind(rawValue: try reader.text()) ?? .damaged
     return RecurrentError(
-      kind, try reader.text(), at: try reader.optional(), found: try reader.text(),
+      .init(try reader.text(), kind), at: try reader.optional(), found: try reader.text(),
       expected: try reader.optional(), hint: try reader.optional().map { Advice($0) })
   }
 

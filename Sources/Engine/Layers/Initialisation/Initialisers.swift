@@ -108,7 +108,7 @@ extension NDArray where Element: Scalar {
     _ = try checkedCount(shape)
     guard shape.count >= 2 else {
       throw RecurrentError(
-        .malformed, "engine.shape", found: "shape \(shape)",
+        .engineShape, found: "shape \(shape)",
         expected: "two axes or more, of which fan in and fan out are known")
     }
     let field = shape[2...].reduce(1, *)

@@ -13,7 +13,7 @@ extension Parameters {
   ) throws -> Parameters {
     guard hiddenSize > 0 else {
       throw RecurrentError(
-        .usage, "engine.hidden-size", found: "hidden_size \(hiddenSize)",
+        .engineHiddenSize, found: "hidden_size \(hiddenSize)",
         asPyTorchSays: "hidden_size must be greater than zero")
     }
     let bound = 1 / Double(hiddenSize).squareRoot()
@@ -51,7 +51,7 @@ extension Parameters {
       let row = paddingIndex < 0 ? count + paddingIndex : paddingIndex
       guard row >= 0, row < count else {
         throw RecurrentError(
-          .usage, "engine.padding-index", found: "padding_idx \(paddingIndex)",
+          .enginePaddingIndex, found: "padding_idx \(paddingIndex)",
           asPyTorchSays: "Padding_idx must be within num_embeddings, \(count)")
       }
       for index in row * size..<(row + 1) * size { weight.elements[index] = 0 }
@@ -70,12 +70,12 @@ extension Parameters {
     let biases = entries.filter { $0.name.hasPrefix("bias_ih") || $0.name.hasPrefix("bias_hh") }
     guard !biases.isEmpty, hiddenSize > 0 else {
       throw RecurrentError(
-        .malformed, "engine.missing-parameter", at: "bias_ih_l0",
+        .engineMissingParameter, at: "bias_ih_l0",
         found: "no biases, hidden size \(hiddenSize)", expected: "an LSTM with biases")
     }
     for (name, bias) in biases where bias.count != 4 * hiddenSize {
       throw RecurrentError(
-        .malformed, "engine.parameter-shape", at: name, found: "shape \(bias.shape)",
+        .engineParameterShape, at: name, found: "shape \(bias.shape)",
         expected: "\(4 * hiddenSize) elements, the four gates of an LSTM")
     }
     updateElements { name, elements in

@@ -23,7 +23,7 @@ public struct PackedSequence<S: Scalar>: Sendable, Equatable {
       rows == batchSizes.reduce(0, +), data.count == data.shape.reduce(1, *)
     else {
       throw RecurrentError(
-        .malformed, "engine.packed", at: "packed sequence",
+        .enginePacked, at: "packed sequence",
         found: "data \(data.shape), \(batchSizes.count) batch sizes, \(batch) indices",
         expected: "one row of data for each unit of batch sizes that never rise")
     }
@@ -54,14 +54,14 @@ extension PackedSequence {
   ) throws {
     guard padded.shape.count >= 2, padded.count == padded.shape.reduce(1, *) else {
       throw RecurrentError(
-        .malformed, "engine.input-rank", at: "padded batch", found: "shape \(padded.shape)",
+        .engineInputRank, at: "padded batch", found: "shape \(padded.shape)",
         expected: "(T, N, …) or (N, T, …)")
     }
     let (steps, batch) = (padded.shape[batchFirst ? 1 : 0], padded.shape[batchFirst ? 0 : 1])
     let packing = try Packing(lengths: lengths, batch: batch, steps: steps)
     if enforceSorted, packing.order != Array(0..<batch) {
       throw RecurrentError(
-        .malformed, "engine.lengths", at: "lengths", found: "lengths \(lengths)",
+        .engineLengths, at: "lengths", found: "lengths \(lengths)",
         asPyTorchSays:
           "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True")
     }
@@ -88,7 +88,7 @@ extension PackedSequence {
     let (steps, batch) = (totalLength ?? longest, sortedIndices.count)
     guard steps >= longest else {
       throw RecurrentError(
-        .malformed, "engine.lengths", at: "totalLength", found: "total_length \(steps)",
+        .engineLengths, at: "totalLength", found: "total_length \(steps)",
         asPyTorchSays:
           "Expected total_length to be at least the length of the longest sequence in input, "
           + "but got total_length=\(steps) and max sequence length being \(longest)")
@@ -99,7 +99,7 @@ extension PackedSequence {
     guard
       shape.reduce((1, false), { $0.1 ? $0 : $0.0.multipliedReportingOverflow(by: $1) }).1 == false
     else {
-      throw RecurrentError(.malformed, "engine.shape", at: "totalLength", found: "shape \(shape)")
+      throw RecurrentError(.engineShape, at: "totalLength", found: "shape \(shape)")
     }
     var elements = [S](repeating: paddingValue, count: steps * batch * width)
     var start = 0
@@ -141,7 +141,7 @@ extension NDArray where Element: Scalar {
   ) throws {
     guard let first = sequences.first, !first.shape.isEmpty else {
       throw RecurrentError(
-        .malformed, "engine.sequences", at: "sequences", found: "no sequences of at least one axis",
+        .engineSequences, at: "sequences", found: "no sequences of at least one axis",
         expected: "at least one sequence (T, …)")
     }
     let features = first.shape[1...]
@@ -149,7 +149,7 @@ extension NDArray where Element: Scalar {
       guard sequence.shape.dropFirst() == features, sequence.count == sequence.shape.reduce(1, *)
       else {
         throw RecurrentError(
-          .malformed, "engine.sequences", at: "sequence \(index)", found: "shape \(sequence.shape)",
+          .engineSequences, at: "sequence \(index)", found: "shape \(sequence.shape)",
           expected: "(T, \(features.map(String.init).joined(separator: ", ")))")
       }
     }

@@ -11,7 +11,7 @@ struct Packing: Sendable, Equatable {
   init(lengths: [Int], batch: Int, steps: Int) throws {
     guard lengths.count == batch else {
       throw RecurrentError(
-        .malformed, "engine.lengths", at: "lengths", found: "\(lengths.count) lengths",
+        .engineLengths, at: "lengths", found: "\(lengths.count) lengths",
         asPyTorchSays:
           "Expected `len(lengths)` to be equal to batch_size, but got \(lengths.count) "
           + "(batch_size=\(batch))")
@@ -20,11 +20,11 @@ struct Packing: Sendable, Equatable {
       let place = "lengths, row \(row)"
       guard length >= 1 else {
         throw RecurrentError(
-          .malformed, "engine.lengths", at: place, found: "length \(length)",
+          .engineLengths, at: place, found: "length \(length)",
           asPyTorchSays: "Length of all samples has to be greater than 0")
       }
       throw RecurrentError(
-        .malformed, "engine.lengths", at: place, found: "length \(length)",
+        .engineLengths, at: place, found: "length \(length)",
         expected: "at most \(steps), the time steps")
     }
     // The standard sort is stable in fact but not by contract, and this order decides dropout masks.

@@ -36,7 +36,7 @@ enum PickledStructure {
         }
         if let limit = graph.attribute("max_norm", of: value), !isNone(limit) {
           module.refusal = RecurrentError(
-            .unsupported, "pt.max-norm", at: "module \"\(name)\"",
+            .ptMaxNorm, at: "module \"\(name)\"",
             found: "an embedding whose vectors are shortened when they are read (max_norm)",
             expected: "max_norm=None",
             hint:

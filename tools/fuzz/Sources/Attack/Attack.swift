@@ -76,7 +76,7 @@ private func reason(_ error: any Error, isPrinted: Bool = true) -> String {
   guard let error = error as? RecurrentError else { fatalError("\(error)") }
   precondition(error.kind != .fault, "\(error)")
   precondition(!isPrinted || !error.description.isEmpty)
-  return error.reason
+  return error.reason.code
 }
 
 /// Hands the fuzzer's bytes to a reader, and reads all elements that it finds.

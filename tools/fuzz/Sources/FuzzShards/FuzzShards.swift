@@ -11,7 +11,7 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   attack(start, count) { source in
     try ShardedWeights.read(source) { name in
       guard let shard = shards[name] else {
-        throw RecurrentError(.noInput, "file.missing", found: "no shard of that name")
+        throw RecurrentError(.init("file.missing", .missing), found: "no shard of that name")
       }
       return shard
     }.0

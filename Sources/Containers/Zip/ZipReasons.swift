@@ -1,0 +1,25 @@
+import Tensors
+
+extension RecurrentError.Reason {
+  package static let zipBomb = Self("zip.bomb", .damaged)
+  package static let zipContradiction = Self("zip.contradiction", .damaged)
+  package static let zipCRC = Self("zip.crc", .damaged)
+  package static let zipDeflate = Self("zip.deflate", .damaged)
+  package static let zipDirectory = Self("zip.directory", .damaged)
+  package static let zipDuplicate = Self("zip.duplicate", .damaged)
+  package static let zipDuplicateInexpressible = Self("zip.duplicate", .inexpressible)
+  package static let zipEncrypted = Self("zip.encrypted", .unsupported)
+  package static let zipEnd = Self("zip.end", .damaged)
+  package static let zipExtra = Self("zip.extra", .damaged)
+  package static let zipInflate = Self("zip.inflate", .resources)
+  package static let zipLayout = Self("zip.layout", .damaged)
+  package static let zipLocator = Self("zip.locator", .damaged)
+  package static let zipMethod = Self("zip.method", .unsupported)
+  package static let zipMultiDisk = Self("zip.multi-disk", .unsupported)
+  package static let zipName = Self("zip.name", .damaged)
+  package static let zipNameInexpressible = Self("zip.name", .inexpressible)
+  package static let zipNameUnsupported = Self("zip.name", .unsupported)
+  package static let zipSize = Self("zip.size", .damaged)
+  package static let zipTruncated = Self("zip.truncated", .damaged)
+  package static let zipZIP64 = Self("zip.zip64", .damaged)
+}

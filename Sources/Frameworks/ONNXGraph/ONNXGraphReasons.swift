@@ -1,0 +1,26 @@
+import Tensors
+
+extension RecurrentError.Reason {
+  package static let onnxActivation = Self("onnx.activation", .inexpressible)
+  package static let onnxClip = Self("onnx.clip", .inexpressible)
+  package static let onnxDirection = Self("onnx.direction", .inexpressible)
+  package static let onnxDType = Self("onnx.dtype", .unsupported)
+  package static let onnxDuplicateValue = Self("onnx.duplicate-value", .damaged)
+  package static let onnxInputForget = Self("onnx.input-forget", .inexpressible)
+  package static let onnxModules = Self("onnx.modules", .damaged)
+  package static let onnxName = Self("onnx.name", .inexpressible)
+  package static let onnxNoNetwork = Self("onnx.no-network", .inexpressible)
+  package static let onnxNotStored = Self("onnx.not-stored", .unsupported)
+  package static let onnxNotWritable = Self("onnx.not-writable", .inexpressible)
+  package static let onnxOperator = Self("onnx.operator", .unsupported)
+  package static let onnxPeepholes = Self("onnx.peepholes", .inexpressible)
+  package static let onnxPrefix = Self("onnx.prefix", .inexpressible)
+  package static let onnxQuantised = Self("onnx.quantised", .unsupported)
+  package static let onnxRearrangement = Self("onnx.rearrangement", .damaged)
+  package static let onnxSeveralModules = Self("onnx.several-modules", .inexpressible)
+  package static let onnxSize = Self("onnx.size", .inexpressible)
+  package static let onnxUnrolled = Self("onnx.unrolled", .inexpressible)
+  package static let onnxViewLimit = Self("onnx.view-limit", .unsupported)
+  package static let onnxWeights = Self("onnx.weights", .damaged)
+  package static let onnxWeightsInexpressible = Self("onnx.weights", .inexpressible)
+}
