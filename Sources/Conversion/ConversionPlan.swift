@@ -108,12 +108,14 @@ public struct ConversionPlan: Sendable {
     self.outputPath = outputPath
     self.outputFormat = outputFormat
     self.options = options
-    let draft = try PlanDraft(input.state, input.format, outputFormat, options, list: list)
+    let source = try options.dtype.map { try input.state.wideningVectors(to: $0) } ?? input.state
+    let draft = try PlanDraft(source, input.format, outputFormat, options, list: list)
     var state = draft.state
     var steps = draft.steps
     var losses: [(name: Name, loss: ConversionLoss)] = []
     if let dtype = options.dtype {
-      (state, steps, losses) = try Self.narrowed(state, steps, to: dtype, options.progress)
+      (state, steps, losses) = try Self.converted(
+        state, steps, of: input.state, to: dtype, options.progress)
     }
     var leftBehind = draft.leftBehind
     if isPreview, outputFormat.carriesMetadata, !outputFormat.holdsOneNetwork {

@@ -128,8 +128,9 @@ extension ConversionPlan {
     package let outputName: String
   }
 
-  static func narrowed(
-    _ state: StateDict, _ steps: [Step], to dtype: DType,
+  /// The planned tensors in another floating-point type, and what each of them loses.
+  static func converted(
+    _ state: StateDict, _ steps: [Step], of original: StateDict, to dtype: DType,
     _ progress: (@Sendable (ConversionProgress) -> Void)?
   ) throws -> (StateDict, [Step], [(name: Name, loss: ConversionLoss)]) {
     guard dtype.isFloatingPoint else {
@@ -140,27 +141,43 @@ extension ConversionPlan {
     result.metadata = state.metadata
     result.structure = state.structure
     result.ties = state.ties
-    var narrowedSteps: [Step] = []
+    var convertedSteps: [Step] = []
     var losses: [(name: Name, loss: ConversionLoss)] = []
     let counter = progress.map(PhaseCounter.init)
     counter?.begin(.rounding, state)
     let observed = try counter.map { counter in try state.observed(counter.note) } ?? state
     for ((entry, seen), step) in zip(zip(state.entries, observed.entries), steps) {
-      let from = entry.tensor.dtype
+      // What was widened before it was added up came in another type.
+      let from = step.sources.first.flatMap { original[$0]?.dtype } ?? entry.tensor.dtype
       guard from.isFloatingPoint, from != dtype else {
         try result.append(entry.name, entry.tensor)
-        narrowedSteps.append(step)
+        convertedSteps.append(step)
         continue
       }
       let (_, loss) = try seen.tensor.converted(to: dtype)
       try result.append(entry.name, entry.tensor.rounded(to: dtype))
       losses.append((entry.name, loss))
-      narrowedSteps.append(
+      convertedSteps.append(
         Step(
           target: step.target, shape: step.shape, dtype: dtype, sources: step.sources,
           actions: step.actions + [.converted(from: from, to: dtype)]))
     }
-    return (result, narrowedSteps, losses)
+    return (result, convertedSteps, losses)
+  }
+}
+
+extension StateDict {
+  /// The file with its vectors in a wider type, without a loss.
+  ///
+  /// Conventions with one bias hold the sum of PyTorch's two: added in f16 it would be rounded before it is widened. Only
+  /// vectors are ever added.
+  func wideningVectors(to dtype: DType) throws -> StateDict {
+    try mapTensors { tensor in
+      guard tensor.shape.count == 1, tensor.dtype.isFloatingPoint, dtype.isFloatingPoint,
+        tensor.dtype != dtype, dtype.holds(tensor.dtype)
+      else { return tensor }
+      return try tensor.rounded(to: dtype)
+    }
   }
 }
 

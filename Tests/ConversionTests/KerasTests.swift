@@ -199,6 +199,28 @@ struct KerasTests {
     }
   }
 
+  @Test(arguments: [(DType.f16, DType.f32), (.bf16, .f32), (.bf16, .f64), (.f32, .f64)])
+  func biasesAreAddedInTheWiderType(_ from: DType, _ to: DType) throws {
+    try withTemporaryFolder { directory in
+      let architecture = Architecture(cell: .lstm, inputSize: 3, hiddenSize: 5)
+      let source = directory + "/in.safetensors"
+      try write(architecture, to: source, dtype: from)
+      var options = ConversionOptions()
+      options.dtype = to
+      let plan = try ConversionPlan(
+        from: source, to: directory + "/out.keras", options: options)
+      for step in plan.steps {
+        #expect(step.actions.contains(.converted(from: from, to: to)), "\(step.target)")
+      }
+      guard case .sameNetwork(let forward, let gradients) = try plan.execute() else {
+        Issue.record("no proof by running")
+        return
+      }
+      // Sums of numbers this short are exact in the wider type; f32's need one rounding to f64.
+      #expect(max(forward, gradients) <= (from == .f32 ? 1e-11 : 0))
+    }
+  }
+
   @Test func hdf5ForKerasIsKerasOwnHoweverItIsAskedFor() throws {
     try withTemporaryFolder { directory in
       let architecture = Architecture(cell: .gru, inputSize: 3, hiddenSize: 5, layerCount: 2)

@@ -37,6 +37,13 @@ public struct StateDict: Sendable {
     positions[name] = entries.count
     entries.append((name, tensor))
   }
+
+  /// The same names and everything else, with other tensors.
+  package func mapTensors(_ change: (Tensor) throws -> Tensor) rethrows -> StateDict {
+    var copy = self
+    for index in entries.indices { copy.entries[index].tensor = try change(entries[index].tensor) }
+    return copy
+  }
 }
 
 /// String metadata in file order; a key occurs once.
