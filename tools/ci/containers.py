@@ -27,6 +27,7 @@ class Container:
     conventions: tuple | None = None        # those that its readers understand; None: tensors of any meaning
     has_bf16: bool = True
     is_checked: bool = False                # every stored byte is under a checksum
+    is_written: bool = True
     golden: dict = field(default_factory=dict)  # group of files -> patterns below fixtures/golden
 
 
@@ -43,8 +44,8 @@ CATALOGUE = [
     Container("keras", ("keras",), ("keras",), is_checked=True, golden={"keras": ["keras/*.keras"]}),
     Container("keras-weights", ("weights.h5",), ("keras",)),
     Container("keras-h5", golden={"keras-h5": ["keras/*.h5"]}),
-    Container("npy", golden={"npy": ["npy/*.npy"]}),
-    Container("tf", golden={"tensorflow": ["tensorflow/*.index"]}),
+    Container("npy", is_written=False, golden={"npy": ["npy/*.npy"]}),
+    Container("tf", is_written=False, golden={"tensorflow": ["tensorflow/*.index"]}),
 ]
 # The usual extension of each container that is written by one.
 WRITTEN = {c.extensions[0]: c for c in CATALOGUE if c.extensions}
@@ -56,7 +57,7 @@ CHECKED = {group for c in CATALOGUE if c.is_checked for group in c.golden} - {"p
 
 
 def named_by(tool, option):
-    """The names that rnn-convert has for --to or --as, in its own words."""
+    """The names that rnn-convert has for --from, --to or --as, in its own words."""
     done = subprocess.run([tool, "--json", "in.npz", "out.npz", option, "?"], capture_output=True, text=True)
     return json.loads(done.stdout)["error"]["expected"].removeprefix("one of ").split(", ")
 
@@ -71,9 +72,9 @@ def chosen_by(tool, extension):
 def main(tools):
     tool = os.path.join(os.path.abspath(tools), "rnn-convert")
     problems = []
-    said, known = set(named_by(tool, "--to")), {c.name for c in CATALOGUE}
-    if said != known:
-        problems.append(f"rnn-convert and the catalogue differ in {sorted(said ^ known)}")
+    for option, known in (("--from", {c.name for c in CATALOGUE}), ("--to", {c.name for c in CATALOGUE if c.is_written})):
+        if (said := set(named_by(tool, option))) != known:
+            problems.append(f"rnn-convert and the catalogue differ in {sorted(said ^ known)} of {option}")
     conventions = set(named_by(tool, "--as"))
     for c in CATALOGUE:
         for extension in c.extensions:
