@@ -108,7 +108,7 @@ public struct ConversionPlan: Sendable {
     self.outputPath = outputPath
     self.outputFormat = outputFormat
     self.options = options
-    let source = try options.dtype.map { try input.state.wideningVectors(to: $0) } ?? input.state
+    let source = try options.dtype.map { try input.state.widening(to: $0) } ?? input.state
     let draft = try PlanDraft(source, input.format, outputFormat, options, list: list)
     var state = draft.state
     var steps = draft.steps

@@ -167,14 +167,13 @@ extension ConversionPlan {
 }
 
 extension StateDict {
-  /// The file with its vectors in a wider type, without a loss.
+  /// The file with its numbers in a wider type, without a loss; what is as wide or wider stays.
   ///
-  /// Conventions with one bias hold the sum of PyTorch's two: added in f16 it would be rounded before it is widened. Only
-  /// vectors are ever added.
-  func wideningVectors(to dtype: DType) throws -> StateDict {
+  /// Conventions with one bias hold the sum of PyTorch's two: added in f16 it would be rounded before it is widened.
+  func widening(to dtype: DType) throws -> StateDict {
     try mapTensors { tensor in
-      guard tensor.shape.count == 1, tensor.dtype.isFloatingPoint, dtype.isFloatingPoint,
-        tensor.dtype != dtype, dtype.holds(tensor.dtype)
+      guard tensor.dtype.isFloatingPoint, dtype.isFloatingPoint, tensor.dtype != dtype,
+        dtype.holds(tensor.dtype)
       else { return tensor }
       return try tensor.rounded(to: dtype)
     }
