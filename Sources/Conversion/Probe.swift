@@ -97,15 +97,21 @@ package struct Probe: Sendable {
 
 /// Probe inputs: SplitMix64, uniform in (−1, 1), the same on every machine.
 package struct ProbeGenerator: Sendable {
-  private var state: UInt64 = 0x5EED_0F_A_9B0BE
+  private var state: UInt64
 
-  /// Starts the sequence.
-  package init() {}
+  /// Starts a sequence.
+  package init(seed: UInt64 = 0x5EED_0F_A_9B0BE) { state = seed }
 
   /// The next numbers, in an array of the shape given.
   package mutating func array(_ shape: [Int]) throws -> NDArray<Double> {
     let count = try elementCount(of: shape)
     return try NDArray(shape: shape, elements: (0..<count).map { _ in next() })
+  }
+
+  /// The numbers from 0 to below a count, in a random order.
+  package mutating func order(of count: Int) -> [Int] {
+    let keys = (0..<count).map { _ in next() }
+    return (0..<count).sorted { (keys[$0], $0) < (keys[$1], $1) }
   }
 
   private mutating func next() -> Double {

@@ -9,19 +9,28 @@ package struct CheckNumbers: Sendable {
   let maximum: Double
   /// The axis of time steps or updates, if there is one.
   package let timeAxis: Int?
+  /// What roundings explain, at every step of the time axis or in the whole tensor; empty where it was not asked.
+  var rounding: [Double] = []
 
   /// The tolerance that one element used; above 1 it is too far apart.
   package func share(_ offset: Int) -> Double {
-    tolerance.share(expected: expected[offset], computed: computed[offset], maximum: maximum)
+    tolerance.share(
+      expected: expected[offset], computed: computed[offset], maximum: maximum,
+      rounding: rounding.isEmpty ? 0 : rounding[step(offset)])
+  }
+
+  /// The step of an element; 0 without a time axis.
+  func step(_ offset: Int) -> Int {
+    guard let timeAxis else { return 0 }
+    return offset / shape[(timeAxis + 1)...].reduce(1, *) % shape[timeAxis]
   }
 
   /// The largest share of the tolerance at every time step.
   package var shareByStep: [Double] {
     guard let timeAxis else { return [] }
-    let inner = shape[(timeAxis + 1)...].reduce(1, *)
     var result = [Double](repeating: 0, count: shape[timeAxis])
     for offset in expected.indices {
-      let step = offset / inner % shape[timeAxis]
+      let step = step(offset)
       result[step] = max(result[step], share(offset))
     }
     return result

@@ -19,12 +19,15 @@ package struct Tolerance: Sendable, Equatable {
   /// The tolerance used by one pair of numbers: 0 for equal ones, above 1 for too far apart.
   ///
   /// `maximum` is the largest magnitude of the expected tensor.
-  package func share(expected: Double, computed: Double, maximum: Double) -> Double {
+  /// `rounding` is what roundings explain there, where it was worked out.
+  package func share(
+    expected: Double, computed: Double, maximum: Double, rounding: Double = 0
+  ) -> Double {
     if expected == computed || expected.isNaN && computed.isNaN { return 0 }
     let deviation = (computed - expected).magnitude
     // An infinite expected value makes an infinite bound, which must not excuse a finite result.
     guard expected.isFinite, !deviation.isNaN else { return .infinity }
-    let share = deviation / allowed(expected: expected, maximum: maximum)
+    let share = deviation / max(allowed(expected: expected, maximum: maximum), rounding)
     return share.isNaN ? .infinity : share
   }
 
@@ -54,6 +57,18 @@ package struct Tolerance: Sendable, Equatable {
   }
 }
 
+/// What a deviation is; only a difference fails.
+package enum DeviationClass: String, Sendable {
+  /// Bit for bit the expected numbers, or NaNs in the same places.
+  case exact
+  /// No more than roundings make of any network.
+  case rounding
+  /// No more than roundings make of this network, which makes small deviations grow.
+  case amplified = "amplified rounding"
+  /// More than roundings explain.
+  case difference
+}
+
 /// One expected tensor against what was computed.
 public struct Check: Sendable {
   /// The expected tensor's name in the fixture (`outputs/h_n`).
@@ -78,6 +93,8 @@ public struct Check: Sendable {
 
   /// How far the computed value may lie from the expected one there.
   package let allowed: Double
+  /// What the deviation is.
+  package var deviationClass: DeviationClass
   /// Every number of the tensor, where it was asked for.
   package var numbers: CheckNumbers?
 
@@ -107,14 +124,14 @@ public struct Check: Sendable {
   init(_ tensor: String, problem: String) {
     self.init(
       tensor: tensor, problem: problem, worstDeviation: .infinity, toleranceUsed: .infinity,
-      index: [], expected: .nan, computed: .nan, allowed: .nan, firstStep: nil,
-      deviationByStep: [])
+      index: [], expected: .nan, computed: .nan, allowed: .nan, deviationClass: .difference,
+      firstStep: nil, deviationByStep: [])
   }
 
   private init(
     tensor: String, problem: String?, worstDeviation: Double, toleranceUsed: Double,
-    index: [Int], expected: Double, computed: Double, allowed: Double, firstStep: Int?,
-    deviationByStep: [Double]
+    index: [Int], expected: Double, computed: Double, allowed: Double,
+    deviationClass: DeviationClass, firstStep: Int?, deviationByStep: [Double]
   ) {
     self.tensor = tensor
     self.problem = problem
@@ -124,14 +141,17 @@ public struct Check: Sendable {
     self.expected = expected
     self.computed = computed
     self.allowed = allowed
+    self.deviationClass = deviationClass
     self.firstStep = firstStep
     self.deviationByStep = deviationByStep
   }
 
   /// Compares element by element; a NaN passes only against a NaN in the same place.
+  ///
+  /// `rounding` is what roundings explain, at every step of the time axis or in the whole tensor.
   init(
     _ tensor: String, shape: [Int], expected: [Double], computedShape: [Int],
-    computed: [Double], tolerance: Tolerance, timeAxis: Int? = nil, keepsNumbers: Bool = false
+    computed: [Double], tolerance: Tolerance, timeAxis: Int? = nil, rounding: [Double] = []
   ) {
     guard shape == computedShape else {
       self.init(tensor, problem: "shape \(shape), but the network computes \(computedShape)")
@@ -147,11 +167,13 @@ public struct Check: Sendable {
     var firstStep: Int?
     var byStep = [Double](repeating: 0, count: timeAxis.map { shape[$0] } ?? 0)
     for (offset, (e, c)) in zip(expected, computed).enumerated() {
-      let share = tolerance.share(expected: e, computed: c, maximum: maximum)
+      let step = timeAxis.map { offset / inner % shape[$0] }
+      let share = tolerance.share(
+        expected: e, computed: c, maximum: maximum,
+        rounding: rounding.isEmpty ? 0 : rounding[step ?? 0])
       if e == c || e.isNaN && c.isNaN { continue }
       let deviation = (c - e).isNaN ? .infinity : (c - e).magnitude
       worst = max(worst, deviation)
-      let step = timeAxis.map { offset / inner % shape[$0] }
       if let step { byStep[step] = max(byStep[step], deviation) }
       if share > used { (used, position) = (share, offset) }
       if share > 1, let step { firstStep = min(firstStep ?? step, step) }
@@ -167,13 +189,15 @@ public struct Check: Sendable {
       expected: expected.isEmpty ? 0 : expected[position],
       computed: computed.isEmpty ? 0 : computed[position],
       allowed: expected.isEmpty
-        ? 0 : tolerance.allowed(expected: expected[position], maximum: maximum),
+        ? 0
+        : max(
+          tolerance.allowed(expected: expected[position], maximum: maximum),
+          rounding.isEmpty ? 0 : rounding[timeAxis.map { position / inner % shape[$0] } ?? 0]),
+      deviationClass: used > 1 ? .difference : worst == 0 ? .exact : .rounding,
       firstStep: firstStep, deviationByStep: byStep)
-    if keepsNumbers {
-      numbers = CheckNumbers(
-        shape: shape, expected: expected, computed: computed, tolerance: tolerance,
-        maximum: maximum, timeAxis: timeAxis)
-    }
+    numbers = CheckNumbers(
+      shape: shape, expected: expected, computed: computed, tolerance: tolerance,
+      maximum: maximum, timeAxis: timeAxis, rounding: rounding)
   }
 }
 

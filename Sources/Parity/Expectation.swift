@@ -62,7 +62,8 @@ public func expectParity<S: Scalar>(
   let computed = try run(fixture)
   let checks: [Check]
   do {
-    checks = try fixture.checks(of: computed, tensors: tensors, options: options)
+    checks = try fixture.judged(
+      fixture.checks(of: computed, tensors: tensors, options: options), options)
   } catch let error as RecurrentError {
     throw error.inFile(path)
   }
@@ -106,6 +107,14 @@ extension Fixture {
       return state[Name(String(name.dropFirst(group.count + 1)))]
     }
     return nil
+  }
+
+  /// A port's checks with what roundings explain.
+  func judged(_ checks: [Check], _ options: VerificationOptions) throws -> [Check] {
+    guard !checks.allSatisfy(\.passes),
+      var budget = try RoundingBudget(of: checks, ofPort: true, self, network(), options)
+    else { return checks }
+    return try budget.judge(checks)
   }
 
   /// What a port computed, against what is expected.

@@ -40,9 +40,18 @@ extension Fixture {
         .fixtureInput, at: "tensor \"\(group)/\(name)\"",
         found: "a cell state of \(configuration.cell.rawValue)", expected: "none")
     }
-    return network.weights.dtype == .f64
+    var (checks, remarks) =
+      network.weights.dtype == .f64
       ? try FixtureRun<Double>(self, network, options).examine()
       : try FixtureRun<Float>(self, network, options).examine()
+    if var budget = try RoundingBudget(of: checks, self, network, options) {
+      checks = try budget.judge(checks)
+      remarks += try budget.remarks()
+    }
+    if !options.keepsNumbers {
+      for index in checks.indices { checks[index].numbers = nil }
+    }
+    return (checks, remarks)
   }
 }
 
@@ -61,12 +70,12 @@ struct FixtureRun<S: Scalar> {
   let forwardTolerance: Tolerance
   let gradientTolerance: Tolerance
   let lossTolerance: Tolerance
-  let keepsNumbers: Bool
+  /// The order in which hidden units are computed, where it is not the fixture's own.
+  var order: HiddenOrder<S>?
 
   init(_ fixture: Fixture, _ network: Network, _ options: VerificationOptions) throws {
     self.fixture = fixture
     self.network = network
-    keepsNumbers = options.keepsNumbers
     let configuration = fixture.configuration
     model = try configuration.applied(to: network.model())
     (tokens, x) = try Self.input(fixture, model)
@@ -103,6 +112,9 @@ struct FixtureRun<S: Scalar> {
 
   /// T is axis 0 unless a batch comes first.
   var timeAxis: Int { x.shape.count == 3 && fixture.configuration.batchFirst ? 1 : 0 }
+
+  /// The shape of what the recurrent network returns for every step.
+  var outputShape: [Int] { x.shape.dropLast() + [model.rnn.configuration.outputSize] }
 
   /// Fresh masks from the fixture's seed; `nil` in evaluation mode.
   func dropoutMasks() -> DropoutMasks? {
@@ -143,7 +155,7 @@ struct FixtureRun<S: Scalar> {
     return Check(
       name, shape: expected.shape, expected: try expected.doubles(),
       computedShape: computed.shape, computed: computed.elements.map { Double($0) },
-      tolerance: tolerance, timeAxis: hasAxis ? timeAxis : nil, keepsNumbers: keepsNumbers)
+      tolerance: tolerance, timeAxis: hasAxis ? timeAxis : nil)
   }
 }
 

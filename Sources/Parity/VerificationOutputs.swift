@@ -13,12 +13,24 @@ extension FixtureRun {
   typealias Forward = (recurrent: RecurrentOutput<S>, logits: NDArray<S>?)
 
   func forward() throws -> Forward {
-    guard let masks = dropoutMasks() else {
-      let result = try model.rnn(x, h0: h0, c0: c0, lengths: lengths)
-      return (result, try model.logits(result.output, result.hN, lengths: lengths))
-    }
-    let (result, _) = try model.rnn.record(x, h0: h0, c0: c0, lengths: lengths, dropout: masks)
-    return (result, try model.logits(result.output, result.hN, lengths: lengths))
+    let model = try order?.arranged(model) ?? model
+    let (h0, c0) = initialStates
+    let result =
+      if let masks = dropoutMasks() {
+        try model.rnn.record(x, h0: h0, c0: c0, lengths: lengths, dropout: masks).0
+      } else {
+        try model.rnn(x, h0: h0, c0: c0, lengths: lengths)
+      }
+    let logits = try model.logits(result.output, result.hN, lengths: lengths)
+    return (order?.inverse.arranged(result) ?? result, logits)
+  }
+
+  /// The initial states in the order in which the units are computed.
+  var initialStates: (h0: NDArray<S>?, c0: NDArray<S>?) {
+    guard let order else { return (h0, c0) }
+    return (
+      h0.map { order.arranged(states: $0) }, c0.map { order.arranged(states: $0, areCells: true) }
+    )
   }
 
   private func check(

@@ -77,8 +77,8 @@ extension FixtureRun {
     let deviation = try freely.deviation(from: NDArray(shape: [steps, size], elements: input))
     return (
       checks,
-      "\(steps) steps, each from the reference's state; running freely, "
-        + drift(deviation, of: "outputs", per: "step")
+      "\(steps) steps, each from the reference's state; running freely, the outputs "
+        + drift(deviation, per: "step")
     )
   }
 
@@ -179,13 +179,11 @@ private struct StepGrid {
   }
 }
 
-/// One clause for people: how far two runs are apart, and how fast that grows.
-func drift(
-  _ deviation: (perStep: [Double], growth: Double), of what: String, per step: String
-) -> String {
+/// What follows "the outputs": how far two runs are apart, and how fast that grows.
+func drift(_ deviation: (perStep: [Double], growth: Double), per step: String) -> String {
   let largest = deviation.perStep.max() ?? 0
   let factor = (deviation.growth * 1000).rounded() / 1000
-  return "the \(what) differ by up to \(rounded(largest)), growing by \(factor) per \(step)"
+  return "differ by up to \(rounded(largest)), growing by \(factor) per \(step)"
 }
 
 /// Two digits are enough to say how large something is.

@@ -85,7 +85,7 @@ extension FixtureRun {
       try fixture.losses.map { try NDArray<S>($0) }
       ?? NDArray(shape: [stepwise.count], elements: stepwise)
     return "\(optimizer.steps) updates, each from the reference's parameters; running freely, "
-      + drift(try free.deviation(from: reference), of: "losses", per: "update")
+      + "the losses " + drift(try free.deviation(from: reference), per: "update")
   }
 
   /// One row of every array: the reference's parameters before an update.

@@ -221,8 +221,13 @@ struct StepwiseFixtureTests {
       top += all[start..<start + width]
     }
     let output = try Tensor.make(top, shape: [h.shape[0], width]).converted(to: .f32).0
-    #expect(
-      try failures(state.replacing("outputs/output", with: output)) == ["outputs/output"])
+    let free = try state.replacing("outputs/output", with: output)
+    // More than a tolerance allows, and no more than rounding makes of this network.
+    let stated = try Fixture(free).verify(options: .init(relative: 1e-5, absolute: 1e-6))
+    #expect(stated.filter { !$0.passes }.map(\.tensor) == ["outputs/output"])
+    let judged = try Fixture(free).verify()
+    #expect(judged.first { $0.tensor == "outputs/output" }?.deviationClass == .amplified)
+    #expect(judged.allSatisfy { $0.passes })
   }
 
   @Test(arguments: [

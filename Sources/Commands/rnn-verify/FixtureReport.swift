@@ -94,6 +94,7 @@ enum FixtureReport {
       .init(key: "problem", value: check.problem.map { .string($0) } ?? .null),
       .init(key: "worst_deviation", value: .number(check.worstDeviation)),
       .init(key: "tolerance_used", value: .number(check.toleranceUsed)),
+      .init(key: "class", value: .string(check.deviationClass.rawValue)),
       .init(key: "index", value: .shape(check.index)),
       .init(key: "expected", value: .number(check.expected)),
       .init(key: "computed", value: .number(check.computed)),

@@ -29,18 +29,25 @@ extension NDArray where Element: Scalar {
         Swift.max($0, abs(Double(elements[$1]) - Double(reference.elements[$1])))
       }
     }
-    let largest = perStep.max() ?? 0
-    let end = (perStep.firstIndex(of: largest) ?? 0) + 1
-    let points = perStep.prefix(end).enumerated().filter { $0.element > 0 }
-      .map { (x: Double($0.offset), y: Double.log($0.element)) }
-    let count = Double(points.count)
-    let (meanX, meanY) = (
-      points.reduce(0) { $0 + $1.x } / count, points.reduce(0) { $0 + $1.y } / count
-    )
-    let spread = points.reduce(0) { $0 + ($1.x - meanX) * ($1.x - meanX) }
-    let covariance = points.reduce(0) { $0 + ($1.x - meanX) * ($1.y - meanY) }
-    return (perStep, points.count < 2 ? 1 : Double.exp(covariance / spread))
+    return (perStep, growthPerStep(of: perStep))
   }
+}
+
+/// The factor per step between the first deviation and the largest, by least squares of the logarithms; 1 if fewer
+/// than two steps deviate.
+package func growthPerStep(of deviations: [Double]) -> Double {
+  let largest = deviations.max() ?? 0
+  let end = (deviations.firstIndex(of: largest) ?? 0) + 1
+  let points = deviations.prefix(end).enumerated().filter { $0.element > 0 }
+    .map { (x: Double($0.offset), y: Double.log($0.element)) }
+  guard points.count > 1 else { return 1 }
+  let count = Double(points.count)
+  let (meanX, meanY) = (
+    points.reduce(0) { $0 + $1.x } / count, points.reduce(0) { $0 + $1.y } / count
+  )
+  let spread = points.reduce(0) { $0 + ($1.x - meanX) * ($1.x - meanX) }
+  let covariance = points.reduce(0) { $0 + ($1.x - meanX) * ($1.y - meanY) }
+  return Double.exp(covariance / spread)
 }
 
 private func steps<S: Scalar>(_ array: NDArray<S>) throws -> [Range<Int>] {
