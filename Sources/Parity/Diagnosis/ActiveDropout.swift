@@ -30,51 +30,127 @@ extension Evidence {
       x: [], xShape: [1, hidden], timeAxis: 0, h0: nil, c0: nil, lengths: nil)
     cell.options = baseline.options
     cell.options.reads = .sequence
-    var factor: Double?
-    var (zeros, kept, deviation) = (0, 0, 0.0)
+    let rates = [0.5, 0.1, 0.2, 0.25, 0.3, 0.05, 0.15, 0.35, 0.4, 0.6, 0.7, 0.75, 0.8, 0.9]
+    let stated = run.fixture.configuration.dropout
+    // A few units: every mask, for the rates that people use. More: Newton's method finds the factor.
+    let factors: [Double?] =
+      hidden <= 10
+      ? ((stated > 0 && stated < 1 ? [stated] : []) + rates).map { 1 / (1 - $0) } : [nil]
+    for factor in factors {
+      if let found = masked(
+        cell, result, wanted, batch: batch, factor: factor, bound: expected.bound)
+      {
+        guard explainsStates(found, result) else { return nil }
+        return cause(found, subject)
+      }
+    }
+    return nil
+  }
+
+  private struct Masked {
+    var factor: Double
+    var zeros = 0
+    var kept = 0
+    var deviation = 0.0
+    /// The second layer's final states, row by row.
+    var h: [Double] = []
+    var c: [Double] = []
+  }
+
+  /// The second layer's steps with masks that explain them; `nil` where there are none.
+  private func masked(
+    _ start: Trial<Double>, _ result: TrialResult<Double>, _ wanted: [Double], batch: Int,
+    factor given: Double?, bound: (Double) -> Double
+  ) -> Masked? {
+    var cell = start
+    let hidden = cell.configuration.hiddenSize
+    var found = Masked(factor: given ?? 0)
     for row in 0..<batch {
-      var h = baseline.h0.map { Array($0[(batch + row) * hidden..<(batch + row + 1) * hidden]) }
-      var c = baseline.c0.map { Array($0[(batch + row) * hidden..<(batch + row + 1) * hidden]) }
-      for step in 0..<steps {
+      let own = (batch + row) * hidden..<(batch + row + 1) * hidden
+      var h = baseline.h0.map { Array($0[own]) }
+      var c = baseline.c0.map { Array($0[own]) }
+      for step in 0..<baseline.steps {
         let below = ((step * 2) * batch + row) * hidden
         let read = Array(result.states[below..<below + hidden])
         let at = (step * batch + row) * hidden
         let target = Array(wanted[at..<at + hidden])
         (cell.h0, cell.c0) = (h, c)
-        guard let mask = solvedMask(cell, read, target) else { return nil }
-        for number in mask where number.magnitude > 0.2 {
-          if factor == nil { factor = number }
-        }
-        var exact = read
-        for unit in 0..<hidden {
-          if mask[unit].magnitude < 0.05 {
-            exact[unit] = 0
-            zeros += 1
-          } else {
-            guard let factor, (mask[unit] / factor - 1).magnitude < 0.02 else { return nil }
-            exact[unit] *= factor
-            kept += 1
-          }
-        }
+        guard
+          let exact = given.map({ enumerated(cell, read, target, $0) })
+            ?? solved(cell, read, target, &found.factor)
+        else { return nil }
         cell.x = exact
         guard let after = cell.run() else { return nil }
         for (a, b) in zip(after.hN, target) {
           let distance = (a - b).magnitude
-          guard distance <= expected.bound(b) else { return nil }
-          deviation = max(deviation, distance)
+          guard distance <= bound(b) else { return nil }
+          found.deviation = max(found.deviation, distance)
+        }
+        for (number, kept) in zip(read, exact) where number != 0 {
+          if kept == 0 { found.zeros += 1 } else { found.kept += 1 }
         }
         h = target
         c = after.cN.isEmpty ? nil : after.cN
       }
+      found.h += h ?? []
+      found.c += c ?? []
     }
-    guard zeros > 0, kept > 0, let factor, factor > 1.01 else { return nil }
+    return found
+  }
+
+  /// The best of all masks.
+  private func enumerated(
+    _ cell: Trial<Double>, _ read: [Double], _ target: [Double], _ factor: Double
+  ) -> [Double] {
+    var trial = cell
+    var best = (error: Double.infinity, read: read)
+    for mask in 0..<1 << read.count {
+      trial.x = read.indices.map { mask >> $0 & 1 == 0 ? factor * read[$0] : 0 }
+      guard let after = trial.run() else { break }
+      let error = zip(after.hN, target).reduce(0) { max($0, ($1.0 - $1.1).magnitude) }
+      if error < best.error { best = (error, trial.x) }
+    }
+    return best.read
+  }
+
+  private func solved(
+    _ cell: Trial<Double>, _ read: [Double], _ target: [Double], _ factor: inout Double
+  ) -> [Double]? {
+    guard let mask = solvedMask(cell, read, target) else { return nil }
+    var exact = read
+    for unit in read.indices {
+      if mask[unit].magnitude < 0.05 {
+        exact[unit] = 0
+      } else {
+        if factor == 0 { factor = mask[unit] }
+        guard (mask[unit] / factor - 1).magnitude < 0.02 else { return nil }
+        exact[unit] *= factor
+      }
+    }
+    return exact
+  }
+
+  /// Whether the final states are the first layer's own and those that the second ended in.
+  private func explainsStates(_ found: Masked, _ result: TrialResult<Double>) -> Bool {
+    for expected in outputs where expected.name != "output" {
+      let isCell = expected.name == "c_n"
+      let (below, above) = isCell ? (result.cN, found.c) : (result.hN, found.h)
+      let states = below[..<(below.count / 2)] + above
+      guard expected.compare(expected.shape, Array(states)).share <= 1 else { return false }
+    }
+    return true
+  }
+
+  private func cause(_ found: Masked, _ subject: String) -> Cause? {
+    let (zeros, kept, factor) = (found.zeros, found.kept, found.factor)
+    guard zeros > 0, kept > 0, factor > 1.01 else { return nil }
     let rate = significant(1 - 1 / factor)
     return Cause(
       code: "dropout-active", tensor: nil,
       detail:
         "\(subject) are those of a network in training mode: between the layers \(zeros) of \(zeros + kept) numbers"
         + " are zero and the others times \(significant(factor)), dropout \(rate)",
-      deviation: deviation)
+      deviation: found.deviation)
   }
 
   /// What the numbers read must be multiplied with, one by one, for a step to end in a state: Newton's method.

@@ -27,10 +27,8 @@ extension Fixture {
     } catch {
       return []
     }
-    let names = tensorKeys
-    var diagnosis = Diagnosis(evidence, subject: subject, within: limit) { name in
-      names.first { $0 == name || $0.hasSuffix("." + name) } ?? name
-    }
+    let names = evidence.keys
+    var diagnosis = Diagnosis(evidence, subject: subject, within: limit) { names[$0] ?? $0 }
     let causes = diagnosis.causes()
     guard causes.isEmpty else { return causes }
     var sentences = Deviations(evidence: evidence, subject: subject).sentences()
@@ -47,11 +45,6 @@ extension Fixture {
         detail: "no known mistake explains \(subject); " + sentences.prefix(5).joined(separator: "; "),
         deviation: worst)
     ]
-  }
-
-  /// The keys of the weights as the fixture has them.
-  private var tensorKeys: [String] {
-    weights.names.map { "weights/\($0)" } + weights.names.map(\.string)
   }
 
   private func expectedNumbers() throws -> Evidence.Named {
@@ -92,6 +85,20 @@ extension Fixture {
         detail: "\(subject) are those without dropout, and the fixture's are in training mode",
         deviation: outputs.deviation)
     ]
+  }
+}
+
+extension Evidence {
+  /// PyTorch's names of the parameters, and the file's keys.
+  fileprivate var keys: [String: String] {
+    var keys: [String: String] = [:]
+    for stored in run.network.recognition.tensors {
+      for slot in stored.placements.flatMap(\.slots) {
+        guard let index = baseline.index(of: slot) else { continue }
+        keys[baseline.name(of: index)] = stored.name.string
+      }
+    }
+    return keys
   }
 }
 

@@ -85,7 +85,7 @@ struct KnownMistakes {
   private var configurationMistakes: [Mistake] {
     var result: [Mistake] = []
     if configuration.cell == .gru {
-      result.append(.otherReset)
+      result += [.otherReset, .complementedUpdate]
       if hasBias { result.append(.biasOutsideReset(blocks: all)) }
     }
     if trial.hasHead, trial.options.reads != .sequence {

@@ -14,6 +14,8 @@ enum Mistake: Sendable, Equatable {
   case withoutHeadBias
   case exchangedAxes, reshapedAxes, exchangedOutput
   case otherReset
+  /// A GRU's z where others have 1 - z.
+  case complementedUpdate
   /// A GRU's b_hn outside of the product with r.
   case biasOutsideReset(blocks: [Int])
   case swappedBlocks([[Int]], roles: [Role])
@@ -49,7 +51,9 @@ enum Mistake: Sendable, Equatable {
     case reverseFirst, returnsReverseFirst, turnsOutput
   }
 
+  /// Changes a trial, unless another mistake has left nothing that fits together.
   func apply<R: Real>(to trial: inout Trial<R>) {
+    guard trial.isConsistent else { return }
     switch self {
     case .gates(let order, let roles, let blocks):
       for (index, rows, columns) in places(trial, roles, blocks) {
@@ -88,6 +92,13 @@ enum Mistake: Sendable, Equatable {
           trial.weights[block * 5 + 2][unit] =
             trial.weights[block * 5 + 2][unit] + trial.weights[block * 5 + 3][unit]
           trial.weights[block * 5 + 3][unit] = R(0)
+        }
+      }
+    case .complementedUpdate:
+      let roles: [Role] = [.inputWeight, .hiddenWeight, .inputBias, .hiddenBias]
+      for (index, rows, columns) in places(trial, roles, Array(0..<trial.blockCount)) {
+        for element in rows * columns..<2 * rows * columns {
+          trial.weights[index][element] = R(0) - trial.weights[index][element]
         }
       }
     case .swappedBlocks(let pairs, let roles):
@@ -267,6 +278,8 @@ enum PatchChange: Sendable, Equatable {
   case added(Double)
   case copied(from: Patch)
   case swapped(with: Patch)
+  /// As a square of so many rows.
+  case transposed(Int)
 
   func apply<R: Real>(_ patch: Patch, _ trial: inout Trial<R>) {
     switch self {
@@ -282,6 +295,11 @@ enum PatchChange: Sendable, Equatable {
       let numbers = source.elements.map { trial.weights[source.index][$0] }
       for (element, number) in zip(patch.elements, numbers) {
         trial.weights[patch.index][element] = number
+      }
+    case .transposed(let rows):
+      let numbers = patch.elements.map { trial.weights[patch.index][$0] }
+      for (place, element) in patch.elements.enumerated() {
+        trial.weights[patch.index][element] = numbers[place % rows * rows + place / rows]
       }
     case .swapped(let other):
       for (a, b) in zip(patch.elements, other.elements) {

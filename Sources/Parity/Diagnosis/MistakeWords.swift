@@ -88,6 +88,10 @@ extension Mistake {
     case .biasOutsideReset(let blocks):
       return words(
         "gru-reset", "a GRU that adds b_hn outside of the product with the reset gate\(place(blocks))")
+    case .complementedUpdate:
+      return words(
+        "weight-differs",
+        "gate z with the other sign in every parameter: z and 1 - z are exchanged")
     case .swappedBlocks(let pairs, let roles):
       let isLayers = pairs[0][0] / directions != pairs[0][1] / directions
       let layers = Set(pairs.flatMap { $0.map { $0 / directions } }).sorted()
@@ -208,7 +212,6 @@ extension Mistake {
     case .turnsOutput:
       return words(
         "time-reversed", "outputs/output", "an output from the last step to the first")
-    case .reverse(.backwards): return words("time-reversed", nil, "a reverse direction")
     }
   }
 
@@ -231,11 +234,15 @@ extension Mistake {
     case .copied(let source):
       detail =
         "\(what) equal to \(source.words.isEmpty ? "" : source.words + " of ")\(key(trial.name(of: source.index)))"
+    case .transposed:
+      return MistakeWords(code: "matrix-transposed", tensor: tensor, detail: "\(what) transposed")
     case .swapped(let other):
       detail =
         "\(what) exchanged with \(other.words.isEmpty ? "" : other.words + " of ")\(key(trial.name(of: other.index)))"
     }
-    return MistakeWords(code: "weight-differs", tensor: tensor, detail: detail)
+    var code = "weight-differs"
+    if case .added = change, patch.words == "gate f" { code = "forget-bias" }
+    return MistakeWords(code: code, tensor: tensor, detail: detail)
   }
 }
 

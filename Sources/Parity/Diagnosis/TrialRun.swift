@@ -12,18 +12,22 @@ struct TrialResult<R: Real> {
 }
 
 extension Trial {
+  /// Whether the input, the states and the lengths fit each other; hypotheses may tear them apart.
+  var isConsistent: Bool {
+    x.count == steps * batch * configuration.inputSize && steps > 0 && batch > 0
+      && h0.map { $0.count == blockCount * batch * configuration.stateSize } ?? true
+      && c0.map { $0.count == blockCount * batch * configuration.hiddenSize } ?? true
+      && lengths.map { $0.count == batch && $0.allSatisfy { $0 > 0 && $0 <= steps } } ?? true
+  }
+
   /// Runs the network; `nil` where the hypothesis does not fit its own sizes.
   @_specialize(where R == Double)
   @_specialize(where R == Dual)
   func run() -> TrialResult<R>? {
     let (steps, batch) = (steps, batch)
-    let (hidden, size) = (configuration.hiddenSize, configuration.stateSize)
+    let size = configuration.stateSize
     let width = directions * size
-    guard x.count == steps * batch * configuration.inputSize, steps > 0,
-      h0.map({ $0.count == blockCount * batch * size }) ?? true,
-      c0.map({ $0.count == blockCount * batch * hidden }) ?? true,
-      lengths.map({ $0.count == batch && $0.allSatisfy { $0 > 0 && $0 <= steps } }) ?? true
-    else { return nil }
+    guard isConsistent else { return nil }
     var input = timeMajor(x, configuration.inputSize)
     var result = TrialResult<R>(output: [], hN: [], cN: [], logits: [], states: [])
     result.states = [R](repeating: R(0), count: steps * blockCount * batch * size)

@@ -81,6 +81,10 @@ struct WeightPatches {
     result += copies(tensors)
     for patch in gateBlocks { result += factors.map { .patch(patch, .scaled($0)) } }
     result += copies(gateBlocks)
+    for patch in gateBlocks {
+      let (_, rows, columns) = size(patch.index)
+      if rows == columns, rows > 1 { result.append(.patch(patch, .transposed(rows))) }
+    }
     for patch in rows + columns { result += [0, -1].map { .patch(patch, .scaled($0)) } }
     return result
   }
