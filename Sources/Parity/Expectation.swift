@@ -147,7 +147,7 @@ extension Fixture {
   func causes<S: Scalar>(
     of checks: [Check], port: [String: NDArray<S>], options: VerificationOptions
   ) -> [Cause] {
-    let numbers: Evidence.Named = port.keys.sorted().compactMap { name in
+    let numbers: FixtureEvidence.Named = port.keys.sorted().compactMap { name in
       guard tensor(name) != nil, let array = port[name] else { return nil }
       return (name, array.shape, array.elements.map { Double($0) })
     }

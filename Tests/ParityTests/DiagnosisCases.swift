@@ -56,11 +56,15 @@ struct RandomNetwork {
       (configuration.batchFirst ? [batch, steps] : [steps, batch]) + [configuration.inputSize], 1.5)
     if states ?? chance.isTrue() {
       h0 = chance.array([rows, batch, configuration.hiddenSize], 0.8)
-      if configuration.cell.hasCellState { c0 = chance.array([rows, batch, configuration.hiddenSize], 0.8) }
+      if configuration.cell.hasCellState {
+        c0 = chance.array([rows, batch, configuration.hiddenSize], 0.8)
+      }
     }
     if ragged {
       var some: [Int] = []
-      for row in 0..<batch { some.append(row == 0 ? steps : 1 + Int(chance.generator.next32()) % (steps - 1)) }
+      for row in 0..<batch {
+        some.append(row == 0 ? steps : 1 + Int(chance.generator.next32()) % (steps - 1))
+      }
       lengths = some
     }
     if let reads {
@@ -71,7 +75,9 @@ struct RandomNetwork {
   }
 
   /// The outputs, of the network as it is now.
-  func outputs(dropout: DropoutMasks? = nil, probability: Double = 0) throws -> [String: NDArray<Double>] {
+  func outputs(dropout: DropoutMasks? = nil, probability: Double = 0) throws -> [String: NDArray<
+    Double
+  >] {
     var configuration = configuration
     configuration.dropout = probability
     let rnn = try RNN(configuration, parameters: parameters)
@@ -90,8 +96,8 @@ struct RandomNetwork {
     var state = StateDict()
     let config =
       #"{"schema": 1, "cell": "\#(configuration.cell.rawValue)", "batch_first": \#(configuration.batchFirst),"#
-      + #" "gru_reset": "\#(configuration.gruReset.rawValue)", "head": "\#(head == nil ? "none" : "linear")","#
-      + #" "head_reads": "\#(reads.rawValue)"}"#
+      + #" "gru_reset": "\#(configuration.gruReset.rawValue)", "head": "\#(head == nil ? "none" : "linear")""#
+      + (head == nil ? "}" : #", "head_reads": "\#(reads.rawValue)"}"#)
     try state.append(
       "config", Tensor(dtype: .u8, shape: [config.utf8.count], bytes: Array(config.utf8)))
     func add(_ name: String, _ array: NDArray<Double>?) throws {
@@ -111,7 +117,9 @@ struct RandomNetwork {
     return try Fixture(state)
   }
 
-  mutating func change(_ isChanged: (String) -> Bool, _ body: (NDArray<Double>) throws -> NDArray<Double>) rethrows {
+  mutating func change(
+    _ isChanged: (String) -> Bool, _ body: (NDArray<Double>) throws -> NDArray<Double>
+  ) rethrows {
     for (name, array) in parameters.entries where isChanged(name) {
       parameters[name] = try body(array)
     }
@@ -150,13 +158,16 @@ extension RandomNetwork {
     var masks: DropoutMasks?
     switch kind {
     case "gates-permuted":
-      let order = chance.pick(gates == 3 ? [[1, 0, 2], [2, 1, 0], [1, 2, 0]] : [[0, 2, 1, 3], [0, 3, 1, 2], [3, 2, 0, 1]])
+      let order = chance.pick(
+        gates == 3
+          ? [[1, 0, 2], [2, 1, 0], [1, 2, 0]] : [[0, 2, 1, 3], [0, 3, 1, 2], [3, 2, 0, 1]])
       try network.change({ _ in true }) { array in
         let size = array.count / gates
         var result = array
         for (place, gate) in order.enumerated() {
           result.elements.replaceSubrange(
-            gate * size..<(gate + 1) * size, with: array.elements[place * size..<(place + 1) * size])
+            gate * size..<(gate + 1) * size, with: array.elements[place * size..<(place + 1) * size]
+          )
         }
         return result
       }
@@ -185,7 +196,9 @@ extension RandomNetwork {
         }
         var result = array
         for index in array.elements.indices {
-          let (gate, row, column) = (index / hidden / hidden, index / hidden % hidden, index % hidden)
+          let (gate, row, column) = (
+            index / hidden / hidden, index / hidden % hidden, index % hidden
+          )
           result.elements[index] = array.elements[(gate * hidden + column) * hidden + row]
         }
         return result
@@ -235,7 +248,9 @@ extension RandomNetwork {
       let seed = Int(chance.generator.next32())
       var source = Chance(seed)
       var draws = [Bool]()
-      for _ in 0..<network.steps * network.batch * hidden { draws.append(source.number(0...1) < 0.6) }
+      for _ in 0..<network.steps * network.batch * hidden {
+        draws.append(source.number(0...1) < 0.6)
+      }
       let all = draws
       masks = DropoutMasks { count, _ in Array(all[0..<count]) }
     default: return nil

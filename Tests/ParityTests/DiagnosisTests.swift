@@ -20,24 +20,28 @@ struct DiagnosisTests {
     return fixture.causes(of: checks, options: options)
   }
 
-  static let small = (try? FixtureSearch.files(in: ["\(Checkout.root)/fixtures"]))?.filter { path in
-    ["/torch/lstm-", "/torch/gru-", "/torch/rnn-", "/torch/ce-", "/torch/bce-", "/torch/mse-", "/torch/masked-",
-      "/documents/", "/torch/embedding-",
-    ].contains { path.contains($0) }
-  } ?? []
+  static let small =
+    (try? FixtureSearch.files(in: ["\(Checkout.root)/fixtures"]))?.filter { path in
+      [
+        "/torch/lstm-", "/torch/gru-", "/torch/rnn-", "/torch/ce-", "/torch/bce-", "/torch/mse-",
+        "/torch/masked-",
+        "/documents/", "/torch/embedding-",
+      ].contains { path.contains($0) }
+    } ?? []
 
   /// Hypotheses change a network of its own making: without a change it is the engine's, gradients included.
   @Test(arguments: small)
   func theReferenceIsTheEngine(_ path: String) throws {
     let fixture = try Fixture(WeightFile(path: path).state)
-    var numbers: Evidence.Named = []
+    var numbers: FixtureEvidence.Named = []
     for (group, state) in [("outputs", fixture.outputs), ("grads", fixture.gradients)] {
       for entry in state.entries {
         numbers.append(("\(group)/\(entry.name)", entry.tensor.shape, try entry.tensor.doubles()))
       }
     }
     let type = try fixture.network().weights.dtype
-    let evidence = try #require(try Evidence(fixture, numbers, dtype: type, options: .init()))
+    let evidence = try #require(
+      try FixtureEvidence(fixture, numbers, dtype: type, options: .init()))
     #expect(evidence.judge(evidence.baseline, isFull: true).share <= 1)
     #expect(evidence.judgeGradients([]).share <= 1)
     #expect(fixture.outputs.count == 0 || !evidence.outputs.isEmpty)
@@ -74,7 +78,8 @@ struct DiagnosisTests {
       switch seed % 5 {
       case 0:
         for name in outputs.keys.sorted() {
-          outputs[name] = try #require(outputs[name]) + chance.array(outputs[name]?.shape ?? [], 0.01)
+          outputs[name] =
+            try #require(outputs[name]) + chance.array(outputs[name]?.shape ?? [], 0.01)
         }
       case 1:
         for name in network.parameters.names.suffix(2) {
@@ -102,7 +107,9 @@ struct DiagnosisTests {
   @Test func aWrongPortIsDiagnosed() throws {
     let path = Checkout.fixture("torch/lstm-1-layer-unbatched-f64.npz")
     func port(_ fixture: Fixture, gates order: [Int]) throws -> [String: NDArray<Double>] {
-      func rows(_ name: String) throws -> [[Double]] { try fixture.array(name, as: Double.self).rows }
+      func rows(_ name: String) throws -> [[Double]] {
+        try fixture.array(name, as: Double.self).rows
+      }
       let (w, u) = try (rows("weights/weight_ih_l0"), rows("weights/weight_hh_l0"))
       let (b, d) = try (rows("weights/bias_ih_l0")[0], rows("weights/bias_hh_l0")[0])
       let hidden = u[0].count
@@ -125,7 +132,9 @@ struct DiagnosisTests {
     }
     try expectParity(with: path, tensors: ["outputs/output"]) { try port($0, gates: [0, 1, 2, 3]) }
     let error = #expect(throws: RecurrentError.self) {
-      try expectParity(with: path, tensors: ["outputs/output"]) { try port($0, gates: [0, 2, 3, 1]) }
+      try expectParity(with: path, tensors: ["outputs/output"]) {
+        try port($0, gates: [0, 2, 3, 1])
+      }
     }
     #expect(error?.reason.code == "parity.difference")
     #expect(
@@ -157,7 +166,8 @@ struct DiagnosisTests {
   /// Two mistakes at once are found as two.
   @Test func twoMistakesAreNamedTogether() throws {
     var chance = Chance(11)
-    var network = try RandomNetwork(&chance, cells: [.lstm], layers: 1, bidirectional: false, states: true)
+    var network = try RandomNetwork(
+      &chance, cells: [.lstm], layers: 1, bidirectional: false, states: true)
     let stated = network
     network.change({ $0.hasPrefix("bias_hh") }) { 0 * $0 }
     (network.h0, network.c0) = (nil, nil)
@@ -169,7 +179,8 @@ struct DiagnosisTests {
   /// Without a cause, what the deviation looks like.
   @Test func theStructureIsSaid() throws {
     var chance = Chance(3)
-    let network = try RandomNetwork(&chance, cells: [.gru], layers: 1, bidirectional: false, ragged: true)
+    let network = try RandomNetwork(
+      &chance, cells: [.gru], layers: 1, bidirectional: false, ragged: true)
     var outputs = try network.outputs()
     let shape = outputs["output"]?.shape ?? []
     let width = shape[2]
@@ -177,10 +188,14 @@ struct DiagnosisTests {
     // Row 0, step 1 and later.
     for step in 1..<network.steps {
       let row = isBatchFirst ? step : step * network.batch
-      for unit in 0..<width { outputs["output"]?.elements[row * width + unit] += chance.number(0.1...0.3) }
+      for unit in 0..<width {
+        outputs["output"]?.elements[row * width + unit] += chance.number(0.1...0.3)
+      }
     }
     let detail = try Self.causes(network.fixture(outputs, narrow: false), 0.2).first?.detail
-    #expect(detail?.contains("row 0 of the batch differs only: look at its length") == true, "\(detail ?? "")")
+    #expect(
+      detail?.contains("row 0 of the batch differs only: look at its length") == true,
+      "\(detail ?? "")")
     #expect(detail?.contains("agrees, the next does not: look at the recurrent weights") == true)
     let exchanged = Deviations.shapes("outputs/output", [5, 3, 8], [3, 5, 8])
     #expect(exchanged.hasSuffix("axes 0 and 1 are exchanged"))

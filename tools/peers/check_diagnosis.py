@@ -27,6 +27,9 @@ GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 class Net:
     """A random network with an input: tensors under the fixture's names."""
 
+    # Sizes of which each network gets five different ones.
+    sizes = [3, 4, 5, 6, 7, 8, 9]
+
     def __init__(self, pick, cells=None, layers=None, both=None, ragged=None, states=None, head=None, biased=None, proj=None):
         def choose(given, options):
             return pick.choice(options) if given is None else given
@@ -34,7 +37,7 @@ class Net:
         self.L = choose(layers, [1, 1, 2, 3])
         self.both = choose(both, [False, True])
         self.bias = choose(biased, [True] * 4 + [False])
-        self.T, self.N, self.D, self.H, self.C = pick.sample([3, 4, 5, 6, 7, 8, 9], 5)
+        self.T, self.N, self.D, self.H, self.C = pick.sample(self.sizes, 5)
         self.P = pick.choice([p for p in (2, 3) if p < self.H]) if self.cell == "lstm" and choose(proj, [False] * 5 + [True]) else 0
         self.S, self.dirs, self.G = self.P or self.H, 2 if self.both else 1, GATES[self.cell]
         self.batch_first = pick.random() < 0.5
@@ -291,17 +294,17 @@ def mistake(kind, pick):
         change = lambda w: {k: v + (v.to(to).to(v.dtype) - v).detach() for k, v in w.items()}
         detail = str(to)
     elif kind == "weight-differs":
-        key = pick.choice([k for k in net.w if k != "head.bias" or net.reads != "none"])
+        key = pick.choice(sorted(net.w))
         how = pick.choice(["element", "zero tensor", "zero gate", "negated gate", "row", "scaled"])
         v = net.w[key]
         rows, g = len(v), pick.randrange(net.G)
         at = tuple(pick.randrange(s) for s in v.shape)
         span = slice(g * net.H, (g + 1) * net.H) if net.G > 1 and not key.startswith("head") and "_hr_" not in key else slice(0, rows)
         row, factor, delta = pick.randrange(rows), pick.uniform(0.3, 1.8), pick.choice([-1, 1]) * pick.uniform(0.05, 1)
-        if v.dim() == 1 and how == "row" or not net.bias and how == "x":
+        if v.dim() == 1 and how == "row":
             how = "element"
-        if net.bias and key.startswith("bias") and how in ("zero tensor",):
-            how = "element"
+        if "bias" in key and how == "zero tensor":
+            how = "element"  # that is bias-missing
         def differ(w):
             m, b = torch.ones_like(v), torch.zeros_like(v)
             if how == "element":
@@ -309,7 +312,7 @@ def mistake(kind, pick):
             elif how == "zero tensor":
                 m[:] = 0
             elif how == "zero gate":
-                m[span] = 0
+                m[span if len(v) > span.stop - span.start else at] = 0
             elif how == "negated gate":
                 m[span] = -1
             elif how == "row":
@@ -369,18 +372,24 @@ def other(kind, pick, path):
     w, x, h0, c0 = dict(net.w), net.x, net.h0, net.c0
     def noise(v, scale):
         return v + net.draw(*v.shape, scale=scale)
-    if kind == "two tensors":
-        for key in pick.sample(sorted(w), 2):
-            w[key] = noise(w[key], pick.choice([0.01, 0.1, 0.5]))
+    if kind in ("two tensors", "two elements"):
+        while True:
+            changes = {}
+            for key in pick.sample(sorted(w), 2):
+                changes[key] = noise(w[key], pick.choice([0.01, 0.1, 0.5]))
+                if kind == "two elements":
+                    changes[key] = w[key].clone()
+                    changes[key].view(-1)[pick.randrange(w[key].numel())] += pick.uniform(0.1, 1)
+            # Both must show, or it is one: behind a unit that a ReLU cuts off, for instance.
+            both = named(net, forward(net, {**w, **changes}, x, h0, c0))
+            alone = [named(net, forward(net, {**w, key: change}, x, h0, c0)) for key, change in changes.items()]
+            if all(max((one[k] - both[k]).abs().max() for k in both) > 1e-3 for one in alone):
+                break
+        w |= changes
     elif kind == "another network":
         w = {k: net.draw(*v.shape) for k, v in w.items()}
     elif kind == "another input":
         x = net.draw(*x.shape, scale=1)
-    elif kind == "two elements":
-        for key in pick.sample(sorted(w), 2):
-            change = torch.zeros_like(w[key])
-            change.view(-1)[pick.randrange(change.numel())] = pick.uniform(0.1, 1)
-            w[key] = w[key] + change
     elif kind == "all weights":
         w = {k: noise(v, pick.choice([1e-3, 1e-2, 0.1])) for k, v in w.items()}
     elif kind == "one row's input":
@@ -447,13 +456,15 @@ def main():
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--others", type=int, default=1000)
     parser.add_argument("--kinds", default="")
+    parser.add_argument("--sizes", help="five or more sizes to choose from, such as 3,8,17,30,41")
     parser.add_argument("--keep")
-    parser.add_argument("--verbose", action="store_true")
     parser.add_argument("binary")
     arguments = parser.parse_args()
     kinds = [k for k in ["gates-permuted", "bias-doubled", "bias-missing", "bias-hh-missing", "batch-first", "gru-reset", "directions-swapped",
              "layers-swapped", "matrix-transposed", "lengths-ignored", "last-step", "time-reversed", "dropout-active",
              "activation", "forget-bias", "initial-state-ignored", "weights-rounded", "weight-differs"] if not arguments.kinds or k in arguments.kinds.split(",")]
+    if arguments.sizes:
+        Net.sizes = [int(size) for size in arguments.sizes.split(",")]
     check_reference(random.Random(1))
     failures, right, total = [], 0, 0
     with tempfile.TemporaryDirectory() as scratch:

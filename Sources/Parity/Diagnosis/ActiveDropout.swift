@@ -1,7 +1,7 @@
 import RNNEngine
 import Tensors
 
-extension Evidence {
+extension FixtureEvidence {
   /// Dropout between two layers, established by its masks: the numbers that the second layer must have read are
   /// the first layer's times 0 or one factor, in every element of every step.
   ///
@@ -154,7 +154,8 @@ extension Evidence {
   }
 
   /// What the numbers read must be multiplied with, one by one, for a step to end in a state: Newton's method.
-  private func solvedMask(_ cell: Trial<Double>, _ read: [Double], _ target: [Double]) -> [Double]? {
+  private func solvedMask(_ cell: Trial<Double>, _ read: [Double], _ target: [Double]) -> [Double]?
+  {
     let count = read.count
     guard !read.contains(where: { $0.magnitude < 1e-9 }) else { return nil }
     var best: [Double]?

@@ -11,7 +11,8 @@ package struct Cause: Sendable, Equatable {
 
   /// One line: `CODE: SENTENCE (deviation then X)`.
   package var summary: String {
-    code == Self.unknown ? "\(code): \(detail)"
+    code == Self.unknown
+      ? "\(code): \(detail)"
       : "\(code): \(detail) (deviation then \(significant(deviation)))"
   }
 

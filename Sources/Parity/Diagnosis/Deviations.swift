@@ -4,7 +4,7 @@ import Tensors
 
 /// Where numbers part from those that the weights make, in plain sentences: for where no cause was found.
 struct Deviations {
-  let evidence: Evidence
+  let evidence: FixtureEvidence
   /// Whose numbers they are: `the expected numbers`, `the port's numbers`.
   let subject: String
 
@@ -12,7 +12,7 @@ struct Deviations {
 
   /// The sentences, most telling first.
   func sentences() -> [String] {
-    guard let result = trial.run() else { return [] }
+    let result = evidence.baselineResult
     var sentences: [String] = []
     var agreeing: [String] = []
     var areOutputsRight = true
@@ -81,7 +81,8 @@ struct Deviations {
   }
 
   /// Steps, rows, directions and units of a tensor over time.
-  private func sequence(_ name: String, _ expected: ExpectedNumbers, _ wrong: Set<Int>) -> [String] {
+  private func sequence(_ name: String, _ expected: ExpectedNumbers, _ wrong: Set<Int>) -> [String]
+  {
     guard expected.shape.count == trial.xShape.count, let width = expected.shape.last else {
       return rows(name, wrong, expected.shape.first ?? 1, expected.shape.last ?? 1)
     }
@@ -98,13 +99,17 @@ struct Deviations {
     if trial.directions == 2, expected.name == "output" {
       halves = Set(places.map { $0.unit / size }).sorted()
       if halves.count == 1 {
-        sentences.append("only the \(halves[0] == 0 ? "forward" : "reverse") direction of \(name) differs")
+        sentences.append(
+          "only the \(halves[0] == 0 ? "forward" : "reverse") direction of \(name) differs")
       }
     }
     if batch > 1, rows.count < batch {
       let list = rows.map { "\($0)" }.joined(separator: ", ")
-      let look = trial.lengths != nil ? ": look at \(rows.count == 1 ? "its length" : "their lengths")" : ""
-      sentences.append("row\(rows.count == 1 ? "" : "s") \(list) of the batch differ\(rows.count == 1 ? "s" : "") only\(look)")
+      let look =
+        trial.lengths != nil ? ": look at \(rows.count == 1 ? "its length" : "their lengths")" : ""
+      sentences.append(
+        "row\(rows.count == 1 ? "" : "s") \(list) of the batch differ\(rows.count == 1 ? "s" : "") only\(look)"
+      )
     }
     let isBackwards = halves == [1]
     // Steps count in the direction's own order, of every row from where it begins.
@@ -128,14 +133,17 @@ struct Deviations {
       sentences.append(
         "\(start) of \(name) agrees, the next does not: look at the recurrent weights")
     default:
-      sentences.append("the first \(first) steps of \(name) agree, step \(isBackwards ? "\(first) from the end" : "\(first)") does not")
+      sentences.append(
+        "the first \(first) steps of \(name) agree, step \(isBackwards ? "\(first) from the end" : "\(first)") does not"
+      )
     }
     let units = Set(inside.filter { own($0) == first }.map { $0.unit % size }).sorted()
     if units.count == 1, size > 1 {
       sentences.append(
         expected.name == "logits"
           ? "only class \(units[0]) differs: look at row \(units[0]) of the head"
-          : "only unit \(units[0]) differs at first: look at row \(units[0]) of the gates and of the biases")
+          : "only unit \(units[0]) differs at first: look at row \(units[0]) of the gates and of the biases"
+      )
     }
     return sentences
   }
@@ -152,9 +160,12 @@ struct Deviations {
       if blocks.count == 1 {
         sentences.append("\(name) differs only in layer \(layer)\(way)")
       } else if layer > 0 {
-        sentences.append("\(name) agrees below layer \(layer): look at the weights of layer \(layer)")
+        sentences.append(
+          "\(name) agrees below layer \(layer): look at the weights of layer \(layer)")
       } else if blocks.count < all {
-        sentences.append("\(name) differs in layer\(way.isEmpty ? "s" : "s and directions") \(blocks.map { "\($0)" }.joined(separator: ", ")) of \(all)")
+        sentences.append(
+          "\(name) differs in layer\(way.isEmpty ? "s" : "s and directions") \(blocks.map { "\($0)" }.joined(separator: ", ")) of \(all)"
+        )
       } else {
         sentences.append("\(name) differs from layer 0 on")
       }
@@ -163,14 +174,21 @@ struct Deviations {
     }
     let rows = Set(wrong.map { $0 / width % batch }).sorted()
     if batch > 1, rows.count < batch {
-      let look = trial.lengths != nil ? ": look at \(rows.count == 1 ? "its length" : "their lengths")" : ""
-      sentences.append("\(name): row\(rows.count == 1 ? "" : "s") \(rows.map { "\($0)" }.joined(separator: ", ")) only\(look)")
+      let look =
+        trial.lengths != nil ? ": look at \(rows.count == 1 ? "its length" : "their lengths")" : ""
+      sentences.append(
+        "\(name): row\(rows.count == 1 ? "" : "s") \(rows.map { "\($0)" }.joined(separator: ", ")) only\(look)"
+      )
     }
     return sentences
   }
 
   private func rows(_ name: String, _ wrong: Set<Int>, _ count: Int, _ width: Int) -> [String] {
     let rows = Set(wrong.map { $0 / max(1, width) }).sorted()
+    let classes = Set(wrong.map { $0 % max(1, width) })
+    if classes.count == 1, width > 1, let only = classes.first {
+      return ["\(name) differs in class \(only) only: look at row \(only) of the head"]
+    }
     guard rows.count < count else { return ["\(name) differs in every row"] }
     return ["\(name) differs in row \(rows.map { "\($0)" }.joined(separator: ", ")) only"]
   }
@@ -183,15 +201,23 @@ struct Deviations {
       var dual = trial.dual
       gradient.move(&dual, along: direction)
       let distance = ((evidence.derivative(dual) ?? .nan) - gradient.product(direction)).magnitude
-      if distance <= gradient.bound { right.append(gradient.name) } else { wrong.append(gradient.name) }
+      if distance <= gradient.bound {
+        right.append(gradient.name)
+      } else {
+        wrong.append(gradient.name)
+      }
     }
     guard !wrong.isEmpty else {
-      return areOutputsRight ? [] : ["the gradients agree: another loss or other outputs, not other weights"]
+      return areOutputsRight
+        ? [] : ["the gradients agree: another loss or other outputs, not other weights"]
     }
-    let list = wrong.count > 6 ? "\(wrong.count) of \(wrong.count + right.count)" : wrong.joined(separator: ", ")
+    let list =
+      wrong.count > 6
+      ? "\(wrong.count) of \(wrong.count + right.count)" : wrong.joined(separator: ", ")
     if areOutputsRight, !evidence.outputs.isEmpty {
       return ["only the gradients differ: \(list)"]
     }
-    return right.isEmpty ? [] : ["the gradients of \(right.prefix(6).joined(separator: ", ")) agree"]
+    return right.isEmpty
+      ? [] : ["the gradients of \(right.prefix(6).joined(separator: ", ")) agree"]
   }
 }

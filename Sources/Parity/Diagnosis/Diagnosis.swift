@@ -8,21 +8,24 @@ import Tensors
 /// A cause is named only if all numbers are then explained to rounding, if without it they are not, and if there
 /// are enough numbers that so many hypotheses could not have met them by chance.
 struct Diagnosis {
-  let evidence: Evidence
+  let evidence: FixtureEvidence
   /// Whose numbers are explained: `the expected numbers`, `the port's numbers`.
   let subject: String
   let key: (String) -> String
+  private let limit: Duration
   private let deadline: ContinuousClock.Instant
   private var tried = 0
   private(set) var stoppedEarly = false
   private var found: [Cause] = []
 
   init(
-    _ evidence: Evidence, subject: String, within limit: Duration, key: @escaping (String) -> String
+    _ evidence: FixtureEvidence, subject: String, within limit: Duration,
+    key: @escaping (String) -> String
   ) {
     self.evidence = evidence
     self.subject = subject
     self.key = key
+    self.limit = limit
     deadline = .now + limit
   }
 
@@ -37,6 +40,12 @@ struct Diagnosis {
     if found.isEmpty, let cause = evidence.activeDropout(subject) { found.append(cause) }
     if found.isEmpty, !evidence.outputs.isEmpty { tryWeights() }
     if found.isEmpty { tryPairs(ofEverything) }
+    guard stoppedEarly, let first = found.first else { return found }
+    // Others may explain as much.
+    found[0] = Cause(
+      code: first.code, tensor: first.tensor,
+      detail: first.detail + "; the search stopped early, after \(limit.inSeconds) s",
+      deviation: first.deviation)
     return found
   }
 
@@ -62,6 +71,7 @@ struct Diagnosis {
       if isLate { return stoppedEarly = true }
       if case .patch(let patch, let change) = mistake { check(solving: patch, change) }
     }
+    if found.isEmpty { try1(patches.lineChanges) }
   }
 
   private mutating func check(solving patch: Patch, _ change: PatchChange) {
@@ -83,19 +93,16 @@ struct Diagnosis {
 
   private mutating func check(_ mistakes: [Mistake], fitted: Int = 0) {
     tried += 1
-    if mistakes.allSatisfy(\.isLocal), let cut = evidence.cut {
-      var trial = cut.trial
-      for mistake in mistakes { mistake.apply(to: &trial) }
-      guard evidence.survivesCut(trial) else { return }
-    }
     var trial = evidence.baseline
     for mistake in mistakes { mistake.apply(to: &trial) }
+    guard evidence.survivesCuts(trial) else { return }
     let outputs = evidence.judge(trial)
     guard outputs.share <= 1 else { return }
     let gradients = evidence.judgeGradients(mistakes)
     guard gradients.share <= 1, isConvincing(fitted: fitted) else { return }
     let words = mistakes.map { $0.words(evidence.baseline, key: key) }
-    guard !found.contains(where: { $0.code == words[0].code && $0.tensor == words[0].tensor }) else {
+    guard !found.contains(where: { $0.code == words[0].code && $0.tensor == words[0].tensor })
+    else {
       return
     }
     var detail = "\(subject) are those of " + words[0].detail
@@ -113,17 +120,17 @@ struct Diagnosis {
   /// by chance: 10⁴ times more.
   private func isConvincing(fitted: Int) -> Bool {
     let total = evidence.orders
-    return total.largest >= 0.5 && total.sum - Double(fitted) * total.largest >= 4 + log10(Double(max(1, tried)))
+    return total.largest >= 0.5
+      && total.sum - Double(fitted) * total.largest >= 4 + log10(Double(max(1, tried)))
   }
 }
 
-extension Evidence {
+extension FixtureEvidence {
   /// How far the numbers lie from those without any mistake.
   var orders: (sum: Double, largest: Double) {
-    guard let result = baseline.run() else { return (0, 0) }
     var total = (sum: 0.0, largest: 0.0)
     for expected in outputs {
-      guard let (shape, computed) = numbers(expected, baseline, result) else { continue }
+      guard let (shape, computed) = numbers(expected, baseline, baselineResult) else { continue }
       let one = expected.evidence(against: shape, computed)
       total = (total.sum + one.sum, max(total.largest, one.largest))
     }
@@ -136,20 +143,13 @@ extension Evidence {
 }
 
 extension Mistake {
-  /// Whether a row's first steps show it as well as all do.
-  var isLocal: Bool {
-    switch self {
-    case .exchangedAxes, .reshapedAxes, .exchangedOutput, .lengths, .options, .turnedInput: false
-    default: true
-    }
-  }
-
   /// Whether it is among those that are tried in pairs.
   var isCommon: Bool {
     switch self {
     case .gates(let order, _, _):
       [[0, 3, 1, 2], [0, 1, 3, 2], [0, 2, 1, 3], [1, 0, 2], [2, 1, 0]].contains(order)
-    case .activation(_, let function): [.relu, .hardSigmoid, .hardSigmoid6, .identity].contains(function)
+    case .activation(_, let function):
+      [.relu, .hardSigmoid, .hardSigmoid6, .identity].contains(function)
     case .swappedBlocks(_, let roles): roles.count > 3
     default: true
     }
@@ -165,5 +165,13 @@ extension Mistake {
       true
     default: false
     }
+  }
+}
+
+extension Duration {
+  /// In tenths of a second, for people.
+  var inSeconds: String {
+    significant(
+      Double(components.seconds) + Double(components.attoseconds / 100_000_000_000_000_000) / 10)
   }
 }

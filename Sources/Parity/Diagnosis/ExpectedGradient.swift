@@ -65,7 +65,7 @@ extension Trial where R == Dual {
   }
 }
 
-extension Evidence {
+extension FixtureEvidence {
   /// How much of what rounding explains the gradients use under mistakes: of parameters as they are stored, or
   /// as the mistaken network holds them.
   func judgeGradients(_ mistakes: [Mistake]) -> (share: Double, deviation: Double) {

@@ -7,7 +7,7 @@ extension Fixture {
   ///
   /// Never throws: a fixture that cannot be diagnosed has no causes.
   func causes(
-    of checks: [Check], port: Evidence.Named? = nil, dtype: DType? = nil,
+    of checks: [Check], port: FixtureEvidence.Named? = nil, dtype: DType? = nil,
     verification: Duration = .zero, options: VerificationOptions
   ) -> [Cause] {
     let failing = checks.filter { !$0.passes }
@@ -18,9 +18,9 @@ extension Fixture {
       let types = try? dtype ?? narrowestType()
     else { return [] }
     let limit = max(.milliseconds(Int64(options.diagnosisLimit * 1000)), verification * 20)
-    let evidence: Evidence
+    let evidence: FixtureEvidence
     do {
-      guard let made = try Evidence(self, numbers, dtype: types, options: options) else {
+      guard let made = try FixtureEvidence(self, numbers, dtype: types, options: options) else {
         return trainingModeCause(numbers, types, options, subject)
       }
       evidence = made
@@ -34,21 +34,25 @@ extension Fixture {
     var sentences = Deviations(evidence: evidence, subject: subject).sentences()
     if sentences.isEmpty {
       sentences = [
-        failing.map(\.tensor).prefix(3).joined(separator: ", ") + " differ\(failing.count == 1 ? "s" : "")"
+        failing.map(\.tensor).prefix(3).joined(separator: ", ")
+          + " differ\(failing.count == 1 ? "s" : "")"
       ]
     }
-    if diagnosis.stoppedEarly { sentences.append("the search stopped after \(limit)") }
+    if diagnosis.stoppedEarly {
+      sentences.append("the search stopped early, after \(limit.inSeconds) s")
+    }
     let worst = failing.map(\.worstDeviation).max() ?? 0
     return [
       Cause(
         code: Cause.unknown, tensor: failing.first?.tensor,
-        detail: "no known mistake explains \(subject); " + sentences.prefix(5).joined(separator: "; "),
+        detail: "no known mistake explains \(subject); "
+          + sentences.prefix(5).joined(separator: "; "),
         deviation: worst)
     ]
   }
 
-  private func expectedNumbers() throws -> Evidence.Named {
-    var result: Evidence.Named = []
+  private func expectedNumbers() throws -> FixtureEvidence.Named {
+    var result: FixtureEvidence.Named = []
     for (group, state) in [
       ("outputs", outputs), ("states", states), ("grads", gradients), ("trained", trained),
       ("trajectory", trajectory),
@@ -64,18 +68,22 @@ extension Fixture {
   /// The type of the weights or of the expected numbers, whichever has fewer digits.
   private func narrowestType() throws -> DType {
     let order: [DType] = [.bf16, .f16, .f32, .f64]
-    let types = try [network().weights.dtype] + (outputs.entries + gradients.entries).map(\.tensor.dtype)
+    let types =
+      try [network().weights.dtype] + (outputs.entries + gradients.entries).map(\.tensor.dtype)
     return order.first { types.contains($0) } ?? .f32
   }
 
   /// Of a fixture in training mode: whether the numbers are those without dropout.
   private func trainingModeCause(
-    _ numbers: Evidence.Named, _ dtype: DType, _ options: VerificationOptions, _ subject: String
+    _ numbers: FixtureEvidence.Named, _ dtype: DType, _ options: VerificationOptions,
+    _ subject: String
   ) -> [Cause] {
     guard configuration.dropoutSeed != nil else { return [] }
     var off = self
     off.configuration.isTraining = false
-    guard let evidence = try? Evidence(off, numbers, dtype: dtype, options: options) else { return [] }
+    guard let evidence = try? FixtureEvidence(off, numbers, dtype: dtype, options: options) else {
+      return []
+    }
     let outputs = evidence.judge(evidence.baseline, isFull: true)
     let gradients = evidence.judgeGradients([])
     guard outputs.share <= 1, gradients.share <= 1 else { return [] }
@@ -88,7 +96,7 @@ extension Fixture {
   }
 }
 
-extension Evidence {
+extension FixtureEvidence {
   /// PyTorch's names of the parameters, and the file's keys.
   fileprivate var keys: [String: String] {
     var keys: [String: String] = [:]

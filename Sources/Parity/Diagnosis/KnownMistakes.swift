@@ -36,7 +36,7 @@ struct KnownMistakes {
 
   /// What happened to the whole network: what pairs are made of.
   var ofEverything: [Mistake] {
-    inputs + configurationMistakes + biases(all) + permutations(all, [roles]) + states
+    inputs + biases(all) + resets + permutations(all, [roles]) + configurationMistakes + states
       + transpositions([all]) + exchanges + roundings
   }
 
@@ -50,7 +50,8 @@ struct KnownMistakes {
   }
 
   private var someRoles: [[Role]] {
-    [[.inputWeight], [.hiddenWeight], [.inputBias, .hiddenBias], [.inputBias], [.hiddenBias],
+    [
+      [.inputWeight], [.hiddenWeight], [.inputBias, .hiddenBias], [.inputBias], [.hiddenBias],
       [.inputWeight, .inputBias], [.hiddenWeight, .hiddenBias], [.inputWeight, .hiddenWeight],
     ]
   }
@@ -61,7 +62,9 @@ struct KnownMistakes {
       result.append(.initialState(.ignored))
       if trial.c0 != nil {
         result += [.initialState(.hIgnored), .initialState(.cIgnored)]
-        if configuration.stateSize == configuration.hiddenSize { result.append(.initialState(.exchanged)) }
+        if configuration.stateSize == configuration.hiddenSize {
+          result.append(.initialState(.exchanged))
+        }
       }
       if configuration.cell.hasCellState, trial.h0 != nil,
         configuration.stateSize == configuration.hiddenSize
@@ -77,17 +80,21 @@ struct KnownMistakes {
     if trial.isBatched { result += [.exchangedAxes, .exchangedOutput, .reshapedAxes] }
     result += [.turnedInput(valid: true, output: true), .turnedInput(valid: true, output: false)]
     if trial.lengths != nil {
-      result += [.turnedInput(valid: false, output: true), .turnedInput(valid: false, output: false)]
+      result += [
+        .turnedInput(valid: false, output: true), .turnedInput(valid: false, output: false),
+      ]
     }
     return result
   }
 
+  private var resets: [Mistake] {
+    guard configuration.cell == .gru else { return [] }
+    return [.otherReset, .complementedUpdate]
+      + (hasBias ? [.biasOutsideReset(blocks: all)] : [])
+  }
+
   private var configurationMistakes: [Mistake] {
     var result: [Mistake] = []
-    if configuration.cell == .gru {
-      result += [.otherReset, .complementedUpdate]
-      if hasBias { result.append(.biasOutsideReset(blocks: all)) }
-    }
     if trial.hasHead, trial.options.reads != .sequence {
       result += [HeadReads.last, .final].filter { $0 != trial.options.reads }
         .map { .options(.reads($0)) }
@@ -110,7 +117,9 @@ struct KnownMistakes {
     var result: [Mistake] = []
     let isGated = configuration.cell == .lstm || configuration.cell == .gru
     if isGated {
-      result += [Squash.hardSigmoid, .hardSigmoid6, .tanh, .relu, .identity, .softsign].map { .activation(.gates, $0) }
+      result += [Squash.hardSigmoid, .hardSigmoid6, .tanh, .relu, .identity, .softsign].map {
+        .activation(.gates, $0)
+      }
     }
     let states: [Squash] = [.relu, .tanh, .sigmoid, .identity, .softsign, .hardTanh]
     result += states.filter { $0 != trial.options.state }.map { .activation(.state, $0) }
@@ -151,7 +160,9 @@ struct KnownMistakes {
     case .gru: orders = [[1, 0, 2], [2, 1, 0], [0, 2, 1], [1, 2, 0], [2, 0, 1]]
     case .lstm:
       // ONNX's, TensorFlow 1's and older ones first.
-      let known = [[0, 3, 1, 2], [0, 1, 3, 2], [0, 2, 1, 3], [1, 0, 2, 3], [1, 0, 3, 2], [2, 0, 1, 3]]
+      let known = [
+        [0, 3, 1, 2], [0, 1, 3, 2], [0, 2, 1, 3], [1, 0, 2, 3], [1, 0, 3, 2], [2, 0, 1, 3],
+      ]
       orders = known + Self.orders(4).filter { !known.contains($0) && $0 != [0, 1, 2, 3] }
     default: return []
     }
@@ -190,7 +201,9 @@ struct KnownMistakes {
       var roleSets: [[Role]] = [[.inputWeight, .hiddenWeight], [.inputWeight], [.hiddenWeight]]
       if configuration.projSize > 0 { roleSets.append([.projection]) }
       for roles in roleSets {
-        let kinds: [Mistake.Transposition] = [.memory, .memoryInverse, .gateMemory, .gateMemoryInverse]
+        let kinds: [Mistake.Transposition] = [
+          .memory, .memoryInverse, .gateMemory, .gateMemoryInverse,
+        ]
         result += kinds.map { .transposed(roles: roles, blocks: part, $0) }
       }
     }
@@ -202,7 +215,8 @@ struct KnownMistakes {
 
   private var layerPairs: [(Int, Int)] {
     let layers = configuration.layerCount
-    return (0..<layers).flatMap { a in (a + 1..<max(layers, a + 1)).map { (a, $0) } }.prefix(45).map { $0 }
+    return (0..<layers).flatMap { a in (a + 1..<max(layers, a + 1)).map { (a, $0) } }.prefix(45).map
+    { $0 }
   }
 
   private func blocks(_ a: Int, _ b: Int) -> [[Int]] {
@@ -223,7 +237,10 @@ struct KnownMistakes {
     for (a, b) in layerPairs {
       let pairs = blocks(a, b)
       result.append(.swappedBlocks(pairs, roles: everything))
-      result += [[Role.hiddenWeight], [.inputWeight], [.inputBias, .hiddenBias], [.hiddenWeight, .hiddenBias]].map {
+      result += [
+        [Role.hiddenWeight], [.inputWeight], [.inputBias, .hiddenBias],
+        [.hiddenWeight, .hiddenBias],
+      ].map {
         .swappedBlocks(pairs, roles: $0)
       }
     }

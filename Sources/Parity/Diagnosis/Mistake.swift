@@ -255,7 +255,9 @@ enum Mistake: Sendable, Equatable {
         func start(_ step: Int) -> Int {
           (trial.timeAxis == 1 ? row * steps + step : step * batch + row) * width
         }
-        for unit in 0..<width { result[start(step) + unit] = trial.x[start(length - 1 - step) + unit] }
+        for unit in 0..<width {
+          result[start(step) + unit] = trial.x[start(length - 1 - step) + unit]
+        }
       }
     }
     return result

@@ -60,7 +60,9 @@ extension Mistake {
           "biases half as large\(place(blocks)): bias_ih and bias_hh hold the same bias twice")
       default:
         return words(
-          "bias-doubled", "biases that are added \(input == 2 && hidden == 2 ? "twice" : "\(input) and \(hidden) times")\(place(blocks))")
+          "bias-doubled",
+          "biases that are added \(input == 2 && hidden == 2 ? "twice" : "\(input) and \(hidden) times")\(place(blocks))"
+        )
       }
     case .copiedBias(let from, let to, let blocks):
       return words(
@@ -87,7 +89,8 @@ extension Mistake {
       )
     case .biasOutsideReset(let blocks):
       return words(
-        "gru-reset", "a GRU that adds b_hn outside of the product with the reset gate\(place(blocks))")
+        "gru-reset",
+        "a GRU that adds b_hn outside of the product with the reset gate\(place(blocks))")
     case .complementedUpdate:
       return words(
         "weight-differs",
@@ -142,7 +145,8 @@ extension Mistake {
         "forget-bias",
         amount > 0
           ? "\(significant(amount)) added to the bias of the forget gate\(place(blocks))"
-          : "\(significant(-amount)) less in the bias of the forget gate\(place(blocks)): it is stored with the weights and counted once too often")
+          : "\(significant(-amount)) less in the bias of the forget gate\(place(blocks)): it is stored with the weights and counted once too often"
+      )
     case .initialState(let kind):
       let detail =
         switch kind {
@@ -154,11 +158,13 @@ extension Mistake {
         case .firstLayerOnly: "a network whose first layer alone starts from the initial state"
         }
       return words(
-        "initial-state-ignored", detail, kind == .cIgnored || kind == .cIsH ? "inputs/c_0" : "inputs/h_0")
+        "initial-state-ignored", detail,
+        kind == .cIgnored || kind == .cIsH ? "inputs/c_0" : "inputs/h_0")
     case .rounded(let dtype, let inputs, let biases):
       return words(
         "weights-rounded",
-        "\(biases ? "weights" : "matrices")\(inputs ? " and inputs" : "") rounded to \(dtype.rawValue)")
+        "\(biases ? "weights" : "matrices")\(inputs ? " and inputs" : "") rounded to \(dtype.rawValue)"
+      )
     case .turnedInput(_, let output):
       return words(
         "time-reversed",

@@ -146,7 +146,11 @@ extension Trial where R == Double {
         result.x += x[start..<start + width]
       }
     }
-    if isBatched { result.xShape = [outer.count, inner.count, width] } else { result.xShape[0] = count }
+    if isBatched {
+      result.xShape = [outer.count, inner.count, width]
+    } else {
+      result.xShape[0] = count
+    }
     func states(_ states: [Double]?, _ size: Int) -> [Double]? {
       states.map { states in
         (0..<blockCount).flatMap { block in

@@ -159,13 +159,22 @@ extension Trial {
     matrix.withUnsafeBufferPointer { m in
       vector.withUnsafeBufferPointer { v in
         for row in rows {
-          var sum = bias?[row] ?? R(0)
+          // Four sums at a time: one would wait for itself.
           let from = row &* columns
+          var (s0, s1, s2, s3) = (bias?[row] ?? R(0), R(0), R(0), R(0))
           var k = 0
+          while k &+ 3 < columns {
+            s0 = s0 + m[from &+ k] * v[start &+ k]
+            s1 = s1 + m[from &+ k &+ 1] * v[start &+ k &+ 1]
+            s2 = s2 + m[from &+ k &+ 2] * v[start &+ k &+ 2]
+            s3 = s3 + m[from &+ k &+ 3] * v[start &+ k &+ 3]
+            k &+= 4
+          }
           while k < columns {
-            sum = sum + m[from &+ k] * v[start &+ k]
+            s0 = s0 + m[from &+ k] * v[start &+ k]
             k &+= 1
           }
+          let sum = (s0 + s1) + (s2 + s3)
           result[row] = sum
         }
       }

@@ -85,8 +85,12 @@ struct WeightPatches {
       let (_, rows, columns) = size(patch.index)
       if rows == columns, rows > 1 { result.append(.patch(patch, .transposed(rows))) }
     }
-    for patch in rows + columns { result += [0, -1].map { .patch(patch, .scaled($0)) } }
     return result
+  }
+
+  /// The same of rows and columns, of which there are many.
+  var lineChanges: [Mistake] {
+    (rows + columns).flatMap { patch in [0, -1].map { Mistake.patch(patch, .scaled($0)) } }
   }
 
   /// Patches equal to others of the same size and role, and exchanged with them.
@@ -115,8 +119,9 @@ struct WeightPatches {
   }
 }
 
-extension Evidence {
-  /// The number with which a change of one number explains the outputs best, by Gauss and Newton.
+extension FixtureEvidence {
+  /// The number with which a change of one number explains the outputs best, by Gauss and Newton: on a few
+  /// steps of one row first, and on everything only if these are explained.
   func solved(_ patch: Patch, _ change: PatchChange) -> Mistake? {
     var number: Double
     let isFactor: Bool
@@ -128,10 +133,54 @@ extension Evidence {
     func mistake(_ number: Double) -> Mistake {
       .patch(patch, isFactor ? .scaled(number) : .added(number))
     }
+    let isOfHead = patch.index >= baseline.headWeight
+    if let cut = cut(baseline, steps: firstSteps, row: firstRow),
+      !isOfHead || cut.outputs.contains(where: { $0.name == "logits" })
+    {
+      guard let near = solved(patch, isFactor, cut, from: number, most: 16) else { return nil }
+      var changed = cut
+      mistake(near).apply(to: &changed.trial)
+      guard let share = Self.share(changed), share <= 2 else { return nil }
+      number = near
+    }
+    return solved(patch, isFactor, (baseline, outputs), from: number, most: 16).map(mistake)
+  }
+
+  /// So many steps that the deviation shows in the first row: four more than agree.
+  private var firstSteps: Int {
+    guard baseline.directions == 1,
+      let whole = cut(baseline, steps: baseline.steps, row: firstRow),
+      let expected = whole.outputs.first
+    else { return baseline.steps }
+    let width = expected.shape.last ?? 1
+    let size = baseline.steps * width
+    guard expected.numbers.count == size,
+      let (shape, computed) = baseline.tensor(
+        expected.name, of: baselineResult, axes: expected.shape.count),
+      shape.count == baseline.xShape.count
+    else { return baseline.steps }
+    for step in 0..<baseline.steps {
+      let place =
+        baseline.timeAxis == 1
+        ? firstRow * baseline.steps + step : step * baseline.batch + firstRow
+      for unit in 0..<width {
+        let number = expected.numbers[step * width + unit]
+        let distance = (number - computed[place * width + unit]).magnitude
+        if !(distance <= expected.bound(number)) { return min(baseline.steps, step + 4) }
+      }
+    }
+    return baseline.steps
+  }
+
+  private func solved(
+    _ patch: Patch, _ isFactor: Bool, _ cut: Cut, from start: Double, most: Int
+  ) -> Double? {
+    var number = start
     var best = (number: number, error: Double.infinity)
     var step = 0.0
-    for _ in 0..<16 {
-      var trial = baseline.dual
+    let dual = cut.trial.dual
+    for _ in 0..<most {
+      var trial = dual
       for element in patch.elements {
         let old = trial.weights[patch.index][element].value
         trial.weights[patch.index][element] =
@@ -139,9 +188,11 @@ extension Evidence {
       }
       guard let result = trial.run() else { return nil }
       var (above, below, error) = (0.0, 0.0, 0.0)
-      for expected in outputs where expected.name != "loss" && expected.name != "probabilities" {
-        guard let (shape, computed) = trial.tensor(expected.name, of: result, axes: expected.shape.count),
-          shape == expected.shape
+      for expected in cut.outputs
+      where expected.name != "loss" && expected.name != "probabilities" {
+        guard
+          let (shape, computed) = trial.tensor(
+            expected.name, of: result, axes: expected.shape.count), shape == expected.shape
         else { return nil }
         for (e, c) in zip(expected.numbers, computed) {
           let residual = e - c.value
@@ -157,10 +208,10 @@ extension Evidence {
       } else {
         step /= 4
       }
-      if step.magnitude <= 1e-16 * max(1, best.number.magnitude) { break }
+      if step.magnitude <= 1e-14 * max(1, best.number.magnitude) { break }
       number = best.number + step
     }
-    return mistake(best.number)
+    return best.number
   }
 
   /// Single elements whose change would move the outputs as they deviate, the likeliest first.
@@ -168,7 +219,7 @@ extension Evidence {
   /// One backward pass gives every element's product with the deviation; a few with random signs, how far every
   /// element moves the outputs at all. The ratio is the cosine of the angle between the two.
   func likelyElements(most: Int) -> [(index: Int, element: Int)] {
-    guard let result = baseline.run() else { return [] }
+    let result = baselineResult
     var scores: [(index: Int, element: Int, score: Double)] = []
     for expected in outputs where ["output", "logits", "h_n", "c_n"].contains(expected.name) {
       guard let (shape, computed) = numbers(expected, baseline, result), shape == expected.shape,
@@ -210,14 +261,18 @@ extension Evidence {
       for index in targets.elements.indices { targets.elements[index] -= upstream[index] / 2 }
       guard
         let gradients = try? model.backward(
-          run.x, state: .init(h: run.h0, c: run.c0), lengths: run.lengths, targets: .values(targets),
+          run.x, state: .init(h: run.h0, c: run.c0), lengths: run.lengths,
+          targets: .values(targets),
           loss: .mse(reduction: .sum))
       else { return nil }
       (recurrent, head) = (gradients.recurrent, gradients.head)
     } else {
-      guard let (_, tape) = try? run.model.rnn.record(run.x, h0: run.h0, c0: run.c0, lengths: run.lengths),
+      guard
+        let (_, tape) = try? run.model.rnn.record(
+          run.x, h0: run.h0, c0: run.c0, lengths: run.lengths),
         let gradients = try? run.model.rnn.backward(
-          tape, gradOutput: name == "output" ? gradient : nil, gradHN: name == "h_n" ? gradient : nil,
+          tape, gradOutput: name == "output" ? gradient : nil,
+          gradHN: name == "h_n" ? gradient : nil,
           gradCN: name == "c_n" ? gradient : nil)
       else { return nil }
       recurrent = gradients.parameters

@@ -13,7 +13,9 @@ struct ExpectedNumbers: Sendable {
 
   /// The largest share of what rounding explains, and the largest deviation; infinite for another shape.
   func compare(_ shape: [Int], _ computed: [Double]) -> (share: Double, deviation: Double) {
-    guard shape == self.shape || squeezed(shape) == squeezed(self.shape) else { return (.infinity, .infinity) }
+    guard shape == self.shape || squeezed(shape) == squeezed(self.shape) else {
+      return (.infinity, .infinity)
+    }
     var (share, deviation) = (0.0, 0.0)
     for (e, c) in zip(numbers, computed) where e != c && !(e.isNaN && c.isNaN) {
       let distance = (e - c).magnitude
@@ -53,7 +55,7 @@ struct ExpectedNumbers: Sendable {
 func log10(_ x: Double) -> Double { x.isFinite ? Double.log(x) / Double.log(10) : 8 }
 
 /// Everything that a cause has to explain, and what it is held against.
-struct Evidence {
+struct FixtureEvidence {
   let run: FixtureRun<Double>
   let baseline: Trial<Double>
   /// Under `outputs/`, and `states/h`.
@@ -61,8 +63,10 @@ struct Evidence {
   let gradients: [ExpectedGradient]
   /// Names of what no hypothesis is held against: trained parameters, losses.
   let untried: [String]
-  /// The first steps of the first row of `outputs`, where a hypothesis dies at once.
-  let cut: (trial: Trial<Double>, outputs: [ExpectedNumbers])?
+  /// What the engine computes, without a mistake.
+  let baselineResult: TrialResult<Double>
+  /// The row of the batch on which hypotheses are tried first.
+  let firstRow: Int
 
   /// The largest share of what rounding explains, over all outputs; stops at the first tensor beyond it.
   func judge(_ trial: Trial<Double>, isFull: Bool = false) -> (share: Double, deviation: Double) {
@@ -77,18 +81,6 @@ struct Evidence {
       if share > 1, !isFull { break }
     }
     return (share, deviation)
-  }
-
-  /// Whether a change can explain the first steps of the first row.
-  func survivesCut(_ changed: Trial<Double>) -> Bool {
-    guard let cut else { return true }
-    guard let result = changed.run() else { return false }
-    for expected in cut.outputs {
-      guard let (shape, computed) = changed.tensor(expected.name, of: result, axes: expected.shape.count),
-        expected.compare(shape, computed).share <= 1
-      else { return false }
-    }
-    return true
   }
 
   /// What a trial computes for one of the expected outputs.
@@ -122,7 +114,8 @@ struct Evidence {
     }
   }
 
-  private func lossInput(_ trial: Trial<Double>, _ result: TrialResult<Double>) -> NDArray<Double>? {
+  private func lossInput(_ trial: Trial<Double>, _ result: TrialResult<Double>) -> NDArray<Double>?
+  {
     trial.tensor(trial.hasHead ? "logits" : "output", of: result, axes: trial.xShape.count)
       .flatMap { try? NDArray(shape: $0.shape, elements: $0.1) }
   }

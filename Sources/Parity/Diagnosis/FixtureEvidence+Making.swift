@@ -2,7 +2,7 @@ import Networks
 import RNNEngine
 import Tensors
 
-extension Evidence {
+extension FixtureEvidence {
   /// The numbers under names of a fixture (`outputs/h_n`), with their shapes.
   typealias Named = [(name: String, shape: [Int], numbers: [Double])]
 
@@ -47,10 +47,13 @@ extension Evidence {
       default: untried.append(one.name)
       }
     }
+    guard fixture.configuration.dropoutSeed == nil,
+      let result = try Self.result(run, baseline, outputs)
+    else { return nil }
     self.init(
       run: run, baseline: baseline, outputs: outputs, gradients: gradients, untried: untried,
-      cut: Self.cut(baseline, outputs))
-    guard try agreesWithEngine() else { return nil }
+      baselineResult: result, firstRow: Self.firstRow(baseline, outputs, result))
+    guard agreesWithEngine() else { return nil }
   }
 
   private static func wider(_ a: Tolerance, _ b: Tolerance) -> Tolerance {
@@ -92,87 +95,6 @@ extension Evidence {
       else { return nil }
       let places = run.places(stored, trial)
       return places.contains { $0.index >= 0 } ? .weights(places) : nil
-    }
-  }
-
-  /// Whether the reference computes what the engine does.
-  private func agreesWithEngine() throws -> Bool {
-    guard run.fixture.configuration.dropoutSeed == nil, let result = baseline.run(),
-      let (_, output) = baseline.tensor("output", of: result, axes: 3)
-    else { return false }
-    let engine = try run.forward().recurrent.output.elements
-    return zip(engine, output).allSatisfy {
-      ($0 - $1).magnitude <= 1e-9 * max(1, $0.magnitude) || $0.isNaN || $1.isNaN || $0 == $1
-    }
-  }
-
-  /// The first steps of the row that shows the deviation, or whole rows where the network looks ahead.
-  private static func cut(
-    _ trial: Trial<Double>, _ outputs: [ExpectedNumbers]
-  ) -> (trial: Trial<Double>, outputs: [ExpectedNumbers])? {
-    guard let result = trial.run() else { return nil }
-    var rows = [trial.lengths.map { lengths in lengths.indices.min { lengths[$0] < lengths[$1] } ?? 0 } ?? 0]
-    let isSequence: (ExpectedNumbers) -> Bool = {
-      ["output", "logits"].contains($0.name) && $0.shape.count == trial.xShape.count
-    }
-    let bySteps = trial.directions == 1 && outputs.contains(where: isSequence)
-    let steps = bySteps ? min(3, trial.steps) : trial.steps
-    guard bySteps || trial.batch > 1 else { return nil }
-    let kept = outputs.filter {
-      bySteps ? isSequence($0) : ["output", "logits", "h_n", "c_n"].contains($0.name)
-    }
-    for expected in outputs {
-      guard let (shape, _) = trial.tensor(expected.name, of: result, axes: expected.shape.count) else { continue }
-      if shape != expected.shape { return nil }
-    }
-    if bySteps, let first = kept.first, let (_, computed) = trial.tensor(first.name, of: result, axes: 3) {
-      // The row that deviates most in these steps.
-      var worst = (row: 0, share: -1.0)
-      for row in 0..<trial.batch {
-        let offsets = offsets(first.shape, trial, steps, [row])
-        let share = offsets.reduce(0.0) {
-          max($0, (first.numbers[$1] - computed[$1]).magnitude)
-        }
-        if share > worst.share { worst = (row, share) }
-      }
-      rows = [worst.row]
-    }
-    let cut = kept.map { expected -> ExpectedNumbers in
-      let isState = expected.name == "h_n" || expected.name == "c_n"
-      var shape = expected.shape
-      let offsets: [Int]
-      if isState {
-        shape[1] = 1
-        let width = expected.shape[2]
-        offsets = (0..<expected.shape[0]).flatMap { block in
-          let start = (block * trial.batch + rows[0]) * width
-          return Array(start..<start + width)
-        }
-      } else if expected.shape.count < trial.xShape.count {
-        shape[0] = 1
-        let width = expected.shape[1]
-        offsets = Array(rows[0] * width..<(rows[0] + 1) * width)
-      } else {
-        offsets = Self.offsets(expected.shape, trial, steps, rows)
-        shape[trial.timeAxis] = steps
-        if trial.isBatched { shape[1 - trial.timeAxis] = 1 }
-      }
-      return ExpectedNumbers(
-        name: expected.name, shape: shape, numbers: offsets.map { expected.numbers[$0] },
-        allowed: expected.allowed, relative: expected.relative)
-    }
-    return (trial.cut(steps: steps, rows: rows), cut)
-  }
-
-  private static func offsets(
-    _ shape: [Int], _ trial: Trial<Double>, _ steps: Int, _ rows: [Int]
-  ) -> [Int] {
-    let width = shape.last ?? 1
-    return rows.flatMap { row in
-      (0..<steps).flatMap { step -> [Int] in
-        let place = trial.timeAxis == 1 ? row * trial.steps + step : step * trial.batch + row
-        return Array(place * width..<(place + 1) * width)
-      }
     }
   }
 }
