@@ -21,7 +21,7 @@ extension FixtureResult {
     let others = failures.count > 1 ? " (and \(failures.count - 1) more tensors differ)" : ""
     throw RecurrentError(
       .parityDifference, file: path, at: "tensor \"\(worst.tensor)\"",
-      found: worst.summary + others)
+      found: worst.summary + others + causes.prefix(3).map { "; cause: \($0.summary)" }.joined())
   }
 }
 
@@ -67,9 +67,10 @@ public func expectParity<S: Scalar>(
   } catch let error as RecurrentError {
     throw error.inFile(path)
   }
-  try FixtureResult(
-    path: path, name: fixture.configuration.name, checks: checks, remarks: [], error: nil
-  ).require()
+  var result = FixtureResult(
+    path: path, name: fixture.configuration.name, checks: checks, remarks: [], error: nil)
+  if !result.passes { result.causes = fixture.causes(of: checks, port: computed, options: options) }
+  try result.require()
 }
 
 extension Fixture {
@@ -149,6 +150,18 @@ extension Fixture {
           timeAxis: hasSteps ? axis : nil))
     }
     return checks
+  }
+
+  /// What explains the numbers of a port: the fixture is right, so hypotheses are held against the port's.
+  func causes<S: Scalar>(
+    of checks: [Check], port: [String: NDArray<S>], options: VerificationOptions
+  ) -> [Cause] {
+    let numbers: FixtureEvidence.Named = port.keys.sorted().compactMap { name in
+      guard tensor(name) != nil, let array = port[name] else { return nil }
+      return (name, array.shape, array.elements.map { Double($0) })
+    }
+    return causes(
+      of: checks, port: numbers, dtype: S.self == Double.self ? nil : .f32, options: options)
   }
 
   /// The number of axes of a sequence of vectors.

@@ -10,7 +10,7 @@ import Tensors
 /// <doc:MakingFixtures> lists its tensors and keys; anyone can make one from Python with `numpy.savez` alone.
 public struct Fixture: Sendable {
   /// What the fixture says about itself.
-  package let configuration: FixtureConfiguration
+  package internal(set) var configuration: FixtureConfiguration
   /// The parameters, under their keys without `weights/`.
   public let weights: StateDict
   /// Inputs, under their keys without `inputs/`.

@@ -17,9 +17,19 @@ public struct FixtureResult: Sendable {
   public let remarks: [String]
   /// Why the fixture could not be run, if it could not.
   public let error: RecurrentError?
+  /// What explains numbers that differ, best first; of a fixture that fails only.
+  package var causes: [Cause] = []
 
   /// Whether everything expected was found, within tolerance.
   public var passes: Bool { error == nil && !checks.isEmpty && checks.allSatisfy(\.passes) }
+
+  /// One line: what passed, or what failed first and why.
+  package var summary: String {
+    if let error { return error.message }
+    guard !passes else { return "\(checks.count) tensors agree" }
+    let worst = worst.map { "\($0.tensor): \($0.summary)" } ?? "nothing compared"
+    return worst + (causes.first.map { "; cause: \($0.summary)" } ?? "")
+  }
 
   /// The check that used the largest share of its tolerance.
   public var worst: Check? {
@@ -38,10 +48,16 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
     let file = try WeightFile(path: path)
     let fixture = try Fixture(file.state)
     name = fixture.configuration.name
+    let start = ContinuousClock.now
     let (checks, remarks) = try fixture.examine(options: options)
+    let time = ContinuousClock.now - start
     for input in file.files { try input.checkUnchanged() }
-    return FixtureResult(
+    var result = FixtureResult(
       path: path, name: name, checks: checks, remarks: remarks, error: nil)
+    if !result.passes {
+      result.causes = fixture.causes(of: checks, verification: time, options: options)
+    }
+    return result
   } catch let error as RecurrentError {
     return FixtureResult(
       path: path, name: name, checks: [], remarks: [], error: error.inFile(path))

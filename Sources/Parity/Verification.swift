@@ -12,6 +12,8 @@ public struct VerificationOptions: Sendable {
 
   /// Whether checks keep every number, for pages that show expected beside computed.
   package var keepsNumbers = false
+  /// Seconds that the search for causes may take at least, if a fixture fails; none for 0.
+  package var diagnosisLimit = 5.0
 
   /// Creates options; without values the fixture's or the element type's tolerances hold.
   public init(relative: Double? = nil, absolute: Double? = nil) {

@@ -44,6 +44,9 @@ enum FixtureReport {
       text += "  \(error.message)\n"
       if let hint = error.advice?.withFlags { text += "  hint: \(escapedForTerminal(hint))\n" }
     }
+    for cause in result.causes.prefix(3) {
+      text += "  cause: \(escapedForTerminal(cause.summary, limit: 1000))\n"
+    }
     for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
     for check in result.checks where all || !check.passes {
       text += "  \(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
@@ -82,8 +85,18 @@ enum FixtureReport {
       .init(key: "passes", value: .bool(result.passes)),
       .init(key: "error", value: result.error?.json ?? .null),
       .init(key: "remarks", value: .strings(result.remarks)),
+      .init(key: "causes", value: .array(result.causes.map(json))),
       .init(key: "worst", value: result.worst.map(json) ?? .null),
       .init(key: "checks", value: .array(result.checks.map(json))),
+    ])
+  }
+
+  private static func json(_ cause: Cause) -> JSON {
+    .object([
+      .init(key: "code", value: .string(cause.code)),
+      .init(key: "tensor", value: cause.tensor.map { .string($0) } ?? .null),
+      .init(key: "detail", value: .string(cause.detail)),
+      .init(key: "deviation", value: .number(cause.deviation)),
     ])
   }
 
