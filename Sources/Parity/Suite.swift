@@ -17,6 +17,11 @@ public struct FixtureResult: Sendable {
   public let remarks: [String]
   /// Why the fixture could not be run, if it could not.
   public let error: RecurrentError?
+  /// The gradients that are not expected, and so not checked, although others are (`grads/KEY`): those of
+  /// frozen parameters, say.
+  public internal(set) var absent: [String] = []
+  /// The seconds that it took.
+  public internal(set) var seconds = 0.0
 
   /// Whether everything expected was found, within tolerance.
   public var passes: Bool { error == nil && !checks.isEmpty && checks.allSatisfy(\.passes) }
@@ -33,6 +38,18 @@ public struct FixtureResult: Sendable {
 /// #expect(parity(of: "fixture.npz").passes)
 /// ```
 public func parity(of path: String, options: VerificationOptions = .init()) -> FixtureResult {
+  let start = ContinuousClock.now
+  var result = verified(path, options)
+  result.seconds = start.secondsPassed
+  return result
+}
+
+extension ContinuousClock.Instant {
+  /// The seconds from then to now.
+  package var secondsPassed: Double { duration(to: .now) / .seconds(1) }
+}
+
+private func verified(_ path: String, _ options: VerificationOptions) -> FixtureResult {
   var name: String?
   do {
     let file = try WeightFile(path: path)
@@ -41,7 +58,8 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
     let (checks, remarks) = try fixture.examine(options: options)
     for input in file.files { try input.checkUnchanged() }
     return FixtureResult(
-      path: path, name: name, checks: checks, remarks: remarks, error: nil)
+      path: path, name: name, checks: checks, remarks: remarks, error: nil,
+      absent: try fixture.absentGradients())
   } catch let error as RecurrentError {
     return FixtureResult(
       path: path, name: name, checks: [], remarks: [], error: error.inFile(path))

@@ -14,9 +14,11 @@ enum FixtureReport {
     }
     let failed = results.filter { !$0.passes }.count
     let checks = results.reduce(0) { $0 + $1.checks.count }
+    let absent = results.reduce(0) { $0 + $1.absent.count }
     text +=
       failed == 0
-      ? "\(counted(results.count, "fixture")) passed, \(counted(checks, "tensor")) compared\n"
+      ? "\(counted(results.count, "fixture")) passed, \(counted(checks, "tensor")) compared"
+        + (absent == 0 ? "\n" : ", \(counted(absent, "gradient")) absent\n")
       : "\(failed) of \(counted(results.count, "fixture")) FAILED\n"
     return text
   }
@@ -38,32 +40,46 @@ enum FixtureReport {
     ]
   }
 
+  /// So many lines are said of a fixture that fails, its path among them, unless all are asked for.
+  private static let mostLines = 5
+
   private static func details(_ result: FixtureResult, all: Bool) -> String {
-    var text = escapedForTerminal(result.path) + "\n"
+    var lines: [String] = []
     if let error = result.error {
-      text += "  \(error.message)\n"
-      if let hint = error.advice?.withFlags { text += "  hint: \(escapedForTerminal(hint))\n" }
+      lines.append(error.message)
+      if let hint = error.advice?.withFlags { lines.append("hint: \(escapedForTerminal(hint))") }
     }
-    for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
-    for check in result.checks where all || !check.passes {
-      text += "  \(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
-      if let problem = check.problem {
-        text += escapedForTerminal(problem) + "\n"
-      } else if check.passes {
-        text +=
-          "worst \(short(check.worstDeviation)), \(significant(check.toleranceUsed)) times the tolerance\n"
-      } else {
-        text +=
-          "at \(check.index) expected \(check.expected), computed \(check.computed),"
-          + " deviation \(short(check.worstDeviation)),"
-          + " \(significant(check.toleranceUsed)) times the tolerance"
-        if let step = check.firstStep {
-          text += ", first differing \(check.countsUpdates ? "update" : "time step") \(step)"
-        }
-        text += "\n"
-      }
+    // What matters most comes first, because the rest may be cut off.
+    let checks = result.checks.filter { !$0.passes } + (all ? result.checks.filter(\.passes) : [])
+    lines += checks.map(line)
+    let remarks = result.remarks.map { "note: \(escapedForTerminal($0))" }
+    // Whoever reads everything reads how it was made first.
+    lines = all && result.error == nil ? remarks + lines : lines + remarks
+    if all {
+      if result.error == nil { lines.append(result.counts) }
+      lines += result.absent.map { "absent: \(escapedForTerminal($0))" }
+    } else if lines.count > mostLines - 1 {
+      let rest = lines.count - (mostLines - 2)
+      lines.removeLast(rest)
+      lines.append("\(counted(rest, "more line")): --verbose")
     }
-    return text
+    return escapedForTerminal(result.path) + "\n" + lines.map { "  \($0)\n" }.joined()
+  }
+
+  private static func line(_ check: Check) -> String {
+    let start = "\(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
+    if let problem = check.problem { return start + escapedForTerminal(problem) }
+    guard !check.passes else {
+      return start
+        + "worst \(short(check.worstDeviation)), \(significant(check.toleranceUsed)) times the tolerance"
+    }
+    let step = check.firstStep.map {
+      ", first differing \(check.countsUpdates ? "update" : "time step") \($0)"
+    }
+    return start
+      + "at \(check.index) expected \(check.expected), computed \(check.computed),"
+      + " deviation \(short(check.worstDeviation)),"
+      + " \(significant(check.toleranceUsed)) times the tolerance" + (step ?? "")
   }
 
   static func json(_ results: [FixtureResult]) -> JSON {
@@ -82,6 +98,9 @@ enum FixtureReport {
       .init(key: "passes", value: .bool(result.passes)),
       .init(key: "error", value: result.error?.json ?? .null),
       .init(key: "remarks", value: .strings(result.remarks)),
+      .init(key: "seconds", value: .number(result.seconds)),
+      .init(key: "checked", value: .number(result.checks.count)),
+      .init(key: "absent", value: .strings(result.absent)),
       .init(key: "worst", value: result.worst.map(json) ?? .null),
       .init(key: "checks", value: .array(result.checks.map(json))),
     ])

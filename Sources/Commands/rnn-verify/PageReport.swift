@@ -107,6 +107,9 @@ enum PageReport {
       return
     }
     for remark in result.remarks { page.note(remark) }
+    if !result.absent.isEmpty {
+      page.note("\(result.counts): \(result.absent.joined(separator: ", ")).")
+    }
     let failing = result.checks.filter { !$0.passes }
     let passing = result.checks.filter(\.passes)
     if !failing.isEmpty {
