@@ -176,6 +176,28 @@ struct VerifyReportTests {
       #expect(result.status == 1 && result.output.contains("f32 | f64"), "\(result.output)")
     }
   }
+
+  @Test func powerIsSaidOfEveryWeight() throws {
+    let text = try Tools.run("rnn-verify", "--power", CommandLineTests.good)
+    #expect(text.status == 0, "\(text.errors)")
+    #expect(text.output.contains("  weights") && text.output.contains("least visible"))
+    #expect(text.output.contains("  rnn.weight_hh_l0") && text.output.contains(" % at row "))
+    #expect(text.output.hasSuffix("1 fixture measured\n"), "\(text.output)")
+    let object = try json(
+      Tools.run("rnn-verify", "--power", "--json", CommandLineTests.good).output)
+    let first = try #require((object["fixtures"] as? [[String: Any]])?.first)
+    let weights = try #require(first["weights"] as? [[String: Any]])
+    #expect(weights.count == 6 && object["coarse_from"] as? Double == 0.01)
+    for weight in weights {
+      let least = try #require(weight["least_visible"] as? [String: Any])
+      #expect(try #require(least["relative"] as? Double) > 0)
+      #expect((least["noticed_by"] as? String)?.contains("/") == true)
+    }
+    let failing = try Tools.run("rnn-verify", "--power", try wrong(), CommandLineTests.good)
+    #expect(failing.status == 1 && failing.output.contains("1 fixture measured, 1 FAILED"))
+    let none = try Tools.run("rnn-verify", "--power", ExampleTests.checkpoint)
+    #expect(none.status == 65 && none.errors.contains("fixture.config"), "\(none.errors)")
+  }
 }
 
 /// Whether XML is well formed: tags close in order. (Foundation's parser is not there on every platform.)

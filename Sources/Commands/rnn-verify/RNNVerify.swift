@@ -16,6 +16,7 @@ struct RNNVerify: Tool {
       rnn-verify PATH... [OPTIONS]
       rnn-verify --same A B [--rounded] [OPTIONS]
       rnn-verify --gradcheck FILE [OPTIONS]
+      rnn-verify --power FIXTURE... [OPTIONS]
       """,
     discussion: """
       A fixture is one file, an .npz say: config (JSON with "schema" and "cell"), weights/…, inputs/x, \
@@ -29,6 +30,7 @@ struct RNNVerify: Tool {
         rnn-verify fixtures/ --html report.html --junit report.xml
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
+        rnn-verify --power fixture.npz
       """, version: toolVersion)
 
   @Argument(
@@ -62,6 +64,8 @@ struct RNNVerify: Tool {
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "With --same: compare in the narrower of two element types.") var rounded = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
+  @Flag(help: "Say how small a change of each weight tensor the fixtures would notice.")
+  var power = false
   @OptionGroup(title: "With --same and --gradcheck")
   var reading: ReadingOptions
 
@@ -70,7 +74,9 @@ struct RNNVerify: Tool {
   func check() throws {
     try reading.check()
     func refuse(_ text: String) throws { throw RecurrentError.arguments(text) }
-    if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
+    let modes = [("--same", same), ("--gradcheck", gradcheck), ("--power", power)]
+      .filter(\.1).map(\.0)
+    if modes.count > 1 { try refuse("\(modes[0]) and \(modes[1]) exclude each other") }
     if rounded && !same { try refuse("--rounded without --same") }
     if same && paths.count != 2 {
       throw RecurrentError.arguments(
@@ -88,13 +94,16 @@ struct RNNVerify: Tool {
     if (same || gradcheck) && (html != nil || junit != nil || github) {
       try refuse("--html, --junit and --github are for fixtures")
     }
+    if power && (html != nil || junit != nil || github || verbose) {
+      try refuse("--html, --junit, --github and --verbose with --power")
+    }
     guard !paths.isEmpty else {
       throw RecurrentError.arguments("no PATH", expected: "fixture files or directories")
     }
     _ = try (tolerances(), jobCount())
   }
 
-  private func tolerances() throws -> VerificationOptions {
+  func tolerances() throws -> VerificationOptions {
     func number(_ name: String, _ text: String?) throws -> Double? {
       try NumberOption(name, text).number("a number of at least 0") { $0 >= 0 }
     }
@@ -102,19 +111,21 @@ struct RNNVerify: Tool {
       relative: number("--rtol", rtol), absolute: number("--atol", atol))
   }
 
-  private func jobCount() throws -> Int {
+  func jobCount() throws -> Int {
     try NumberOption("--jobs", jobs).whole(atLeast: 1) ?? processorCount()
   }
 
   mutating func perform() throws -> Int32 {
     if same { return try compareNetworks() }
     if gradcheck { return try checkGradients() }
+    if power { return try measurePower() }
     return try verifyFixtures()
   }
 
   // MARK: Fixtures
 
-  private func verifyFixtures() throws -> Int32 {
+  /// The files that are meant.
+  func fixtureFiles() throws -> [String] {
     var files = try FixtureSearch.files(in: paths)
     if let filter {
       let names = files.compactMap { $0.split(separator: "/").last }.map { name in
@@ -128,6 +139,11 @@ struct RNNVerify: Tool {
           hint: nearest(to: filter, among: names).map { "Did you mean \($0)?" })
       }
     }
+    return files
+  }
+
+  private func verifyFixtures() throws -> Int32 {
+    let files = try fixtureFiles()
     try checkDistinct([("--html", html), ("--junit", junit)])
     try checkDistinct([("--html", html), ("--junit", junit)], from: files)
     let options = try tolerances()
