@@ -15,7 +15,7 @@ extension FixtureResult {
   ///
   /// `nil` where nothing does, or where the fixture could not be run.
   package var headline: String? {
-    guard error == nil, !passes else { return nil }
+    guard error == nil, fails else { return nil }
     guard let worst else { return "nothing compared" }
     var text = "\(worst.tensor): \(worst.summary)"
     if let first = firstDifference, worst.firstStep != first.step {
@@ -32,6 +32,7 @@ extension FixtureResult {
       "\(number) \(noun)\(number == 1 ? "" : "s")"
     }
     return count(checks.count, "tensor") + " checked"
-      + (absent.isEmpty ? "" : ", \(count(absent.count, "gradient")) absent")
+      + (absent.isEmpty
+        ? "" : ", \(count(absent.count, program == nil ? "gradient" : "tensor")) absent")
   }
 }

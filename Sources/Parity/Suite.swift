@@ -10,19 +10,25 @@ public struct FixtureResult: Sendable {
   /// The file.
   public let path: String
   /// The fixture's own name, if it gives one.
-  public let name: String?
+  public internal(set) var name: String?
   /// Every expected tensor against what was computed.
-  public let checks: [Check]
+  public internal(set) var checks: [Check]
   /// What a reader should know about how they were made, one line each.
-  public let remarks: [String]
+  public internal(set) var remarks: [String]
   /// Why the fixture could not be run, if it could not.
-  public let error: RecurrentError?
+  public internal(set) var error: RecurrentError?
   /// The gradients that are not expected, and so not checked, although others are (`grads/KEY`): those of
   /// frozen parameters, say.
   public internal(set) var absent: [String] = []
   /// The seconds that it took.
   public internal(set) var seconds = 0.0
+  /// Why another program was not judged by it: it cannot express the fixture.
+  package internal(set) var skipped: String?
+  /// The other program that computed, if it was not this library.
+  package internal(set) var program: String?
 
+  /// Whether it counts as a failure.
+  package var fails: Bool { !passes && skipped == nil }
   /// Whether everything expected was found, within tolerance.
   public var passes: Bool { error == nil && !checks.isEmpty && checks.allSatisfy(\.passes) }
 

@@ -129,6 +129,14 @@ struct WrongCommandLineTests {
     try refuses(
       "rnn-verify", ["--power", "a", "--junit", "b.xml"],
       "--html, --junit, --github and --verbose with --power")
+    try refuses(
+      "rnn-verify", ["--against", "true", "--power", "a"],
+      "--power and --against exclude each other")
+    try refuses("rnn-verify", ["a", "--timeout", "5"], "--timeout without --against")
+    try refuses(
+      "rnn-verify", ["--against", "true", "a", "--timeout", "0"],
+      "--timeout: \"0\", expected a number above 0")
+    try refuses("rnn-verify", ["--against", " ", "a"], "--against with an empty COMMAND")
     try refuses("rnn-verify", ["--power"], "no PATH, expected fixture files or directories")
     try refuses("rnn-train", ["a.txt"], "no MODEL, expected the model file to write")
   }

@@ -7,18 +7,22 @@ import Reports
 enum FixtureReport {
   static func text(_ results: [FixtureResult], verbose: Bool) -> String {
     var text = table(results.map(row), indent: "")
-    if verbose || results.contains(where: { !$0.passes }) {
-      for result in results where verbose || !result.passes {
+    if verbose || results.contains(where: \.fails) {
+      for result in results where verbose || result.fails {
         text += details(result, all: verbose)
       }
     }
-    let failed = results.filter { !$0.passes }.count
+    let failed = results.filter(\.fails).count
+    let skipped = results.filter { $0.skipped != nil }.count
     let checks = results.reduce(0) { $0 + $1.checks.count }
     let absent = results.reduce(0) { $0 + $1.absent.count }
     text +=
       failed == 0
-      ? "\(counted(results.count, "fixture")) passed, \(counted(checks, "tensor")) compared"
-        + (absent == 0 ? "\n" : ", \(counted(absent, "gradient")) absent\n")
+      ? "\(counted(results.count - skipped, "fixture")) passed, \(counted(checks, "tensor")) compared"
+        + (absent == 0
+          ? ""
+          : ", \(counted(absent, results.first?.program == nil ? "gradient" : "tensor")) absent")
+        + (skipped == 0 ? "\n" : ", \(skipped) skipped\n")
       : "\(failed) of \(counted(results.count, "fixture")) FAILED\n"
     return text
   }
@@ -26,6 +30,9 @@ enum FixtureReport {
   private static func row(_ result: FixtureResult) -> [String] {
     let status = result.passes ? Output.good("ok  ") : Output.bad("FAIL")
     let path = escapedForTerminal(result.path)
+    if let skipped = result.skipped {
+      return ["skip", path, escapedForTerminal(skipped, limit: 200)]
+    }
     if let error = result.error {
       return [status, path, "error[\(error.reason.code)]"]
     }
@@ -56,7 +63,8 @@ enum FixtureReport {
     // Whoever reads everything reads how it was made first.
     lines = all && result.error == nil ? remarks + lines : lines + remarks
     if all {
-      if result.error == nil { lines.append(result.counts) }
+      if let skipped = result.skipped { lines.append("skipped: \(escapedForTerminal(skipped))") }
+      if result.error == nil, result.skipped == nil { lines.append(result.counts) }
       lines += result.absent.map { "absent: \(escapedForTerminal($0))" }
     } else if lines.count > mostLines - 1 {
       let rest = lines.count - (mostLines - 2)
@@ -84,9 +92,10 @@ enum FixtureReport {
 
   static func json(_ results: [FixtureResult]) -> JSON {
     .object([
-      .init(key: "passes", value: .bool(results.allSatisfy(\.passes))),
+      .init(key: "passes", value: .bool(!results.contains(where: \.fails))),
       .init(key: "passed", value: .number(results.filter(\.passes).count)),
-      .init(key: "failed", value: .number(results.filter { !$0.passes }.count)),
+      .init(key: "failed", value: .number(results.filter(\.fails).count)),
+      .init(key: "skipped", value: .number(results.filter { $0.skipped != nil }.count)),
       .init(key: "fixtures", value: .array(results.map(json))),
     ])
   }
@@ -96,6 +105,7 @@ enum FixtureReport {
       .init(key: "file", value: .string(result.path)),
       .init(key: "name", value: result.name.map { .string($0) } ?? .null),
       .init(key: "passes", value: .bool(result.passes)),
+      .init(key: "skipped", value: result.skipped.map { .string($0) } ?? .null),
       .init(key: "error", value: result.error?.json ?? .null),
       .init(key: "remarks", value: .strings(result.remarks)),
       .init(key: "seconds", value: .number(result.seconds)),

@@ -5,13 +5,14 @@ import Recurrent
 /// Results in the XML that CI servers read.
 enum JUnitReport {
   static func xml(_ results: [FixtureResult]) -> String {
-    let failures = results.filter { $0.error == nil && !$0.passes }.count
+    let failures = results.filter { $0.error == nil && $0.fails }.count
     let errors = results.filter { $0.error != nil }.count
     var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
     let seconds = time(results.reduce(0) { $0 + $1.seconds })
     text +=
       "<testsuites>\n<testsuite name=\"rnn-verify\" tests=\"\(results.count)\""
-      + " failures=\"\(failures)\" errors=\"\(errors)\" time=\"\(seconds)\">\n"
+      + " failures=\"\(failures)\" errors=\"\(errors)\""
+      + " skipped=\"\(results.filter { $0.skipped != nil }.count)\" time=\"\(seconds)\">\n"
     for result in results {
       text +=
         "<testcase classname=\"rnn-verify\" name=\"\(escaped(result.path))\""
@@ -24,6 +25,8 @@ enum JUnitReport {
         text +=
           ">\n<failure type=\"difference\" message=\"\(escaped(headline))\">\n"
           + details(result) + "</failure>\n</testcase>\n"
+      } else if let skipped = result.skipped {
+        text += ">\n<skipped message=\"\(escaped(skipped))\"/>\n</testcase>\n"
       } else {
         text += "/>\n"
       }

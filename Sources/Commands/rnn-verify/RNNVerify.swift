@@ -17,6 +17,7 @@ struct RNNVerify: Tool {
       rnn-verify --same A B [--rounded] [OPTIONS]
       rnn-verify --gradcheck FILE [OPTIONS]
       rnn-verify --power FIXTURE... [OPTIONS]
+      rnn-verify --against COMMAND PATH... [OPTIONS]
       """,
     discussion: """
       A fixture is one file, an .npz say: config (JSON with "schema" and "cell"), weights/…, inputs/x, \
@@ -31,6 +32,7 @@ struct RNNVerify: Tool {
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
         rnn-verify --power fixture.npz
+        rnn-verify --against "python3 my_port.py" fixtures/
       """, version: toolVersion)
 
   @Argument(
@@ -66,6 +68,14 @@ struct RNNVerify: Tool {
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
   @Flag(help: "Say how small a change of each weight tensor the fixtures would notice.")
   var power = false
+  @Option(
+    help: .init(
+      "Let a program compute what the fixtures expect: COMMAND INPUT.npz OUTPUT.npz.",
+      valueName: "COMMAND"))
+  var against: String?
+  @Option(
+    help: .init("With --against: seconds for one fixture (default: 60).", valueName: "SECONDS"))
+  var timeout: String?
   @OptionGroup(title: "With --same and --gradcheck")
   var reading: ReadingOptions
 
@@ -74,8 +84,11 @@ struct RNNVerify: Tool {
   func check() throws {
     try reading.check()
     func refuse(_ text: String) throws { throw RecurrentError.arguments(text) }
-    let modes = [("--same", same), ("--gradcheck", gradcheck), ("--power", power)]
-      .filter(\.1).map(\.0)
+    let modes = [
+      ("--same", same), ("--gradcheck", gradcheck), ("--power", power),
+      ("--against", against != nil),
+    ]
+    .filter(\.1).map(\.0)
     if modes.count > 1 { try refuse("\(modes[0]) and \(modes[1]) exclude each other") }
     if rounded && !same { try refuse("--rounded without --same") }
     if same && paths.count != 2 {
@@ -100,7 +113,17 @@ struct RNNVerify: Tool {
     guard !paths.isEmpty else {
       throw RecurrentError.arguments("no PATH", expected: "fixture files or directories")
     }
-    _ = try (tolerances(), jobCount())
+    if timeout != nil && against == nil { try refuse("--timeout without --against") }
+    if let against, !against.contains(where: { !$0.isWhitespace }) {
+      throw RecurrentError.arguments(
+        "--against with an empty COMMAND", expected: "a program and its arguments")
+    }
+    _ = try (tolerances(), jobCount(), program())
+  }
+
+  private func program() throws -> ForeignProgram? {
+    let seconds = try NumberOption("--timeout", timeout).number("a number above 0") { $0 > 0 }
+    return against.map { ForeignProgram($0, seconds: seconds ?? 60) }
   }
 
   func tolerances() throws -> VerificationOptions {
@@ -146,16 +169,24 @@ struct RNNVerify: Tool {
     let files = try fixtureFiles()
     try checkDistinct([("--html", html), ("--junit", junit)])
     try checkDistinct([("--html", html), ("--junit", junit)], from: files)
-    let options = try tolerances()
+    var options = try tolerances()
+    options.keepsNumbers = html != nil && against != nil
     let results = try run(files, options)
+    if let skipped = results.first?.skipped, results.allSatisfy({ $0.skipped != nil }) {
+      throw RecurrentError(
+        .parityNothing, file: results.count == 1 ? results[0].path : nil,
+        found: "\(counted(results.count, "fixture")) skipped (\(skipped))",
+        expected: "at least one that the program can express")
+    }
     if let html { try TextFile.write(PageReport.html(results, options: options), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
     // One named file that cannot be read is an input error; a failure among many is a difference.
-    let unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
-    let status =
-      unreadable?.exitStatus ?? (results.allSatisfy(\.passes) ? 0 : 1)
+    // What is wrong with another program is no error of the file's.
+    var unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
+    if unreadable?.reason == .againstProgram { unreadable = nil }
+    let status = unreadable?.exitStatus ?? (results.contains(where: \.fails) ? 1 : 0)
     guard !json else {
       Output.line(FixtureReport.json(results).serialized(pretty: true))
       return status
@@ -168,8 +199,10 @@ struct RNNVerify: Tool {
   }
 
   private func run(_ files: [String], _ options: VerificationOptions) throws -> [FixtureResult] {
-    inParallel(files.count, jobs: try jobCount()) {
-      parity(of: files[$0], options: options)
+    let program = try program()
+    return inParallel(files.count, jobs: try jobCount()) { index in
+      program.map { parity(of: files[index], against: $0, options: options) }
+        ?? parity(of: files[index], options: options)
     }
   }
 }
