@@ -31,6 +31,8 @@ package struct FileDifference: Sendable {
     package internal(set) var relative = 0.0
     /// The element with the largest |a − b|; `nil` when all values agree.
     package internal(set) var index: Int?
+    /// Both values there.
+    package internal(set) var values = (0.0, 0.0)
   }
 
   /// The tensors in the order of the first file, then those that only the second has.
@@ -66,6 +68,11 @@ package struct FileDifference: Sendable {
   private static func compare(_ first: Tensor, _ second: Tensor) throws -> Outcome {
     guard first.shape == second.shape else { return .shape(first.shape, second.shape) }
     if try first.isIdentical(to: second) { return .equal }
+    return .different(try deviation(first, second))
+  }
+
+  /// How far two tensors of one shape are apart.
+  package static func deviation(_ first: Tensor, _ second: Tensor) throws -> Deviation {
     var deviation = Deviation(types: (first.dtype, second.dtype))
     // Both are read side by side, a piece at a time.
     let step = 1 << 16
@@ -76,7 +83,7 @@ package struct FileDifference: Sendable {
         deviation.note(a, b, at: start + offset)
       }
     }
-    return .different(deviation)
+    return deviation
   }
 }
 
@@ -91,7 +98,9 @@ extension FileDifference.Deviation {
       ratio = abs(a / 2 - b / 2) / max(abs(a), abs(b)) * 2
     }
     relative = max(relative, ratio)
-    if index == nil || distance > absolute { (absolute, index) = (distance, position) }
+    if index == nil || distance > absolute {
+      (absolute, index, values) = (distance, position, (a, b))
+    }
   }
 }
 

@@ -124,14 +124,15 @@ extension Fixture {
   ) throws -> [Check] {
     let expected =
       outputs.names.map { "outputs/\($0)" } + gradients.names.map { "grads/\($0)" }
+    let known = expected + trained.names.map { "trained/\($0)" } + (losses == nil ? [] : ["losses"])
     let wanted = tensors ?? expected
     let dtype: DType =
       weights.entries.allSatisfy { $0.tensor.dtype == .f64 } && S.self == Double.self ? .f64 : .f32
     let tolerances = configuration.tolerances(of: dtype, options)
     var checks: [Check] = []
     for name in wanted + computed.keys.sorted().filter({ !wanted.contains($0) }) {
-      guard let tensor = tensor(name), expected.contains(name) else {
-        let near = nearest(to: name, among: expected).map { "; the nearest is \($0)" } ?? ""
+      guard let tensor = name == "losses" ? losses : tensor(name), known.contains(name) else {
+        let near = nearest(to: name, among: known).map { "; the nearest is \($0)" } ?? ""
         checks.append(Check(name, problem: "the fixture expects no such tensor" + near))
         continue
       }
@@ -146,8 +147,11 @@ extension Fixture {
         Check(
           name, shape: tensor.shape, expected: try tensor.doubles(), computedShape: array.shape,
           computed: array.elements.map { Double($0) },
-          tolerance: name.hasPrefix("grads/") ? tolerances.gradient : tolerances.forward,
-          timeAxis: hasSteps ? axis : nil))
+          tolerance: name == "losses"
+            ? tolerances.loss
+            : name.hasPrefix("grads/") ? tolerances.gradient : tolerances.forward,
+          timeAxis: name == "losses" ? 0 : hasSteps ? axis : nil,
+          keepsNumbers: options.keepsNumbers))
     }
     return checks
   }

@@ -12,7 +12,7 @@ public struct Fixture: Sendable {
   /// What the fixture says about itself.
   package internal(set) var configuration: FixtureConfiguration
   /// The parameters, under their keys without `weights/`.
-  public let weights: StateDict
+  public internal(set) var weights: StateDict
   /// Inputs, under their keys without `inputs/`.
   public let inputs: StateDict
   /// Expected outputs, under their keys without `outputs/`.

@@ -171,9 +171,13 @@ extension Fixture {
   package func comparison(options: VerificationOptions = .init()) throws -> FixtureComparison {
     var options = options
     options.keepsNumbers = true
+    return try comparison(of: examine(options: options).checks)
+  }
+
+  /// The same of checks that kept their numbers.
+  package func comparison(of checks: [Check]) throws -> FixtureComparison {
     let network = try network()
     return FixtureComparison(
-      checks: try examine(options: options).checks, architecture: network.architecture,
-      tensors: network.recognition.tensors)
+      checks: checks, architecture: network.architecture, tensors: network.recognition.tensors)
   }
 }

@@ -16,6 +16,18 @@ package struct NetworkComparison: Sendable {
     package let first: String
     /// What the second file has.
     package let second: String
+    /// How many elements differ, how much, and where the most.
+    package var elements: Elements?
+  }
+
+  /// The elements of a tensor that differ.
+  package struct Elements: Sendable {
+    /// How far they are apart.
+    package let deviation: FileDifference.Deviation
+    /// How many elements the tensor has.
+    package let count: Int
+    /// The element that is furthest off; `nil` where all values agree and only their bits or types do not.
+    package let place: ElementPlace?
   }
 
   /// What differs; empty when the networks are the same.
@@ -24,6 +36,10 @@ package struct NetworkComparison: Sendable {
   package private(set) var allowances: [String]
   /// Parameters compared.
   package private(set) var parameterCount: Int
+  /// The element type that both were rounded to, if they were.
+  package private(set) var roundedTo: DType?
+  /// The narrower element type in which everything would be the same; `nil` where rounding does not explain the differences.
+  package private(set) var equalWhenRoundedTo: DType?
   /// The modules that were compared, under the first file's names.
   package private(set) var modules: [String]
   /// Modules that only one of the files has.
@@ -42,7 +58,7 @@ package struct NetworkComparison: Sendable {
   ///
   /// Biases are compared as sums when one file stores a single bias. What one file does not say (a head, what it
   /// reads, the function behind it, a nonlinearity that was assumed) is no difference, but a reservation. Element types must
-  /// be the same; `rounded` compares in the narrower of the two.
+  /// be the same; `rounded` compares after rounding to the narrower of the two.
   package init(_ first: Network, _ second: Network, rounded: Bool = false) throws {
     let pair = NetworkPair(first, second)
     modules = pair.modules
@@ -51,15 +67,6 @@ package struct NetworkComparison: Sendable {
     guard pair.left == pair.right else {
       differences = [
         Difference(place: "architecture", first: pair.left.summary, second: pair.right.summary)
-      ]
-      self.allowances = allowances
-      parameterCount = 0
-      return
-    }
-    let types = (first.weights.dtype, second.weights.dtype)
-    guard types.0 == types.1 || rounded else {
-      differences = [
-        Difference(place: "element type", first: types.0.rawValue, second: types.1.rawValue)
       ]
       self.allowances = allowances
       parameterCount = 0
@@ -74,12 +81,6 @@ package struct NetworkComparison: Sendable {
     }
     var a = try first.weights.encoded(as: tensors)
     var b = try second.weights.encoded(as: tensors)
-    if types.0 != types.1 {
-      let narrow = types.0.byteCount <= types.1.byteCount ? types.0 : types.1
-      allowances.append("compared as \(narrow.rawValue)")
-      a = try Self.converted(a, to: narrow)
-      b = try Self.converted(b, to: narrow)
-    }
     var differences = Self.differences(of: first, second)
     for (name, one, other) in [
       ("h_0", first.initialState.h, second.initialState.h),
@@ -95,47 +96,98 @@ package struct NetworkComparison: Sendable {
             second: other == nil ? "zeros" : "stored"))
       }
     }
+    if rounded { roundedTo = try Self.round(&a, &b) }
+    if let roundedTo { allowances.append("compared after rounding to \(roundedTo.rawValue)") }
+    let pairs = Self.types(a, b)
+    if let all = pairs.first, pairs.allSatisfy({ $0 == all }), all.first != all.second {
+      differences.append(
+        Difference(
+          place: "element type", first: all.first.rawValue, second: all.second.rawValue))
+    }
+    let saysTypes = differences.contains { $0.place == "element type" }
     for entry in a.entries {
       guard let other = b[entry.name], try !entry.tensor.isIdentical(to: other) else { continue }
       let name = first.recognition.fullName(entry.name.string)
-      differences.append(try Self.difference(name, entry.tensor, other))
+      let stored = tensors.first { $0.name == entry.name }
+      let difference = try Self.difference(name, entry.tensor, other, stored, pair.left)
+      // Where all types differ alike, this is said once.
+      if saysTypes, let elements = difference.elements, elements.place == nil { continue }
+      differences.append(difference)
     }
     self.differences = differences
+    if pairs.contains(where: { $0.first != $0.second }) {
+      var (one, other) = (a, b)
+      if let narrow = try Self.round(&one, &other) {
+        let areEqual = try one.entries.allSatisfy { entry in
+          try other[entry.name].map { try entry.tensor.isIdentical(to: $0) } ?? true
+        }
+        if areEqual, differences.allSatisfy({ $0.place == "element type" || $0.elements != nil }) {
+          equalWhenRoundedTo = narrow
+        }
+      }
+    }
     self.allowances = allowances
     parameterCount = a.entries.reduce(0) { $0 + $1.tensor.elementCount }
   }
 
-  private static func difference(_ name: String, _ one: Tensor, _ other: Tensor) throws
-    -> Difference
-  {
-    guard one.shape == other.shape, one.dtype == other.dtype else {
+  private struct Types: Equatable {
+    let first: DType
+    let second: DType
+    /// The one with fewer bits; f16 and bf16 have as many, and bf16 has fewer of them behind the point.
+    var narrower: DType {
+      if first.byteCount == second.byteCount { return first == .bf16 ? first : second }
+      return first.byteCount < second.byteCount ? first : second
+    }
+  }
+
+  /// The element types of the tensors that both have.
+  private static func types(_ one: StateDict, _ other: StateDict) -> [Types] {
+    one.entries.compactMap { entry in
+      other[entry.name].map { Types(first: entry.tensor.dtype, second: $0.dtype) }
+    }
+  }
+
+  /// Rounds what differs in its element type to the narrower one, and says which that is.
+  private static func round(_ one: inout StateDict, _ other: inout StateDict) throws -> DType? {
+    guard let narrow = types(one, other).first(where: { $0.first != $0.second })?.narrower else {
+      return nil
+    }
+    var (left, right) = (StateDict(), StateDict())
+    for entry in one.entries {
+      guard let twin = other[entry.name] else { continue }
+      let (a, b) = try rounded(entry.tensor, twin)
+      try left.append(entry.name, a)
+      try right.append(entry.name, b)
+    }
+    (one, other) = (left, right)
+    return narrow
+  }
+
+  private static func rounded(_ one: Tensor, _ other: Tensor) throws -> (Tensor, Tensor) {
+    guard one.dtype != other.dtype else { return (one, other) }
+    let narrow = Types(first: one.dtype, second: other.dtype).narrower
+    return (try one.converted(to: narrow).0, try other.converted(to: narrow).0)
+  }
+
+  private static func difference(
+    _ name: String, _ one: Tensor, _ other: Tensor, _ stored: StoredTensor? = nil,
+    _ architecture: Architecture? = nil
+  ) throws -> Difference {
+    guard one.shape == other.shape else {
       return Difference(
         place: name, first: "\(one.dtype.rawValue) \(one.shape)",
         second: "\(other.dtype.rawValue) \(other.shape)")
     }
-    // By bytes: a NaN is no number's equal, and −0 is 0's.
-    let bytes = try (one.bytes(), other.bytes())
-    let byte = zip(bytes.0, bytes.1).enumerated().first { $0.element.0 != $0.element.1 }
-    let position = (byte?.offset ?? 0) / max(1, one.dtype.byteCount)
-    let (first, second) = try ("\(one.doubles()[position])", "\(other.doubles()[position])")
-    return Difference(
-      place: "\(name) of shape \(one.shape), \(Self.words(position, one.shape))", first: first,
-      second: first == second ? "\(second) with other bits" : second)
-  }
-
-  /// `row 2, column 1` of a matrix, `element 3` of a vector, `at [0, 2, 1]` otherwise.
-  private static func words(_ position: Int, _ shape: [Int]) -> String {
-    var rest = position
-    let index = Array(
-      shape.reversed().map { size in
-        defer { rest /= max(1, size) }
-        return rest % max(1, size)
-      }.reversed())
-    switch index.count {
-    case 1: return "element \(index[0])"
-    case 2: return "row \(index[0]), column \(index[1])"
-    default: return "at \(index)"
+    let deviation = try FileDifference.deviation(one, other)
+    let place = deviation.index.map {
+      ElementPlace(offset: $0, shape: one.shape, stored: stored, in: architecture)
     }
+    var difference = Difference(
+      place: name, first: place == nil ? one.dtype.rawValue : "\(deviation.values.0)",
+      second: place == nil ? other.dtype.rawValue : "\(deviation.values.1)")
+    difference.elements = Elements(
+      deviation: deviation, count: one.elementCount, place: place)
+    return difference
   }
 
   /// What both files state about the way around their modules, and state differently.
@@ -158,22 +210,30 @@ package struct NetworkComparison: Sendable {
     _ firstPath: String, _ secondPath: String, format: WeightFormat? = nil,
     options: ReadOptions = .init(), rounded: Bool = false
   ) throws {
-    let one = try Side(firstPath, format, options)
-    let other = try Side(secondPath, format, options)
+    let one = try ComparedFile(firstPath, format, options)
+    let other = try ComparedFile(secondPath, format, options)
     let own: Set<Name>
     if let first = one.network, let second = other.network {
       try self.init(first, second, rounded: rounded)
-      own = Set((first.recognition.tensors + second.recognition.tensors).map(\.name))
+      own = Set(first.recognition.tensors.map(\.name))
+        .intersection(second.recognition.tensors.map(\.name))
     } else {
       try self.init(one, other, rounded: rounded)
-      own = Set((one.list.modules + other.list.modules).flatMap(\.tensorNames))
-      reservations.first += Self.loose(one, other, except: own)
-      reservations.second += Self.loose(other, one, except: own)
+      own = Set(one.list.modules.flatMap(\.tensorNames))
+        .intersection(other.list.modules.flatMap(\.tensorNames))
+      reservations.first += Self.loose(one, other)
+      reservations.second += Self.loose(other, one)
     }
+    // What both recognise is compared; what only one of them does must be equal as it stands.
     for entry in one.state.entries where !own.contains(entry.name) {
-      guard let twin = other.state[entry.name], try !entry.tensor.isIdentical(to: twin) else {
-        continue
+      guard var twin = other.state[entry.name] else { continue }
+      var entry = entry
+      if rounded, entry.tensor.dtype.isFloatingPoint, twin.dtype.isFloatingPoint,
+        entry.tensor.shape == twin.shape
+      {
+        (entry.tensor, twin) = try Self.rounded(entry.tensor, twin)
       }
+      guard try !entry.tensor.isIdentical(to: twin) else { continue }
       guard entry.tensor.dtype.isFloatingPoint, twin.dtype.isFloatingPoint else {
         differences.append(
           Difference(place: entry.name.string, first: "other numbers", second: "than here"))
@@ -184,13 +244,14 @@ package struct NetworkComparison: Sendable {
   }
 
   /// All modules of two files, by name.
-  private init(_ one: Side, _ other: Side, rounded: Bool) throws {
+  private init(_ one: ComparedFile, _ other: ComparedFile, rounded: Bool) throws {
     differences = []
     allowances = []
     parameterCount = 0
     modules = []
     reservations = (one.reservations, other.reservations)
     var left = other.list.modules
+    var isRoundingOnly = true
     for module in one.list.modules {
       guard let index = left.firstIndex(where: { $0.name == module.name }) else {
         lacks(module, what: (module.what, "no such module"))
@@ -201,15 +262,19 @@ package struct NetworkComparison: Sendable {
       let part = try NetworkComparison(first, second, rounded: rounded)
       modules.append(module.name)
       parameterCount += part.parameterCount
+      roundedTo = roundedTo ?? part.roundedTo
+      equalWhenRoundedTo = equalWhenRoundedTo ?? part.equalWhenRoundedTo
+      if !part.areSame, part.equalWhenRoundedTo == nil { isRoundingOnly = false }
       for line in part.allowances where !allowances.contains(line) { allowances.append(line) }
       differences += part.differences.map { difference in
         let isWhole = ["architecture", "element type"].contains(difference.place)
+        guard isWhole else { return difference }
         return Difference(
-          place: isWhole
-            ? "\(difference.place) of \(Assumption.name(module.name))" : difference.place,
+          place: "\(difference.place) of \(Assumption.name(module.name))",
           first: difference.first, second: difference.second)
       }
     }
+    if !isRoundingOnly { equalWhenRoundedTo = nil }
     for module in left { lacks(module, what: ("no such module", module.what)) }
     if one.statesConnections, other.statesConnections, one.paths != other.paths {
       differences.append(
@@ -226,7 +291,8 @@ package struct NetworkComparison: Sendable {
   }
 
   /// Tensors of no module that the other file does not have.
-  private static func loose(_ side: Side, _ other: Side, except own: Set<Name>) -> [Reservation] {
+  private static func loose(_ side: ComparedFile, _ other: ComparedFile) -> [Reservation] {
+    let own = Set((side.list.modules + other.list.modules).flatMap(\.tensorNames))
     let names = side.state.names.filter { !own.contains($0) && other.state[$0] == nil }
     guard !names.isEmpty else { return [] }
     return [
@@ -234,160 +300,5 @@ package struct NetworkComparison: Sendable {
         "beside them: \(names.count) other tensor\(names.count == 1 ? "" : "s"): "
           + names.prefix(3).map(\.string).joined(separator: ", ") + (names.count > 3 ? ", …" : ""))
     ]
-  }
-
-  private static func converted(_ state: StateDict, to dtype: DType) throws -> StateDict {
-    var result = StateDict()
-    for entry in state.entries {
-      try result.append(entry.name, entry.tensor.converted(to: dtype).0)
-    }
-    return result
-  }
-}
-
-/// One of two files to be compared.
-private struct Side {
-  let path: String
-  let state: StateDict
-  let list: ModuleList
-  /// The network that is meant; `nil` where there are several recurrent modules and none is chosen.
-  let network: Network?
-
-  init(_ path: String, _ format: WeightFormat?, _ options: ReadOptions) throws {
-    self.path = path
-    let file = try WeightFile(path: path, format: format)
-    state = file.state
-    do {
-      do {
-        (list, network) = try Self.read(file.state, options)
-      } catch let error as RecurrentError
-        where error.reason == .namesMissing && options.convention != nil
-      {
-        var plain = options
-        plain.convention = nil
-        (list, network) = try Self.read(file.state, plain)
-      }
-    } catch let error as RecurrentError {
-      throw error.inFile(path)
-    }
-  }
-
-  private static func read(
-    _ state: StateDict, _ options: ReadOptions
-  ) throws -> (ModuleList, Network?) {
-    let list = try ModuleList(state, options: options)
-    if options.module == nil, list.recurrent.count > 1 { return (list, nil) }
-    return (list, try Network(state, Recognition(state, list, options)))
-  }
-
-  /// One module alone; throws why it cannot be used.
-  func network(of module: Module) throws -> Network {
-    do {
-      if let refusal = module.refusal { throw refusal }
-      return try Network(state, module: module)
-    } catch let error as RecurrentError {
-      throw error.inFile(path)
-    }
-  }
-
-  /// Whether the file says how all of its modules are connected.
-  var statesConnections: Bool { list.structure?.statesConnections == true }
-
-  /// The connections in an order that does not depend on the file's.
-  var paths: [String] { list.connections.map(\.path).sorted() }
-
-  /// What the file assumes of its modules, and what it leaves open.
-  var reservations: [Reservation] {
-    var result = list.modules.flatMap(\.assumptions).filter { !$0.isAboutLayout }
-      .map(Reservation.assumed)
-    for connection in list.connections {
-      let isHead = list.recurrent.contains { $0.name == connection.from }
-      result += Assumption.of(connection, isHead: isHead, isReadsGiven: false)
-        .map(Reservation.assumed)
-    }
-    result += list.surroundings.map { .says($0) }
-    if !statesConnections {
-      result.append(.says("the file does not say how all of its modules are connected"))
-    }
-    return result
-  }
-}
-
-extension Recognition {
-  /// A canonical name (`weight_hh_l0`, `head.weight`) with the name of the module that it belongs to.
-  fileprivate func fullName(_ canonical: String) -> String {
-    for (prefix, module) in [("head.", head), ("embedding.", embedding)]
-    where canonical.hasPrefix(prefix) {
-      return (module ?? recurrent).name.asPrefix + canonical.dropFirst(prefix.count)
-    }
-    return recurrent.name.asPrefix + canonical
-  }
-}
-
-/// Two networks with what one of them leaves open taken from the other, and what that is.
-private struct NetworkPair {
-  var left: Architecture
-  var right: Architecture
-  let modules: [String]
-  private(set) var reservations: (first: [Reservation], second: [Reservation])
-  private(set) var allowances: [String] = []
-
-  init(_ first: Network, _ second: Network) {
-    left = first.architecture
-    right = second.architecture
-    var names = first.recognition.modules.map(\.name)
-    reservations = (first.reservations, second.reservations)
-    if left.batchFirst != right.batchFirst, first.knowsLayout, second.knowsLayout {
-      reservations.first.append(Self.layout(left))
-      reservations.second.append(Self.layout(right))
-    }
-    right.batchFirst = left.batchFirst
-    if left.dropout != right.dropout {
-      allowances.append(
-        "dropout \(left.dropout) against \(right.dropout): it acts in training only")
-      right.dropout = left.dropout
-    }
-    right.embedding?.paddingIndex = left.embedding?.paddingIndex
-    // What follows or precedes the module in one file only is no difference where the other does not say.
-    if (left.head == nil) != (right.head == nil),
-      !(left.head == nil ? first : second).statesConnections
-    {
-      if let head = first.recognition.head { names.removeAll { $0 == head.name } }
-      (left.head, right.head) = (nil, nil)
-    }
-    if (left.embedding == nil) != (right.embedding == nil),
-      !(left.embedding == nil ? first : second).statesConnections
-    {
-      if let table = first.recognition.embedding { names.removeAll { $0 == table.name } }
-      (left.embedding, right.embedding) = (nil, nil)
-    }
-    modules = names
-    let isAssumed = { (network: Network, code: String) in
-      network.recognition.assumptions.contains { $0.code == code }
-    }
-    if let one = left.head?.reads, let other = right.head?.reads,
-      left.reads(one, sameAs: other) || isAssumed(first, "head_reads")
-        || isAssumed(second, "head_reads")
-    {
-      right.head?.reads = one
-    }
-    if left.head?.activation != right.head?.activation,
-      !first.statesConnections || !second.statesConnections
-    {
-      for (network, side) in [(first, 0), (second, 1)] where !network.statesConnections {
-        let line = Reservation.says("the file does not say what stands behind the head")
-        if side == 0 { reservations.first.append(line) } else { reservations.second.append(line) }
-      }
-      right.head?.activation = left.head?.activation
-    }
-    if left.cell != right.cell,
-      isAssumed(first, "nonlinearity") || isAssumed(second, "nonlinearity")
-    {
-      right.cell = left.cell
-    }
-  }
-
-  private static func layout(_ architecture: Architecture) -> Reservation {
-    .says("x and output are " + (architecture.batchFirst ? "(N, T, features)" : "(T, N, features)"))
   }
 }

@@ -10,16 +10,27 @@ public struct FixtureResult: Sendable {
   /// The file.
   public let path: String
   /// The fixture's own name, if it gives one.
-  public let name: String?
+  public internal(set) var name: String?
   /// Every expected tensor against what was computed.
-  public let checks: [Check]
+  public internal(set) var checks: [Check]
   /// What a reader should know about how they were made, one line each.
-  public let remarks: [String]
+  public internal(set) var remarks: [String]
   /// Why the fixture could not be run, if it could not.
-  public let error: RecurrentError?
+  public internal(set) var error: RecurrentError?
   /// What explains numbers that differ, best first; of a fixture that fails only.
-  package var causes: [Cause] = []
+  package internal(set) var causes: [Cause] = []
+  /// The gradients that are not expected, and so not checked, although others are (`grads/KEY`): those of
+  /// frozen parameters, say.
+  public internal(set) var absent: [String] = []
+  /// The seconds that it took.
+  public internal(set) var seconds = 0.0
+  /// Why another program was not judged by it: it cannot express the fixture.
+  package internal(set) var skipped: String?
+  /// The other program that computed, if it was not this library.
+  package internal(set) var program: String?
 
+  /// Whether it counts as a failure.
+  package var fails: Bool { !passes && skipped == nil }
   /// Whether everything expected was found, within tolerance.
   public var passes: Bool { error == nil && !checks.isEmpty && checks.allSatisfy(\.passes) }
 
@@ -43,6 +54,18 @@ public struct FixtureResult: Sendable {
 /// #expect(parity(of: "fixture.npz").passes)
 /// ```
 public func parity(of path: String, options: VerificationOptions = .init()) -> FixtureResult {
+  let start = ContinuousClock.now
+  var result = verified(path, options)
+  result.seconds = start.secondsPassed
+  return result
+}
+
+extension ContinuousClock.Instant {
+  /// The seconds from then to now.
+  package var secondsPassed: Double { duration(to: .now) / .seconds(1) }
+}
+
+private func verified(_ path: String, _ options: VerificationOptions) -> FixtureResult {
   var name: String?
   do {
     let file = try WeightFile(path: path)
@@ -53,7 +76,8 @@ public func parity(of path: String, options: VerificationOptions = .init()) -> F
     let time = ContinuousClock.now - start
     for input in file.files { try input.checkUnchanged() }
     var result = FixtureResult(
-      path: path, name: name, checks: checks, remarks: remarks, error: nil)
+      path: path, name: name, checks: checks, remarks: remarks, error: nil,
+      absent: try fixture.absentGradients())
     if !result.passes {
       result.causes = fixture.causes(of: checks, verification: time, options: options)
     }

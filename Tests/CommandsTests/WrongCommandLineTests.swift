@@ -124,6 +124,20 @@ struct WrongCommandLineTests {
       "rnn-inspect", ["a", "b"], "'b', one word too many, expected FILE and options only")
     try refuses("rnn-verify", [], "no PATH, expected fixture files or directories")
     try refuses("rnn-verify", ["--same", "a"], "1 file, expected two weight files with --same")
+    try refuses(
+      "rnn-verify", ["--same", "--power", "a", "b"], "--same and --power exclude each other")
+    try refuses(
+      "rnn-verify", ["--power", "a", "--junit", "b.xml"],
+      "--html, --junit, --github and --verbose with --power")
+    try refuses(
+      "rnn-verify", ["--against", "true", "--power", "a"],
+      "--power and --against exclude each other")
+    try refuses("rnn-verify", ["a", "--timeout", "5"], "--timeout without --against")
+    try refuses(
+      "rnn-verify", ["--against", "true", "a", "--timeout", "0"],
+      "--timeout: \"0\", expected a number above 0")
+    try refuses("rnn-verify", ["--against", " ", "a"], "--against with an empty COMMAND")
+    try refuses("rnn-verify", ["--power"], "no PATH, expected fixture files or directories")
     try refuses("rnn-train", ["a.txt"], "no MODEL, expected the model file to write")
   }
 

@@ -106,7 +106,11 @@ def with_torch():
     refused("call module.eval() first", nn.GRU(3, 5, 2, dropout=0.5), x)
     refused("belongs to no", nn.Sequential(nn.Conv1d(2, 2, 1), nn.GRU(3, 5)), x)
     refused("go together", nn.GRU(3, 5), x, loss="mse")
-    refused("is frozen", nn.GRU(3, 5).requires_grad_(False), x)
+    partly = nn.GRU(3, 5)
+    partly.weight_hh_l0.requires_grad_(False)
+    take("torch-frozen-partly", partly, x)
+    take("torch-frozen", nn.GRU(3, 5).requires_grad_(False), x)
+    take("torch-double", nn.GRU(3, 5), x, double=True)
     refused("no PyTorch module", object(), x)
 
 

@@ -15,8 +15,11 @@ without; anything else between input and output cannot be expressed in a fixture
 CaptureError that says what to capture instead. Weights are written in PyTorch's layout whatever the
 framework. The model itself is not changed.
 """
+import copy
 import json
 import os
+import sys
+import time
 import zipfile
 
 import numpy as np
@@ -32,7 +35,8 @@ class CaptureError(ValueError):
 
 
 def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, reduction="mean",
-            ignore_index=-100, gradients=None, seed=0, name=None, class_names=None, overwrite=False):
+            ignore_index=-100, gradients=None, seed=0, name=None, class_names=None, overwrite=False, double=False,
+            advice=True):
     """Runs `model` on `x` and writes a fixture; returns its path.
 
     model: a PyTorch module, a Keras model or layer, an onnxruntime.InferenceSession made from a file, or
@@ -43,7 +47,12 @@ def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, r
     targets, loss: what gradients are of: "cross_entropy", "mse" or "bce_with_logits" of the linear
         layer's output (of the recurrent layer's without one), with `reduction` "mean" or "sum".
         Without targets, gradients are of sum(output * g) with a random g drawn from `seed`.
-    gradients: False leaves them out; True insists. ONNX Runtime has none.
+    gradients: False leaves them out; True insists. ONNX Runtime has none. A frozen parameter has none either,
+        and rnn-verify counts it as absent.
+    double: compute in double precision with a copy of a PyTorch model, so that rnn-verify notices changes
+        that single precision hides.
+    advice: of a PyTorch model, say in one line on stderr which weights could change by 1 % of the largest one
+        without being noticed, and what to do about it; rnn-verify --power says it of every fixture.
     class_names: what the linear layer's outputs are called on the pages of rnn-verify --html, a text for each.
     """
     if path is None and more and isinstance(more[-1], (str, os.PathLike)):
@@ -63,6 +72,10 @@ def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, r
         raise CaptureError(f"reduction {reduction!r} is none of {', '.join(REDUCTIONS)}")
     wish = Wish(targets, loss, reduction, ignore_index, gradients, seed)
     kind = framework(model)
+    if double:
+        if kind != "torch":
+            raise CaptureError("double= is for PyTorch models; build others in float64 themselves")
+        model, x, more = in_double(model, x, more)
     if kind == "torch":
         config, tensors = capture_torch(model, x, more, lengths, wish)
     elif lengths is not None:
@@ -75,6 +88,15 @@ def capture(model, x, *more, path=None, lengths=None, targets=None, loss=None, r
     if class_names is not None:
         config["class_names"] = names_of_classes(class_names, tensors)
     write(path, config, tensors)
+    if kind == "torch" and advice:
+        def again(changed):
+            fresh = Wish(targets, loss, reduction, ignore_index, gradients, seed)
+            return capture_torch(changed, x, more, lengths, fresh)[1]
+        blind = unnoticed(model, tensors, again)
+        if blind:
+            ways = advised(model, tensors)
+            print(f"{os.path.basename(path)}: a change of 1 % of the largest weight could go unnoticed in "
+                  f"{', '.join(blind)}; {ways} would show it", file=sys.stderr)
     return path
 
 
@@ -315,14 +337,91 @@ def capture_torch(module, x, more, lengths, wish):
     extra = {key: value for key, value in (("x", leaf), ("h_0", h_0), ("c_0", c_0))
              if value is not None and value.requires_grad}
     every = {**wanted, **extra}
-    frozen = [key for key, value in every.items() if not value.requires_grad]
-    if frozen:
-        raise CaptureError(f"{frozen[0]} is frozen (requires_grad is False); capture with "
-                           "gradients=False, or thaw it")
+    # A frozen parameter has no gradient; that is no mistake unless nothing else has one.
+    every = {key: value for key, value in every.items() if value.requires_grad}
+    if not every:
+        if wish.insists:
+            raise CaptureError("everything is frozen (requires_grad is False); capture with gradients=False, "
+                               "or thaw something")
+        return config, tensors
     results = torch.autograd.grad(total, list(every.values()), allow_unused=True)
     for (key, value), gradient in zip(every.items(), results):
         tensors[f"grads/{key}"] = array(torch.zeros_like(value) if gradient is None else gradient, key)
     return config, tensors
+
+
+def in_double(module, x, more):
+    """A copy of a module and its inputs in double precision; integers stay."""
+    import torch
+
+    def widened(value):
+        if isinstance(value, (tuple, list)):
+            return tuple(widened(part) for part in value)
+        if not isinstance(value, (torch.Tensor, np.ndarray)):
+            return value
+        value = torch.as_tensor(value)
+        return value.double() if value.is_floating_point() else value
+    try:
+        return copy.deepcopy(module).double(), widened(x), tuple(widened(value) for value in more)
+    except Exception as error:
+        raise CaptureError(f"the model cannot be copied ({error}); call model.double() yourself") from error
+
+
+def unnoticed(module, tensors, again, seconds=3.0, each=3):
+    """The weights of which a change of 1 % of the largest one would stay within tolerance, as far as a few
+    elements of each show in a few seconds: the model is run once more for each, on a copy."""
+    import torch
+    end = time.monotonic() + seconds
+    try:
+        twin = copy.deepcopy(module)
+    except Exception:  # what cannot be copied gets no advice; it must not be changed
+        return []
+    parameters, found = dict(twin.named_parameters()), []
+    for key in (name.removeprefix("weights/") for name in tensors if name.startswith("weights/")):
+        parameter = parameters[key]
+        flat = parameter.data.view(-1) if parameter.data.is_contiguous() else parameter.data.reshape(-1)
+        change = 0.01 * flat.abs().max()
+        if not change or flat.data_ptr() != parameter.data_ptr():
+            continue
+        for index in sorted({i * len(flat) // each + len(flat) // (2 * each) for i in range(each)}):
+            if time.monotonic() > end:
+                return found
+            before = flat[index].clone()
+            with torch.no_grad():
+                flat[index] += change
+            same = within_tolerance(tensors, again(twin))
+            with torch.no_grad():
+                flat[index] = before
+            if same:
+                found.append(key)
+                break
+    return found
+
+
+def within_tolerance(expected, computed):
+    """Whether rnn-verify's tolerances of these element types let the one pass for the other."""
+    for name, wanted in expected.items():
+        if not name.startswith(("outputs/", "grads/")):
+            continue
+        wanted, got = np.asarray(wanted), np.asarray(computed[name])
+        double = expected[next(n for n in expected if n.startswith("weights/"))].dtype == np.float64
+        if name.startswith("grads/"):
+            allowed = (1e-11 if double else 1e-5) * np.max(np.abs(wanted), initial=0)
+        else:
+            allowed = (1e-12 if double else 2e-6) + (1e-10 if double else 1.3e-6) * np.abs(wanted)
+        if np.any(np.abs(got - wanted) > allowed):
+            return False
+    return True
+
+
+def advised(module, tensors):
+    """What would make a fixture of the same model notice more."""
+    ways = []
+    if next(v for n, v in tensors.items() if n.startswith("weights/")).dtype != np.float64:
+        ways.append("double=True")
+    if not any(name.startswith("grads/") for name in tensors):
+        ways.append("gradients")
+    return ", ".join(ways + ["more or other inputs"]).replace(", more or", " or more or")
 
 
 def leaves(torch, value):

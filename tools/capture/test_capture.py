@@ -5,6 +5,8 @@
 
 check_capture.py has rnn-verify judge captures of all frameworks; here the file itself is read.
 """
+import contextlib
+import io
 import json
 import os
 import tempfile
@@ -131,6 +133,56 @@ class CaptureTests(unittest.TestCase):
         self.assertTrue(model.training)
         self.assertTrue(all(p.grad is None for p in model.parameters()))
         self.assertTrue(all(torch.equal(v, before[k]) for k, v in model.state_dict().items()))
+
+    def test_a_frozen_parameter_has_no_gradient(self):
+        model = Tagger()
+        model.embed.requires_grad_(False)
+        model.encoder.bias_ih_l0.requires_grad_(False)
+        _, arrays = self.taken(model, torch.randint(0, WORDS, (N, T)))
+        grads = {key for key in arrays if key.startswith("grads/")}
+        self.assertEqual(grads, {f"grads/encoder.{key}" for key in ("weight_ih_l0", "weight_hh_l0", "bias_hh_l0")})
+        self.assertIn("weights/embed.weight", arrays)
+        self.assertFalse(model.embed.weight.requires_grad)
+        ids, tags = torch.randint(0, WORDS, (N, T)), torch.randint(0, C, (N, T))
+        model.requires_grad_(False)
+        _, arrays = self.taken(model, ids, overwrite=True)
+        self.assertFalse([key for key in arrays if key.startswith("grads/")])
+        with self.assertRaisesRegex(CaptureError, "everything is frozen"):
+            self.taken(model, ids, targets=tags, loss="cross_entropy", overwrite=True)
+
+    def test_double_is_computed_in_double_by_a_copy(self):
+        rnn, x = nn.LSTM(D, H), torch.randn(T, N, D)
+        state = torch.randn(1, N, H), torch.randn(1, N, H)
+        _, arrays = self.taken(rnn, x, state, double=True)
+        self.assertEqual(rnn.weight_ih_l0.dtype, torch.float32)
+        twin = nn.LSTM(D, H).double()
+        twin.load_state_dict(rnn.state_dict())
+        output, (h_n, _) = twin(x.double(), tuple(s.double() for s in state))
+        self.equal(arrays, {"inputs/x": x.double(), "outputs/output": output, "outputs/h_n": h_n})
+        self.assertTrue(all(v.dtype == np.float64 for k, v in arrays.items()))
+        ids = torch.randint(0, WORDS, (N, T))
+        self.assertEqual(self.taken(Tagger(), ids, double=True, overwrite=True)[1]["inputs/x"].dtype, np.int64)
+        with self.assertRaisesRegex(CaptureError, "double= is for PyTorch"):
+            self.taken("model.onnx", x, double=True, overwrite=True)
+
+    def advice(self, *arguments, **options):
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.taken(*arguments, overwrite=True, **options)
+        return said.getvalue()
+
+    def test_weights_that_could_change_unnoticed_are_named_in_one_line(self):
+        # Inputs so small that no output tells of the input weights.
+        rnn, x = nn.RNN(D, H), torch.randn(T, N, D) * 1e-6
+        before = {k: v.clone() for k, v in rnn.state_dict().items()}
+        said = self.advice(rnn, x, gradients=False)
+        self.assertEqual(said.count("\n"), 1)
+        self.assertIn("captured.npz: a change of 1 % of the largest weight could go unnoticed in weight_ih_l0; "
+                      "double=True, gradients", said)
+        self.assertNotIn("weight_hh_l0", said)
+        self.assertEqual(self.advice(rnn, x, gradients=False, double=True), "")
+        self.assertEqual(self.advice(rnn, x * 1e6, gradients=False), "")
+        self.assertEqual(self.advice(rnn, x, gradients=False, advice=False), "")
+        self.assertTrue(all(torch.equal(v, before[k]) for k, v in rnn.state_dict().items()))
 
     def test_the_same_seed_writes_the_same_bytes(self):
         rnn, x = nn.RNN(D, H), torch.randn(T, N, D)

@@ -33,6 +33,7 @@ private func waitForSignal() {
     while sigwait(&watched, &number) != 0 {}
   } while Interruption.notes(number)
   LiveTemporaries.unlinkAllForever()
+  LiveProcesses.endAll()
   endProcess(by: number)
 }
 

@@ -6,11 +6,14 @@ struct DifferenceReport {
   private let paths: (String, String)
   private let difference: FileDifference
   private let first: StateDict
+  /// Where the gates of the first file's tensors lie, as far as its modules are known.
+  private let stored: [Name: (stored: StoredTensor, architecture: Architecture)]
 
   init(_ path: String, _ other: String, _ difference: FileDifference, _ first: StateDict) {
     paths = (path, other)
     self.difference = difference
     self.first = first
+    stored = (try? ModuleList(first))?.storedTensors ?? [:]
   }
 
   private var differing: Int {
@@ -39,31 +42,18 @@ struct DifferenceReport {
     case .shape(let one, let other): return "shape \(one) | \(other)"
     case .equal: return "equal"
     case .different(let deviation):
-      var parts: [String] = []
-      let (one, other) = deviation.types
-      if one != other { parts.append("\(one.rawValue) | \(other.rawValue)") }
-      if let index = deviation.index {
-        let elements = first[tensor.name]?.elementCount ?? 0
-        parts.append("\(grouped(deviation.count)) of \(counted(elements, "element")) differ")
-        parts.append(
-          "at most by \(short(deviation.absolute)) at \(position(index, tensor.name)),"
-            + " relative \(short(deviation.relative))")
-      } else {
-        parts.append(
-          one == other
-            ? "equal values, other bits (signs of zero or payloads of NaN)" : "equal values")
-      }
-      return parts.joined(separator: ", ")
+      return words(
+        deviation, elements: first[tensor.name]?.elementCount ?? 0,
+        at: place(deviation, tensor.name))
     }
   }
 
-  private func position(_ index: Int, _ name: Name) -> String {
-    var rest = index
-    let reversed = (first[name]?.shape ?? []).reversed().map { size in
-      defer { rest /= max(1, size) }
-      return rest % max(1, size)
+  private func place(_ deviation: FileDifference.Deviation, _ name: Name) -> ElementPlace? {
+    deviation.index.map {
+      ElementPlace(
+        offset: $0, shape: first[name]?.shape ?? [], stored: stored[name]?.stored,
+        in: stored[name]?.architecture)
     }
-    return "\(Array(reversed.reversed()))"
   }
 
   /// The object that `--json` prints.
@@ -88,14 +78,9 @@ struct DifferenceReport {
       members.append(.init(key: "shapes", value: .array([.shape(one), .shape(other)])))
     case .different(let deviation):
       outcome("different")
-      members += [
-        .init(
-          key: "dtypes", value: .strings([deviation.types.0.rawValue, deviation.types.1.rawValue])),
-        .init(key: "count", value: .number(deviation.count)),
-        .init(key: "max_absolute", value: .number(deviation.absolute)),
-        .init(key: "max_relative", value: .number(deviation.relative)),
-        .init(key: "at", value: deviation.index.map { .number($0) } ?? .null),
-      ]
+      members += deviation.members(
+        elements: first[tensor.name]?.elementCount ?? 0, at: place(deviation, tensor.name))
+      members.append(.init(key: "at", value: deviation.index.map { .number($0) } ?? .null))
     }
     return .object(members)
   }

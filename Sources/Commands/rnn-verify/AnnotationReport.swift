@@ -12,7 +12,7 @@ enum AnnotationReport {
 
   static func text(_ results: [FixtureResult]) -> String {
     var text = ""
-    for result in results where !result.passes {
+    for result in results where result.fails {
       if let error = result.error {
         text += line(result.path, "rnn-verify: error[\(error.reason.code)]", error.message)
         continue

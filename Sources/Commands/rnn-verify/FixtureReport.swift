@@ -7,16 +7,22 @@ import Reports
 enum FixtureReport {
   static func text(_ results: [FixtureResult], verbose: Bool) -> String {
     var text = table(results.map(row), indent: "")
-    if verbose || results.contains(where: { !$0.passes }) {
-      for result in results where verbose || !result.passes {
+    if verbose || results.contains(where: \.fails) {
+      for result in results where verbose || result.fails {
         text += details(result, all: verbose)
       }
     }
-    let failed = results.filter { !$0.passes }.count
+    let failed = results.filter(\.fails).count
+    let skipped = results.filter { $0.skipped != nil }.count
     let checks = results.reduce(0) { $0 + $1.checks.count }
+    let absent = results.reduce(0) { $0 + $1.absent.count }
     text +=
       failed == 0
-      ? "\(counted(results.count, "fixture")) passed, \(counted(checks, "tensor")) compared\n"
+      ? "\(counted(results.count - skipped, "fixture")) passed, \(counted(checks, "tensor")) compared"
+        + (absent == 0
+          ? ""
+          : ", \(counted(absent, results.first?.program == nil ? "gradient" : "tensor")) absent")
+        + (skipped == 0 ? "\n" : ", \(skipped) skipped\n")
       : "\(failed) of \(counted(results.count, "fixture")) FAILED\n"
     return text
   }
@@ -24,6 +30,9 @@ enum FixtureReport {
   private static func row(_ result: FixtureResult) -> [String] {
     let status = result.passes ? Output.good("ok  ") : Output.bad("FAIL")
     let path = escapedForTerminal(result.path)
+    if let skipped = result.skipped {
+      return ["skip", path, escapedForTerminal(skipped, limit: 200)]
+    }
     if let error = result.error {
       return [status, path, "error[\(error.reason.code)]"]
     }
@@ -38,42 +47,58 @@ enum FixtureReport {
     ]
   }
 
+  /// So many lines are said of a fixture that fails, its path among them, unless all are asked for.
+  private static let mostLines = 5
+
   private static func details(_ result: FixtureResult, all: Bool) -> String {
-    var text = escapedForTerminal(result.path) + "\n"
+    var lines: [String] = []
     if let error = result.error {
-      text += "  \(error.message)\n"
-      if let hint = error.advice?.withFlags { text += "  hint: \(escapedForTerminal(hint))\n" }
+      lines.append(error.message)
+      if let hint = error.advice?.withFlags { lines.append("hint: \(escapedForTerminal(hint))") }
     }
-    for cause in result.causes.prefix(3) {
-      text += "  cause: \(escapedForTerminal(cause.summary, limit: 1000))\n"
+    // What matters most comes first, because the rest may be cut off.
+    let checks = result.checks.filter { !$0.passes } + (all ? result.checks.filter(\.passes) : [])
+    lines += result.causes.prefix(3).map {
+      "cause: \(escapedForTerminal($0.summary, limit: 1000))"
     }
-    for remark in result.remarks { text += "  note: \(escapedForTerminal(remark))\n" }
-    for check in result.checks where all || !check.passes {
-      text += "  \(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
-      if let problem = check.problem {
-        text += escapedForTerminal(problem) + "\n"
-      } else if check.passes {
-        text +=
-          "worst \(short(check.worstDeviation)), \(significant(check.toleranceUsed)) times the tolerance\n"
-      } else {
-        text +=
-          "at \(check.index) expected \(check.expected), computed \(check.computed),"
-          + " deviation \(short(check.worstDeviation)),"
-          + " \(significant(check.toleranceUsed)) times the tolerance"
-        if let step = check.firstStep {
-          text += ", first differing \(check.countsUpdates ? "update" : "time step") \(step)"
-        }
-        text += "\n"
-      }
+    lines += checks.map(line)
+    let remarks = result.remarks.map { "note: \(escapedForTerminal($0))" }
+    // Whoever reads everything reads how it was made first.
+    lines = all && result.error == nil ? remarks + lines : lines + remarks
+    if all {
+      if let skipped = result.skipped { lines.append("skipped: \(escapedForTerminal(skipped))") }
+      if result.error == nil, result.skipped == nil { lines.append(result.counts) }
+      lines += result.absent.map { "absent: \(escapedForTerminal($0))" }
+    } else if lines.count > mostLines - 1 {
+      let rest = lines.count - (mostLines - 2)
+      lines.removeLast(rest)
+      lines.append("\(counted(rest, "more line")): --verbose")
     }
-    return text
+    return escapedForTerminal(result.path) + "\n" + lines.map { "  \($0)\n" }.joined()
+  }
+
+  private static func line(_ check: Check) -> String {
+    let start = "\(check.passes ? "ok  " : "FAIL") \(escapedForTerminal(check.tensor)): "
+    if let problem = check.problem { return start + escapedForTerminal(problem) }
+    guard !check.passes else {
+      return start
+        + "worst \(short(check.worstDeviation)), \(significant(check.toleranceUsed)) times the tolerance"
+    }
+    let step = check.firstStep.map {
+      ", first differing \(check.countsUpdates ? "update" : "time step") \($0)"
+    }
+    return start
+      + "at \(check.index) expected \(check.expected), computed \(check.computed),"
+      + " deviation \(short(check.worstDeviation)),"
+      + " \(significant(check.toleranceUsed)) times the tolerance" + (step ?? "")
   }
 
   static func json(_ results: [FixtureResult]) -> JSON {
     .object([
-      .init(key: "passes", value: .bool(results.allSatisfy(\.passes))),
+      .init(key: "passes", value: .bool(!results.contains(where: \.fails))),
       .init(key: "passed", value: .number(results.filter(\.passes).count)),
-      .init(key: "failed", value: .number(results.filter { !$0.passes }.count)),
+      .init(key: "failed", value: .number(results.filter(\.fails).count)),
+      .init(key: "skipped", value: .number(results.filter { $0.skipped != nil }.count)),
       .init(key: "fixtures", value: .array(results.map(json))),
     ])
   }
@@ -83,9 +108,13 @@ enum FixtureReport {
       .init(key: "file", value: .string(result.path)),
       .init(key: "name", value: result.name.map { .string($0) } ?? .null),
       .init(key: "passes", value: .bool(result.passes)),
+      .init(key: "skipped", value: result.skipped.map { .string($0) } ?? .null),
       .init(key: "error", value: result.error?.json ?? .null),
       .init(key: "remarks", value: .strings(result.remarks)),
       .init(key: "causes", value: .array(result.causes.map(json))),
+      .init(key: "seconds", value: .number(result.seconds)),
+      .init(key: "checked", value: .number(result.checks.count)),
+      .init(key: "absent", value: .strings(result.absent)),
       .init(key: "worst", value: result.worst.map(json) ?? .null),
       .init(key: "checks", value: .array(result.checks.map(json))),
     ])

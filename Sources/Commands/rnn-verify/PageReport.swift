@@ -14,7 +14,8 @@ enum PageReport {
 
   static func html(_ results: [FixtureResult], options: VerificationOptions) -> String {
     let all = Array(results.enumerated())
-    let failed = all.filter { !$0.element.passes }
+    let failed = all.filter { $0.element.fails }
+    let skipped = results.filter { $0.skipped != nil }
     let passed = all.filter { $0.element.passes }
     let checks = results.reduce(0) { $0 + $1.checks.count }
     let folder = commonFolder(results.map(\.path))
@@ -28,6 +29,13 @@ enum PageReport {
     page.note(
       "A tensor passes where no element is further off than its tolerance allows: up to 1 times the"
         + " tolerance it passes, above 1 it differs.")
+    if let program = results.first?.program { page.note("Computed by: \(program)") }
+    if !skipped.isEmpty {
+      page.note(
+        "\(counted(skipped.count, "fixture")) skipped: "
+          + skipped.prefix(5).map { "\(name($0)) (\($0.skipped ?? ""))" }.joined(separator: ", ")
+          + (skipped.count > 5 ? ", …" : ""))
+    }
     if !folder.isEmpty { page.note("All of them are in \(folder)") }
     if !failed.isEmpty {
       page.table(
@@ -107,6 +115,9 @@ enum PageReport {
       return
     }
     for remark in result.remarks { page.note(remark) }
+    if !result.absent.isEmpty {
+      page.note("\(result.counts): \(result.absent.joined(separator: ", ")).")
+    }
     let failing = result.checks.filter { !$0.passes }
     let passing = result.checks.filter(\.passes)
     if !failing.isEmpty {
@@ -127,10 +138,21 @@ enum PageReport {
     guard isDrawn else { return }
     do {
       let fixture = try Fixture(WeightFile(path: result.path).state)
-      if !failing.isEmpty { try compare(fixture, options, &page) }
+      if !failing.isEmpty {
+        // Another program's numbers were kept; our own are computed once more.
+        let comparison =
+          result.program == nil
+          ? try fixture.comparison(options: options) : try fixture.comparison(of: result.checks)
+        try compare(comparison, &page)
+      }
       let portrait = try fixture.portrait()
       guard !portrait.figures.isEmpty else { return }
-      if !failing.isEmpty { page.beginFold("What the network does, as computed") }
+      if !failing.isEmpty {
+        page.beginFold(
+          result.program == nil
+            ? "What the network does, as computed"
+            : "What the network does, as this library computes it")
+      }
       if let remark = portrait.gradientRemark { page.note("No gradient norms: \(remark).") }
       page.figures(portrait.figures)
       if !failing.isEmpty { page.endFold() }
@@ -177,10 +199,7 @@ enum PageReport {
   }
 
   /// Where expected and computed part: by layer and gate, over time, and side by side.
-  private static func compare(
-    _ fixture: Fixture, _ options: VerificationOptions, _ page: inout Page
-  ) throws {
-    let comparison = try fixture.comparison(options: options)
+  private static func compare(_ comparison: FixtureComparison, _ page: inout Page) throws {
     let states = comparison.stateColumns
     if !states.isEmpty {
       // Only states after every step say where a layer goes wrong.

@@ -16,6 +16,8 @@ struct RNNVerify: Tool {
       rnn-verify PATH... [OPTIONS]
       rnn-verify --same A B [--rounded] [OPTIONS]
       rnn-verify --gradcheck FILE [OPTIONS]
+      rnn-verify --power FIXTURE... [OPTIONS]
+      rnn-verify --against COMMAND PATH... [OPTIONS]
       """,
     discussion: """
       A fixture is one file, an .npz say: config (JSON with "schema" and "cell"), weights/…, inputs/x, \
@@ -29,6 +31,8 @@ struct RNNVerify: Tool {
         rnn-verify fixtures/ --html report.html --junit report.xml
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
+        rnn-verify --power fixture.npz
+        rnn-verify --against "python3 my_port.py" fixtures/
       """, version: toolVersion)
 
   @Argument(
@@ -62,6 +66,16 @@ struct RNNVerify: Tool {
   @Flag(help: "Compare two weight files: do they hold the same network?") var same = false
   @Flag(help: "With --same: compare in the narrower of two element types.") var rounded = false
   @Flag(help: "Check finite differences against BPTT on a network.") var gradcheck = false
+  @Flag(help: "Say how small a change of each weight tensor the fixtures would notice.")
+  var power = false
+  @Option(
+    help: .init(
+      "Let a program compute what the fixtures expect: COMMAND INPUT.npz OUTPUT.npz.",
+      valueName: "COMMAND"))
+  var against: String?
+  @Option(
+    help: .init("With --against: seconds for one fixture (default: 60).", valueName: "SECONDS"))
+  var timeout: String?
   @OptionGroup(title: "With --same and --gradcheck")
   var reading: ReadingOptions
 
@@ -70,7 +84,12 @@ struct RNNVerify: Tool {
   func check() throws {
     try reading.check()
     func refuse(_ text: String) throws { throw RecurrentError.arguments(text) }
-    if same && gradcheck { try refuse("--same and --gradcheck exclude each other") }
+    let modes = [
+      ("--same", same), ("--gradcheck", gradcheck), ("--power", power),
+      ("--against", against != nil),
+    ]
+    .filter(\.1).map(\.0)
+    if modes.count > 1 { try refuse("\(modes[0]) and \(modes[1]) exclude each other") }
     if rounded && !same { try refuse("--rounded without --same") }
     if same && paths.count != 2 {
       throw RecurrentError.arguments(
@@ -88,13 +107,26 @@ struct RNNVerify: Tool {
     if (same || gradcheck) && (html != nil || junit != nil || github) {
       try refuse("--html, --junit and --github are for fixtures")
     }
+    if power && (html != nil || junit != nil || github || verbose) {
+      try refuse("--html, --junit, --github and --verbose with --power")
+    }
     guard !paths.isEmpty else {
       throw RecurrentError.arguments("no PATH", expected: "fixture files or directories")
     }
-    _ = try (tolerances(), jobCount())
+    if timeout != nil && against == nil { try refuse("--timeout without --against") }
+    if let against, !against.contains(where: { !$0.isWhitespace }) {
+      throw RecurrentError.arguments(
+        "--against with an empty COMMAND", expected: "a program and its arguments")
+    }
+    _ = try (tolerances(), jobCount(), program())
   }
 
-  private func tolerances() throws -> VerificationOptions {
+  private func program() throws -> ForeignProgram? {
+    let seconds = try NumberOption("--timeout", timeout).number("a number above 0") { $0 > 0 }
+    return against.map { ForeignProgram($0, seconds: seconds ?? 60) }
+  }
+
+  func tolerances() throws -> VerificationOptions {
     func number(_ name: String, _ text: String?) throws -> Double? {
       try NumberOption(name, text).number("a number of at least 0") { $0 >= 0 }
     }
@@ -102,19 +134,21 @@ struct RNNVerify: Tool {
       relative: number("--rtol", rtol), absolute: number("--atol", atol))
   }
 
-  private func jobCount() throws -> Int {
+  func jobCount() throws -> Int {
     try NumberOption("--jobs", jobs).whole(atLeast: 1) ?? processorCount()
   }
 
   mutating func perform() throws -> Int32 {
     if same { return try compareNetworks() }
     if gradcheck { return try checkGradients() }
+    if power { return try measurePower() }
     return try verifyFixtures()
   }
 
   // MARK: Fixtures
 
-  private func verifyFixtures() throws -> Int32 {
+  /// The files that are meant.
+  func fixtureFiles() throws -> [String] {
     var files = try FixtureSearch.files(in: paths)
     if let filter {
       let names = files.compactMap { $0.split(separator: "/").last }.map { name in
@@ -128,18 +162,31 @@ struct RNNVerify: Tool {
           hint: nearest(to: filter, among: names).map { "Did you mean \($0)?" })
       }
     }
+    return files
+  }
+
+  private func verifyFixtures() throws -> Int32 {
+    let files = try fixtureFiles()
     try checkDistinct([("--html", html), ("--junit", junit)])
     try checkDistinct([("--html", html), ("--junit", junit)], from: files)
-    let options = try tolerances()
+    var options = try tolerances()
+    options.keepsNumbers = html != nil && against != nil
     let results = try run(files, options)
+    if let skipped = results.first?.skipped, results.allSatisfy({ $0.skipped != nil }) {
+      throw RecurrentError(
+        .parityNothing, file: results.count == 1 ? results[0].path : nil,
+        found: "\(counted(results.count, "fixture")) skipped (\(skipped))",
+        expected: "at least one that the program can express")
+    }
     if let html { try TextFile.write(PageReport.html(results, options: options), to: html) }
     if let junit {
       try TextFile.write(JUnitReport.xml(results), to: junit)
     }
     // One named file that cannot be read is an input error; a failure among many is a difference.
-    let unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
-    let status =
-      unreadable?.exitStatus ?? (results.allSatisfy(\.passes) ? 0 : 1)
+    // What is wrong with another program is no error of the file's.
+    var unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
+    if unreadable?.reason == .againstProgram { unreadable = nil }
+    let status = unreadable?.exitStatus ?? (results.contains(where: \.fails) ? 1 : 0)
     guard !json else {
       Output.line(FixtureReport.json(results).serialized(pretty: true))
       return status
@@ -152,120 +199,10 @@ struct RNNVerify: Tool {
   }
 
   private func run(_ files: [String], _ options: VerificationOptions) throws -> [FixtureResult] {
-    inParallel(files.count, jobs: try jobCount()) {
-      parity(of: files[$0], options: options)
+    let program = try program()
+    return inParallel(files.count, jobs: try jobCount()) { index in
+      program.map { parity(of: files[index], against: $0, options: options) }
+        ?? parity(of: files[index], options: options)
     }
-  }
-
-  // MARK: Networks
-
-  private func compareNetworks() throws -> Int32 {
-    let comparison = try NetworkComparison(
-      paths[0], paths[1], format: reading.from.map(WeightFormat.named),
-      options: reading.options(), rounded: rounded)
-    if json {
-      Output.line(
-        JSON.object([
-          .init(key: "same", value: .bool(comparison.areSame)),
-          .init(key: "same_network", value: .bool(comparison.areSameNetwork)),
-          .init(key: "modules", value: .strings(comparison.modules)),
-          .init(
-            key: "reservations",
-            value: .object([
-              .init(key: "first", value: .strings(comparison.reservations.first.map(\.withFlags))),
-              .init(
-                key: "second", value: .strings(comparison.reservations.second.map(\.withFlags))),
-            ])),
-          .init(key: "parameters", value: .number(comparison.parameterCount)),
-          .init(key: "allowances", value: .strings(comparison.allowances)),
-          .init(
-            key: "differences",
-            value: .array(
-              comparison.differences.map { difference in
-                .object([
-                  .init(key: "place", value: .string(difference.place)),
-                  .init(key: "first", value: .string(difference.first)),
-                  .init(key: "second", value: .string(difference.second)),
-                ])
-              })),
-        ]).serialized(pretty: true))
-    } else {
-      for difference in comparison.differences {
-        let line = "\(difference.place): \(difference.first) against \(difference.second)"
-        Output.line("  \(escapedForTerminal(line, limit: 1000))")
-      }
-      if !comparison.loneModules.isEmpty {
-        Output.line("  note: --module NAME compares one module of each file and nothing else")
-      }
-      for allowance in comparison.allowances { Output.line("  note: \(allowance)") }
-      if comparison.areSame {
-        let (first, second) = comparison.reservations
-        let sides = [
-          (paths[0], first.filter { !second.contains($0) }),
-          (paths[1], second.filter { !first.contains($0) }),
-          ("both files", first.filter(second.contains)),
-        ]
-        for (path, lines) in sides {
-          for line in lines {
-            Output.line("  \(escapedForTerminal("\(path): \(line.withFlags)", limit: 1000))")
-          }
-        }
-      }
-      let count = counted(comparison.parameterCount, "parameter")
-      let names = comparison.modules.map { $0.isEmpty ? "the recurrent module" : $0 }
-      Output.line(
-        !comparison.areSame
-          ? "different networks"
-          : comparison.areSameNetwork
-            ? "same network: \(count) equal bit for bit"
-            : "same modules (\(escapedForTerminal(names.joined(separator: ", ")))):"
-              + " \(count) equal bit for bit; whether all else is the same, the files do not say")
-    }
-    return comparison.areSame ? 0 : 1
-  }
-
-  private func checkGradients() throws -> Int32 {
-    let file = try reading.open(paths[0])
-    let check: GradientCheck
-    do {
-      let network =
-        Fixture.isFixture(file.state)
-        ? try Fixture(file.state).network() : try Network(file.state, options: reading.options())
-      check = try GradientCheck(network)
-    } catch let error as RecurrentError {
-      throw error.inFile(paths[0])
-    }
-    if json {
-      Output.line(
-        JSON.object([
-          .init(key: "passes", value: .bool(check.passes)),
-          .init(key: "bound", value: .number(GradientCheck.bound)),
-          .init(
-            key: "parameters",
-            value: .array(
-              check.entries.map { entry in
-                .object([
-                  .init(key: "name", value: .string(entry.name)),
-                  .init(key: "compared", value: .number(entry.compared)),
-                  .init(key: "count", value: .number(entry.count)),
-                  .init(key: "deviation", value: .number(entry.deviation)),
-                ])
-              })),
-        ]).serialized(pretty: true))
-    } else {
-      Output.write(
-        table(
-          check.entries.map {
-            [
-              escapedForTerminal($0.name), "\(grouped($0.compared)) of \(grouped($0.count))",
-              "deviation \(short($0.deviation))",
-            ]
-          }))
-      Output.line(
-        check.passes
-          ? "gradients agree with finite differences to \(GradientCheck.bound)"
-          : "gradients DISAGREE with finite differences")
-    }
-    return check.passes ? 0 : 1
   }
 }
