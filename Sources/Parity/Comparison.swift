@@ -98,6 +98,13 @@ public struct Check: Sendable {
   /// Every number of the tensor, where it was asked for.
   package var numbers: CheckNumbers?
 
+  /// The same check in less memory.
+  var withoutNumbers: Check {
+    var copy = self
+    copy.numbers = nil
+    return copy
+  }
+
   /// Whether ``firstStep`` counts updates.
   public var countsUpdates: Bool { tensor == "losses" || tensor.hasPrefix("trajectory/") }
 

@@ -11,7 +11,7 @@ extension FixtureResult {
     return first
   }
 
-  /// What differs in one line: the worst tensor, the first step, and how many others differ.
+  /// What differs in one line: the worst tensor, the first step, how many others differ, and the likeliest cause.
   ///
   /// `nil` where nothing does, or where the fixture could not be run.
   package var headline: String? {
@@ -23,6 +23,7 @@ extension FixtureResult {
     }
     let others = checks.filter { !$0.passes }.count - 1
     if others > 0 { text += "; \(others) more tensor\(others == 1 ? " differs" : "s differ")" }
+    if let cause = causes.first { text += "; cause: \(cause.summary)" }
     return text
   }
 

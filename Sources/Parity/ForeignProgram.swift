@@ -121,7 +121,7 @@ extension Fixture {
   /// the program has is checked, because runtimes that only run networks have none.
   func judged(
     _ written: StateDict, options: VerificationOptions
-  ) throws -> (checks: [Check], absent: [String], remarks: [String]) {
+  ) throws -> (checks: [Check], absent: [String], remarks: [String], causes: [Cause]) {
     let asked = askedNames
     var computed: [String: NDArray<Double>] = [:]
     var checks: [Check] = []
@@ -145,11 +145,13 @@ extension Fixture {
     let isJudged = { (name: String) in
       !absent.contains(name) && !checks.contains { $0.tensor == name }
     }
-    checks += try self.checks(
-      of: computed, tensors: asked.filter(isJudged), options: options)
+    checks += try judged(
+      self.checks(of: computed, tensors: asked.filter(isJudged), options: options), options)
     let remarks =
       extra.isEmpty ? [] : ["computed and not expected: \(extra.joined(separator: ", "))"]
-    return (checks, absent, remarks)
+    let causes =
+      checks.allSatisfy(\.passes) ? [] : causes(of: checks, port: computed, options: options)
+    return (checks, absent, remarks, causes)
   }
 
   /// Whether a fixture could expect a tensor of this name.
@@ -188,7 +190,7 @@ private func asked(
       switch answer {
       case .unsupported(let why): result.skipped = why
       case .computed(let written):
-        (result.checks, result.absent, result.remarks) = try fixture.judged(
+        (result.checks, result.absent, result.remarks, result.causes) = try fixture.judged(
           written, options: options)
       }
     }

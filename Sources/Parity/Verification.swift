@@ -50,10 +50,7 @@ extension Fixture {
       checks = try budget.judge(checks)
       remarks += try budget.remarks()
     }
-    if !options.keepsNumbers {
-      for index in checks.indices { checks[index].numbers = nil }
-    }
-    return (checks, remarks)
+    return (options.keepsNumbers ? checks : checks.map(\.withoutNumbers), remarks)
   }
 }
 

@@ -17,6 +17,9 @@ enum AnnotationReport {
         text += line(result.path, "rnn-verify: error[\(error.reason.code)]", error.message)
         continue
       }
+      if let cause = result.causes.first {
+        text += line(result.path, "rnn-verify: cause", cause.summary)
+      }
       if result.checks.isEmpty { text += line(result.path, "rnn-verify", "nothing compared") }
       for check in result.checks where !check.passes {
         text += line(result.path, "rnn-verify: \(check.tensor) differs", check.summary)

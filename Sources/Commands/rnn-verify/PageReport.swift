@@ -114,6 +114,7 @@ enum PageReport {
       if let hint = error.advice { page.note("hint: \(hint.withFlags)") }
       return
     }
+    for cause in result.causes.prefix(3) { page.note("cause: \(cause.summary)") }
     for remark in result.remarks { page.note(remark) }
     if !result.absent.isEmpty {
       page.note("\(result.counts): \(result.absent.joined(separator: ", ")).")

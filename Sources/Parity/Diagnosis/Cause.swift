@@ -1,6 +1,6 @@
 /// What explains the numbers of a fixture that fails.
 package struct Cause: Sendable, Equatable {
-  /// One of DESIGN's codes, such as `gates-permuted`; `unknown` where nothing explains them.
+  /// A code of the page "What is wrong", such as `gates-permuted`; `unknown` where nothing explains them.
   package let code: String
   /// The tensor that it is about, under its name in the fixture, if it is about one.
   package let tensor: String?
