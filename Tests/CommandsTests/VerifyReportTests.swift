@@ -55,7 +55,9 @@ struct VerifyReportTests {
     #expect(few[5].contains("more lines: --verbose"))
     let all = try Tools.run("rnn-verify", "--verbose", path).output.split(separator: "\n")
     let hidden = try #require(Int(few[5].split(separator: " ")[0]))
-    #expect(all.filter { $0.hasPrefix("  FAIL") }.count == 3 + hidden)
+    let said = few.filter { $0.hasPrefix("  FAIL") }.count
+    #expect(all.filter { $0.hasPrefix("  FAIL") }.count == said + hidden)
+    #expect(few.contains { $0.hasPrefix("  cause: ") })
     #expect(!all.contains { $0.contains("--verbose") })
   }
 

@@ -17,7 +17,7 @@ enum AnnotationReport {
         text += line(result.path, "rnn-verify: error[\(error.reason.code)]", error.message)
         continue
       }
-      if let cause = result.causes.first {
+      if let cause = result.causes.first, cause.isKnown {
         text += line(result.path, "rnn-verify: cause", cause.summary)
       }
       if result.checks.isEmpty { text += line(result.path, "rnn-verify", "nothing compared") }

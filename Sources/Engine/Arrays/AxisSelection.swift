@@ -17,8 +17,11 @@ extension AxisSelection where Self == PartialRangeFrom<Int> {
 }
 
 extension Int: AxisSelection {
-  /// One place.
-  public func places(inAxisOf extent: Int) -> Range<Int> { self..<self + 1 }
+  /// One place; a negative one counts from the end, as in NumPy.
+  public func places(inAxisOf extent: Int) -> Range<Int> {
+    let place = self < 0 ? self + extent : self
+    return place..<place + 1
+  }
   /// An index removes its axis.
   public static var keepsAxis: Bool { false }
 }

@@ -51,8 +51,10 @@ extension NDArray {
       "\(indices) of shape \(shape): an element has an index per axis; add .all for a sub-array")
     var offset = 0
     for (index, extent) in zip(indices, shape) {
-      precondition(index >= 0 && index < extent, "\(indices) of shape \(shape)")
-      offset = offset * extent + index
+      // A negative index counts from the end.
+      let place = index < 0 ? index + extent : index
+      precondition(place >= 0 && place < extent, "\(indices) of shape \(shape)")
+      offset = offset * extent + place
     }
     return offset
   }

@@ -16,5 +16,8 @@ package struct Cause: Sendable, Equatable {
       : "\(code): \(detail) (deviation then \(significant(deviation)))"
   }
 
+  /// Whether anything explains the numbers.
+  package var isKnown: Bool { code != Self.unknown }
+
   static let unknown = "unknown"
 }
