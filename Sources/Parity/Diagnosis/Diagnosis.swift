@@ -61,7 +61,10 @@ struct Diagnosis {
   private mutating func tryWeights() {
     let patches = WeightPatches(evidence.baseline)
     try1(patches.fixedChanges)
-    guard found.isEmpty else { return }
+    // What is solved for needs twice the weights once more, with derivatives.
+    guard found.isEmpty, evidence.baseline.weights.reduce(0, { $0 + $1.count }) < 1 << 24 else {
+      return
+    }
     for (index, element) in evidence.likelyElements(most: 48) {
       if isLate { return stoppedEarly = true }
       check(solving: patches.element(index, element), .added(0))
