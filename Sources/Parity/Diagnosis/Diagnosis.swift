@@ -37,7 +37,10 @@ struct Diagnosis {
     let ofEverything = known.ofEverything
     try1(ofEverything)
     if found.isEmpty { try1(known.ofParts) }
-    if found.isEmpty, let cause = evidence.activeDropout(subject) { found.append(cause) }
+    if found.isEmpty {
+      let deadline = deadline
+      evidence.activeDropout(subject) { ContinuousClock.now >= deadline }.map { found.append($0) }
+    }
     if found.isEmpty, !evidence.outputs.isEmpty { tryWeights() }
     if found.isEmpty { tryPairs(ofEverything) }
     guard stoppedEarly, let first = found.first else { return found }
