@@ -7,7 +7,7 @@ extension FixtureEvidence {
   ///
   /// What the second layer read is solved for step by step from the states that it wrote, which are known
   /// wherever its output is its state: two layers, one direction, no projection.
-  func activeDropout(_ subject: String) -> Cause? {
+  func activeDropout(_ subject: String, isLate: () -> Bool) -> Cause? {
     let configuration = baseline.configuration
     guard configuration.layerCount == 2, baseline.directions == 1, configuration.projSize == 0,
       baseline.lengths == nil, gradients.isEmpty, untried.isEmpty,
@@ -32,13 +32,12 @@ extension FixtureEvidence {
     cell.options.reads = .sequence
     let rates = [0.5, 0.1, 0.2, 0.25, 0.3, 0.05, 0.15, 0.35, 0.4, 0.6, 0.7, 0.75, 0.8, 0.9]
     let stated = run.fixture.configuration.dropout
-    // A few units: every mask, for the rates that people use. More: Newton's method finds the factor.
-    let factors: [Double?] =
-      hidden <= 10
-      ? ((stated > 0 && stated < 1 ? [stated] : []) + rates).map { 1 / (1 - $0) } : [nil]
-    for factor in factors {
+    let factors = ((stated > 0 && stated < 1 ? [stated] : []) + rates).map { 1 / (1 - $0) }
+    // A few units: every mask. More: the mask is solved for.
+    for factor in hidden <= 10 ? factors.map(Optional.some) : [nil] {
       if let found = masked(
-        cell, result, wanted, batch: batch, factor: factor, bound: expected.bound)
+        cell, result, wanted, batch: batch, factor: factor, of: factors, bound: expected.bound,
+        isLate: isLate)
       {
         guard explainsStates(found, result) else { return nil }
         return cause(found, subject)
@@ -60,7 +59,7 @@ extension FixtureEvidence {
   /// The second layer's steps with masks that explain them; `nil` where there are none.
   private func masked(
     _ start: Trial<Double>, _ result: TrialResult<Double>, _ wanted: [Double], batch: Int,
-    factor given: Double?, bound: (Double) -> Double
+    factor given: Double?, of factors: [Double], bound: (Double) -> Double, isLate: () -> Bool
   ) -> Masked? {
     var cell = start
     let hidden = cell.configuration.hiddenSize
@@ -75,10 +74,14 @@ extension FixtureEvidence {
         let at = (step * batch + row) * hidden
         let target = Array(wanted[at..<at + hidden])
         (cell.h0, cell.c0) = (h, c)
-        guard
-          let exact = given.map({ enumerated(cell, read, target, $0) })
-            ?? solved(cell, read, target, &found.factor)
-        else { return nil }
+        let exact: [Double]?
+        if let given {
+          exact = enumerated(cell, read, target, given)
+        } else {
+          exact = solved(
+            cell, read, target, factors, &found.factor, bound: bound, isLate: isLate)
+        }
+        guard let exact else { return nil }
         cell.x = exact
         guard let after = cell.run() else { return nil }
         for (a, b) in zip(after.hN, target) {
@@ -113,21 +116,60 @@ extension FixtureEvidence {
     return best.read
   }
 
+  /// What the second layer read, for many units: the factors that explain a step best, by Levenberg's and
+  /// Marquardt's method, rounded to 0 and one factor as soon as these explain it.
   private func solved(
-    _ cell: Trial<Double>, _ read: [Double], _ target: [Double], _ factor: inout Double
+    _ cell: Trial<Double>, _ read: [Double], _ target: [Double], _ factors: [Double],
+    _ factor: inout Double, bound: (Double) -> Double, isLate: () -> Bool
   ) -> [Double]? {
-    guard let mask = solvedMask(cell, read, target) else { return nil }
-    var exact = read
-    for unit in read.indices {
-      if mask[unit].magnitude < 0.05 {
-        exact[unit] = 0
-      } else {
-        if factor == 0 { factor = mask[unit] }
-        guard (mask[unit] / factor - 1).magnitude < 0.02 else { return nil }
-        exact[unit] *= factor
-      }
+    let count = read.count
+    var trial = cell
+    func residual(_ mask: [Double]) -> [Double]? {
+      trial.x = zip(mask, read).map(*)
+      return trial.run().map { after in zip(target, after.hN).map { $0 - $1 } }
     }
-    return exact
+    func square(_ numbers: [Double]) -> Double { numbers.reduce(0) { $0 + $1 * $1 } }
+    var mask = [Double](repeating: 1, count: count)
+    guard var now = residual(mask) else { return nil }
+    var weight = 1e-3
+    for _ in 0..<40 {
+      if isLate() { return nil }
+      for candidate in factor > 0 ? [factor] : factors {
+        let exact = mask.map { $0 > candidate / 2 ? candidate : 0 }
+        guard let rest = residual(exact) else { return nil }
+        if zip(rest, target).allSatisfy({ $0.magnitude <= bound($1) }) {
+          factor = candidate
+          return zip(exact, read).map(*)
+        }
+      }
+      trial.x = zip(mask, read).map(*)
+      var dual = trial.dual
+      var columns: [[Double]] = []
+      for unit in 0..<count {
+        dual.x[unit].tangent = read[unit]
+        guard let result = dual.run() else { return nil }
+        columns.append(result.hN.map(\.tangent))
+        dual.x[unit].tangent = 0
+      }
+      let scale = columns.map(square).reduce(0, +) / Double(count)
+      var isBetter = false
+      for _ in 0..<8 where !isBetter {
+        var rows = columns.indices.map { row in
+          columns.indices.map { column in
+            zip(columns[row], columns[column]).reduce(0) { $0 + $1.0 * $1.1 }
+              + (row == column ? weight * scale : 0)
+          } + [zip(columns[row], now).reduce(0) { $0 + $1.0 * $1.1 }]
+        }
+        guard let step = solve(&rows) else { return nil }
+        let next = zip(mask, step).map { min(12, max(-1, $0 + $1)) }
+        guard let rest = residual(next) else { return nil }
+        isBetter = square(rest) < square(now)
+        if isBetter { (mask, now) = (next, rest) }
+        weight *= isBetter ? 0.1 : 10
+      }
+      if !isBetter { return nil }
+    }
+    return nil
   }
 
   /// Whether the final states are the first layer's own and those that the second ended in.
@@ -151,45 +193,6 @@ extension FixtureEvidence {
         "\(subject) are those of a network in training mode: between the layers \(zeros) of \(zeros + kept) numbers"
         + " are zero and the others times \(significant(factor)), dropout \(rate)",
       deviation: found.deviation)
-  }
-
-  /// What the numbers read must be multiplied with, one by one, for a step to end in a state: Newton's method.
-  private func solvedMask(_ cell: Trial<Double>, _ read: [Double], _ target: [Double]) -> [Double]?
-  {
-    let count = read.count
-    guard !read.contains(where: { $0.magnitude < 1e-9 }) else { return nil }
-    var best: [Double]?
-    for start in [1.0, 0.5, 2.0] {
-      var mask = [Double](repeating: start, count: count)
-      var error = Double.infinity
-      for _ in 0..<40 {
-        var trial = cell
-        trial.x = zip(mask, read).map(*)
-        guard let after = trial.run() else { return nil }
-        let residual = zip(target, after.hN).map { $0 - $1 }
-        error = residual.map(\.magnitude).max() ?? 0
-        if error < 1e-13 { break }
-        var rows = [[Double]](repeating: [Double](repeating: 0, count: count + 1), count: count)
-        var dual = trial.dual
-        for unit in 0..<count {
-          dual.x[unit].tangent = read[unit]
-          guard let result = dual.run() else { return nil }
-          for other in 0..<count { rows[other][unit] = result.hN[other].tangent }
-          dual.x[unit].tangent = 0
-        }
-        for unit in 0..<count { rows[unit][count] = residual[unit] }
-        guard let step = solve(&rows) else { break }
-        let largest = step.map(\.magnitude).max() ?? 0
-        let damping = largest > 2 ? 2 / largest : 1
-        for unit in 0..<count { mask[unit] += damping * step[unit] }
-        if largest < 1e-12 { break }
-      }
-      if error < 1e-5 {
-        best = mask
-        break
-      }
-    }
-    return best
   }
 
   /// Gauss's elimination with pivots.

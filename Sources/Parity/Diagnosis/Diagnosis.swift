@@ -37,7 +37,10 @@ struct Diagnosis {
     let ofEverything = known.ofEverything
     try1(ofEverything)
     if found.isEmpty { try1(known.ofParts) }
-    if found.isEmpty, let cause = evidence.activeDropout(subject) { found.append(cause) }
+    if found.isEmpty {
+      let deadline = deadline
+      evidence.activeDropout(subject) { ContinuousClock.now >= deadline }.map { found.append($0) }
+    }
     if found.isEmpty, !evidence.outputs.isEmpty { tryWeights() }
     if found.isEmpty { tryPairs(ofEverything) }
     guard stoppedEarly, let first = found.first else { return found }
@@ -61,7 +64,10 @@ struct Diagnosis {
   private mutating func tryWeights() {
     let patches = WeightPatches(evidence.baseline)
     try1(patches.fixedChanges)
-    guard found.isEmpty else { return }
+    // What is solved for needs twice the weights once more, with derivatives.
+    guard found.isEmpty, evidence.baseline.weights.reduce(0, { $0 + $1.count }) < 1 << 24 else {
+      return
+    }
     for (index, element) in evidence.likelyElements(most: 48) {
       if isLate { return stoppedEarly = true }
       check(solving: patches.element(index, element), .added(0))

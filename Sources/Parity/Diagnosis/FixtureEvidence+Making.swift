@@ -11,7 +11,9 @@ extension FixtureEvidence {
     _ fixture: Fixture, _ numbers: Named, dtype: DType, options: VerificationOptions
   ) throws {
     let run = try FixtureRun<Double>(fixture, fixture.network(), options)
+    guard (2...3).contains(run.x.shape.count), run.x.count > 0 else { return nil }
     let baseline = try Trial(run)
+    guard baseline.isConsistent else { return nil }
     let factor =
       4 * (1 + Double(baseline.steps * baseline.configuration.hiddenSize).squareRoot() / 64)
     let stated = fixture.configuration.tolerances(of: dtype, options)
@@ -21,7 +23,7 @@ extension FixtureEvidence {
     var outputs: [ExpectedNumbers] = []
     var gradients: [ExpectedGradient] = []
     var untried: [String] = []
-    for one in numbers {
+    for one in numbers where one.shape.reduce(1, *) == one.numbers.count {
       let largest = one.numbers.reduce(0) { $1.isFinite ? max($0, $1.magnitude) : $0 }
       let parts = one.name.split(separator: "/", maxSplits: 1).map(String.init)
       switch parts[0] {

@@ -25,6 +25,7 @@ struct KnownMistakes {
     if isBidirectional {
       result += [all.filter { $0 % 2 == 1 }, all.filter { $0 % 2 == 0 }]
     }
+    guard trial.blockCount <= 64 else { return result }
     for layer in 0..<configuration.layerCount {
       result.append(all.filter { $0 / trial.directions == layer })
     }
@@ -214,9 +215,8 @@ struct KnownMistakes {
   }
 
   private var layerPairs: [(Int, Int)] {
-    let layers = configuration.layerCount
-    return (0..<layers).flatMap { a in (a + 1..<max(layers, a + 1)).map { (a, $0) } }.prefix(45).map
-    { $0 }
+    let layers = min(10, configuration.layerCount)
+    return (0..<layers).flatMap { a in (a + 1..<max(layers, a + 1)).map { (a, $0) } }
   }
 
   private func blocks(_ a: Int, _ b: Int) -> [[Int]] {
@@ -229,7 +229,9 @@ struct KnownMistakes {
     if isBidirectional {
       let pairs = (0..<configuration.layerCount).map { [2 * $0, 2 * $0 + 1] }
       result.append(.swappedBlocks(pairs, roles: everything))
-      if pairs.count > 1 { result += pairs.map { .swappedBlocks([$0], roles: everything) } }
+      if (2...64).contains(pairs.count) {
+        result += pairs.map { .swappedBlocks([$0], roles: everything) }
+      }
       result += [[Role.inputWeight], [.hiddenWeight], [.inputBias, .hiddenBias]].map {
         .swappedBlocks(pairs, roles: $0)
       }

@@ -269,9 +269,20 @@ struct Patch: Sendable, Equatable {
   /// The place in a trial's weights.
   var index: Int
   /// The elements.
-  var elements: [Int]
+  var elements: Elements
   /// What it is, in words: `gate f`, `row 3 of gate f`, `row 3, column 2`.
   var words: String
+}
+
+/// Elements of an array, one every so many.
+struct Elements: RandomAccessCollection, Sendable, Equatable {
+  var start: Int
+  var step = 1
+  var count: Int
+
+  var startIndex: Int { 0 }
+  var endIndex: Int { count }
+  subscript(position: Int) -> Int { start + position * step }
 }
 
 /// What happened to the numbers of a patch.

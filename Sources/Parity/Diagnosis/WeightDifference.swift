@@ -26,7 +26,9 @@ struct WeightPatches {
   var indices: [Int] { trial.weights.indices.filter { !trial.weights[$0].isEmpty } }
 
   var tensors: [Patch] {
-    indices.map { Patch(index: $0, elements: Array(trial.weights[$0].indices), words: "") }
+    indices.map {
+      Patch(index: $0, elements: Elements(start: 0, count: trial.weights[$0].count), words: "")
+    }
   }
 
   var gateBlocks: [Patch] {
@@ -35,7 +37,7 @@ struct WeightPatches {
       guard count > 1 else { return [] }
       return (0..<count).map { gate in
         Patch(
-          index: index, elements: Array(gate * rows * columns..<(gate + 1) * rows * columns),
+          index: index, elements: Elements(start: gate * rows * columns, count: rows * columns),
           words: "gate \(gates[gate])")
       }
     }
@@ -47,7 +49,7 @@ struct WeightPatches {
       guard columns > 1 else { return [] }
       return (0..<count * rows).map { row in
         Patch(
-          index: index, elements: Array(row * columns..<(row + 1) * columns),
+          index: index, elements: Elements(start: row * columns, count: columns),
           words: "row \(row % rows)" + (count > 1 ? " of gate \(gates[row / rows])" : ""))
       }
     }
@@ -59,7 +61,7 @@ struct WeightPatches {
       guard columns > 1 else { return [] }
       return (0..<columns).map { column in
         Patch(
-          index: index, elements: (0..<count * rows).map { $0 * columns + column },
+          index: index, elements: Elements(start: column, step: columns, count: count * rows),
           words: "column \(column)")
       }
     }
@@ -70,7 +72,7 @@ struct WeightPatches {
     let row = element / columns
     var words = count > 1 ? "gate \(gates[row / rows]), row \(row % rows)" : "row \(row)"
     if columns > 1 { words += ", column \(element % columns)" }
-    return Patch(index: index, elements: [element], words: words)
+    return Patch(index: index, elements: Elements(start: element, count: 1), words: words)
   }
 
   /// Changes without a number to find: zeros, signs, halves, doubles, copies, transposed gates.
@@ -95,6 +97,8 @@ struct WeightPatches {
 
   /// Patches equal to others of the same size and role, and exchanged with them.
   private func copies(_ patches: [Patch]) -> [Mistake] {
+    // Their number grows with the square.
+    guard patches.count <= 200 else { return [] }
     var result: [Mistake] = []
     for (number, patch) in patches.enumerated() {
       let role = patch.index >= trial.headWeight ? patch.index : patch.index % 5
