@@ -57,7 +57,7 @@ extension ShrinkCase {
     var state = StateDict()
     var config: [JSON.Member] = [
       .init(key: "schema", value: .number(1)), .init(key: "name", value: .string(name)),
-      .init(key: "source", value: .string("rnn-verify --shrink")),
+      .init(key: "source", value: .string("a failing case made small by rnn-verify")),
       .init(key: "cell", value: .string(cell.rawValue)), .init(key: "head", value: .string("none")),
     ]
     if cell == .gru {

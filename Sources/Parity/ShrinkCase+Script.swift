@@ -13,7 +13,7 @@ extension ShrinkCase {
       text.map { $0.isNewline ? " " : String($0) }.joined()
     }
     var lines = [
-      "# \(plain(name)): \(cell.rawValue), \(sizes). Written by rnn-verify --shrink.",
+      "# \(plain(name)): \(cell.rawValue), \(sizes). Made small by rnn-verify.",
       "# \(plain(command ?? "expected in the fixture")): \(plain(found))", "import numpy as np",
     ]
     if count <= 200 {
@@ -39,6 +39,14 @@ extension ShrinkCase {
     if gates > 1 { lines.append("sigmoid = lambda v: 1 / (1 + np.exp(-v))") }
     lines += ["def step(x, h, c, s):"] + stepLines.map { "    \($0)" }
     let c = cell.hasCellState ? "c_0[k]" : "None"
+    if layers == 1, directions == 1, lengths == nil {
+      lines += [
+        "h, c, y = h_0[0], \(cell.hasCellState ? "c_0[0]" : "None"), []", "for x_t in x:",
+        "    h, c = step(x_t, h, c, \"l0\")", "    y.append(h)",
+        "print(\"right: output\", np.stack(y).tolist())", "print(\"right: h_n\", h[None].tolist())",
+      ]
+      return lines.joined(separator: "\n") + "\n"
+    }
     lines += [
       "finals = []", "for layer in range(\(layers)):", "    halves = []",
       "    for k in range(layer * \(directions), (layer + 1) * \(directions)):",

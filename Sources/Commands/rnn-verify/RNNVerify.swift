@@ -32,7 +32,7 @@ struct RNNVerify: Tool {
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
         rnn-verify --power fixture.npz
-        rnn-verify --against "bash my_port" fixtures/
+        rnn-verify --against "bash my_port" fixture.npz
       """, version: toolVersion)
 
   @Argument(
