@@ -175,10 +175,27 @@ package func parity(
 private func asked(
   _ path: String, _ program: ForeignProgram, _ options: VerificationOptions
 ) -> FixtureResult {
-  var result = FixtureResult(path: path, name: nil, checks: [], remarks: [], error: nil)
   do {
     let file = try WeightFile(path: path)
-    let fixture = try Fixture(file.state)
+    let result = asked(file.state, path, program, options)
+    for input in file.files { try input.checkUnchanged() }
+    return result
+  } catch let error as RecurrentError {
+    return FixtureResult(
+      path: path, name: nil, checks: [], remarks: [], error: error.inFile(path))
+  } catch {
+    let fault = RecurrentError(.faultUnexpected, file: path, found: "\(error)")
+    return FixtureResult(path: path, name: nil, checks: [], remarks: [], error: fault)
+  }
+}
+
+/// The same of a fixture in memory; `path` is for messages.
+func asked(
+  _ state: StateDict, _ path: String, _ program: ForeignProgram, _ options: VerificationOptions
+) -> FixtureResult {
+  var result = FixtureResult(path: path, name: nil, checks: [], remarks: [], error: nil)
+  do {
+    let fixture = try Fixture(state)
     // A fixture that this library cannot read is no one else's failure either.
     _ = try fixture.network()
     result.name = fixture.configuration.name
@@ -186,7 +203,7 @@ private func asked(
       result.skipped = "it compares single steps, which no program is asked for"
       return result
     }
-    try program.ask(file.state) { answer in
+    try program.ask(state) { answer in
       switch answer {
       case .unsupported(let why): result.skipped = why
       case .computed(let written):
@@ -194,8 +211,6 @@ private func asked(
           written, options: options)
       }
     }
-    for input in file.files { try input.checkUnchanged() }
-    return result
   } catch let error as RecurrentError {
     result.error = error.inFile(path)
   } catch {

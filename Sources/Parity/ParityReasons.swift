@@ -3,6 +3,7 @@ import Tensors
 extension RecurrentError.Reason {
   package static let againstFolder = Self("against.folder", .resources)
   package static let againstProgram = Self("against.program", .mismatch)
+  package static let againstWhole = Self("against.whole", .unsupported)
   package static let fixtureCell = Self("fixture.cell", .unsupported)
   package static let fixtureConfig = Self("fixture.config", .damaged)
   package static let fixtureExtra = Self("fixture.extra", .mismatch)

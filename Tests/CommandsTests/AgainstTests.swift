@@ -178,4 +178,29 @@ struct AgainstTests {
     #expect(result.status == 1, "\(result.output)")
     #expect(result.output.contains("expects no such tensor; the nearest is outputs/output"))
   }
+
+  @Test func aFailingCaseIsWrittenSmall() throws {
+    let small = folder.file("small")
+    let broken = try script("broken", "echo broken >&2; exit 3")
+    let result = try verify(broken, "--shrink", small)
+    #expect(result.status == 1)
+    #expect(result.output.contains("shrunk: ") && result.output.contains("H 4 -> 1"))
+    #expect(result.output.contains("-> 0 weights that are not zero"), "\(result.output)")
+    let fixture = "\(small)/ce-lstm.npz"
+    #expect(try Tools.run("rnn-verify", fixture).status == 0)
+    #expect(try Tools.run("rnn-verify", "--against", broken, fixture).status == 1)
+    let text = try String(contentsOfFile: "\(small)/ce-lstm.py", encoding: .utf8)
+    #expect(text.contains("import numpy as np") && text.contains("broken"))
+    #expect(text.split(separator: "\n").count <= 25, "\(text)")
+    let object = try json(verify(broken, "--shrink", small, "--json").output)
+    let shrunk = try #require((object["shrunk"] as? [[String: Any]])?.first)
+    #expect((shrunk["sizes"] as? [String: [Int]])?["H"] == [4, 1])
+    #expect(shrunk["fixture"] as? String == fixture)
+    // Nothing fails, nothing is written.
+    let none = folder.file("none")
+    #expect(try verify(program(), "--shrink", none).status == 0)
+    #expect(!FileManager.default.fileExists(atPath: none))
+    let occupied = try verify(broken, "--shrink", "/dev/null/x")
+    #expect(occupied.status == 73, "\(occupied.errors)")
+  }
 }

@@ -132,6 +132,8 @@ struct WrongCommandLineTests {
     try refuses(
       "rnn-verify", ["--against", "true", "--power", "a"],
       "--power and --against exclude each other")
+    try refuses(
+      "rnn-verify", ["--power", "a", "--shrink", "b"], "--shrink with --power")
     try refuses("rnn-verify", ["a", "--timeout", "5"], "--timeout without --against")
     try refuses(
       "rnn-verify", ["--against", "true", "a", "--timeout", "0"],

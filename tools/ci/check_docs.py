@@ -151,6 +151,8 @@ mkdir checkpoints
 cp "$RECURRENT/fixtures/checkpoints/char-rnn.pt" model.pt
 cp -r "$RECURRENT/fixtures/torch/common-modules" fixtures
 for name in before.pt a.pt checkpoints/one.pt; do cp model.pt $name; done
+cp "$RECURRENT/fixtures/torch/ce-lstm.npz" fixture.npz
+echo 'exec python3 "$RECURRENT/tools/peers/adapters/torch_adapter.py" "$@"' >my_port
 for name in after.h5 b.h5 model.onnx model.keras; do rnn-convert model.pt $name --quiet; done
 for _ in {1..60}; do printf 'ROMEO:\nOnce But, soft! what light through yonder window breaks?\n'; done >shakespeare.txt
 """

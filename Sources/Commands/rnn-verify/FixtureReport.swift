@@ -93,14 +93,15 @@ enum FixtureReport {
       + " \(significant(check.toleranceUsed)) times the tolerance" + (step ?? "")
   }
 
-  static func json(_ results: [FixtureResult]) -> JSON {
-    .object([
-      .init(key: "passes", value: .bool(!results.contains(where: \.fails))),
-      .init(key: "passed", value: .number(results.filter(\.passes).count)),
-      .init(key: "failed", value: .number(results.filter(\.fails).count)),
-      .init(key: "skipped", value: .number(results.filter { $0.skipped != nil }.count)),
-      .init(key: "fixtures", value: .array(results.map(json))),
-    ])
+  static func json(_ results: [FixtureResult], _ shrunk: [ShrinkReport]? = nil) -> JSON {
+    .object(
+      [
+        .init(key: "passes", value: .bool(!results.contains(where: \.fails))),
+        .init(key: "passed", value: .number(results.filter(\.passes).count)),
+        .init(key: "failed", value: .number(results.filter(\.fails).count)),
+        .init(key: "skipped", value: .number(results.filter { $0.skipped != nil }.count)),
+        .init(key: "fixtures", value: .array(results.map(json))),
+      ] + (shrunk.map { [.init(key: "shrunk", value: .array($0.map(\.json)))] } ?? []))
   }
 
   private static func json(_ result: FixtureResult) -> JSON {

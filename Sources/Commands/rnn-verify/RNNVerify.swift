@@ -32,7 +32,7 @@ struct RNNVerify: Tool {
         rnn-verify --same a.pt b.h5
         rnn-verify --gradcheck model.pt
         rnn-verify --power fixture.npz
-        rnn-verify --against "python3 my_port.py" fixtures/
+        rnn-verify --against "bash my_port" fixture.npz
       """, version: toolVersion)
 
   @Argument(
@@ -76,6 +76,11 @@ struct RNNVerify: Tool {
   @Option(
     help: .init("With --against: seconds for one fixture (default: 60).", valueName: "SECONDS"))
   var timeout: String?
+  @Option(
+    help: .init(
+      "Write every failing case as small as it still fails, as a fixture and a script.",
+      valueName: "DIRECTORY"), completion: .directory)
+  var shrink: String?
   @OptionGroup(title: "With --same and --gradcheck")
   var reading: ReadingOptions
 
@@ -113,6 +118,7 @@ struct RNNVerify: Tool {
     guard !paths.isEmpty else {
       throw RecurrentError.arguments("no PATH", expected: "fixture files or directories")
     }
+    if shrink != nil, same || gradcheck || power { try refuse("--shrink with \(modes[0])") }
     if timeout != nil && against == nil { try refuse("--timeout without --against") }
     if let against, !against.contains(where: { !$0.isWhitespace }) {
       throw RecurrentError.arguments(
@@ -187,12 +193,16 @@ struct RNNVerify: Tool {
     var unreadable = results.count == 1 && paths == [results[0].path] ? results[0].error : nil
     if unreadable?.reason == .againstProgram { unreadable = nil }
     let status = unreadable?.exitStatus ?? (results.contains(where: \.fails) ? 1 : 0)
+    let shrunk = try shrink.map {
+      try ShrinkReport.reports(results, into: $0, against: program(), options: tolerances())
+    }
     guard !json else {
-      Output.line(FixtureReport.json(results).serialized(pretty: true))
+      Output.line(FixtureReport.json(results, shrunk).serialized(pretty: true))
       return status
     }
     // The error's own message says all that a table would.
     if unreadable == nil { Output.write(FixtureReport.text(results, verbose: verbose)) }
+    for report in shrunk ?? [] { Output.write(report.text) }
     if github || AnnotationReport.isWanted { Output.write(AnnotationReport.text(results)) }
     if let unreadable { throw unreadable }
     return status
