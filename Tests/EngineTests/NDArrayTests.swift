@@ -46,7 +46,7 @@ struct NDArrayTests {
     #expect(x[[0, 1, 2]] == 1)
     #expect(x[1].elements == [0.5, -0.5, 1.25, 0.25, -0.75, 1, 0, -1, 0.75, -0.25, -1.25, 0.5])
     #expect(x[1].shape == [3, 4])
-    #expect(x[-1] == x[1] && x[.all, -1] == x[.all, 2] && x[-2, -3] == x[0, 0])
+    #expect(x[-1] == x[1] && x[.all, -1] == x[.all, 2] && x[-2][-3] == x[0][0])
     #expect(x[-1, 2, -4] == 0.75 && x[[-2, -2, -2]] == x[0, 1, 2])
     #expect(NDArray([5, 6, 7])[1] == (try NDArray(shape: [], elements: [6])))
     expectNear(x[1..., ..<2, 1..<4], [1, 2, 3], [-0.5, 1.25, 0.25, 1, 0, -1])
