@@ -134,6 +134,9 @@ def case(rng, folder, index, work):
     base = {"config": np.frombuffer(json.dumps(config).encode(), np.uint8), "inputs/x": x.numpy(), "inputs/grad_output": v.numpy()}
     base |= {f"weights/{k}": a for k, a in weights.items()}
     right = run(net, x, v)
+    # Exploding gradients overflow in float32 somewhere else in each implementation; a NaN never passes beside a number.
+    if not all(np.isfinite(a).all() for a in right.values()):
+        return {}, ""
     numbers = {"torch": right, "float64": {k: a.astype(np.float32) for k, a in exact.items()}}
     numbers["numpy"] = {"outputs/output": numpy_forward(cell, weights, x.numpy(), L, 2 if two else 1)}
     numbers["onnxruntime"] = {"outputs/output": onnx_forward(cell, net, x.numpy(), folder)}
@@ -202,7 +205,7 @@ def main():
                 row[1] += fixture["passes"] == wanted[file]
                 row[2] += any(c["class"] == "amplified rounding" for c in fixture["checks"])
                 worst = fixture["worst"] or {}
-                used.setdefault(kind, []).append(worst.get("tolerance_used") or 0)
+                used.setdefault(kind, []).append(float(worst.get("tolerance_used") or 0))
                 if fixture["passes"] != wanted[file]:
                     wrong.append(f"{what}: {kind} {'passes' if fixture['passes'] else 'fails'}: {worst.get('tensor')} "
                                  f"{worst.get('tolerance_used')} times the tolerance")
