@@ -123,17 +123,18 @@ private struct WeightProbe {
     var options = options
     self.fixture = fixture
     self.options = options
-    if let check = try fixture.examine(options: options).checks.first(where: { !$0.passes }) {
+    options.keepsNumbers = true
+    let checks = try fixture.examine(options: options).checks
+    if let check = checks.first(where: { !$0.passes }) {
       throw RecurrentError(
         .parityDifference, at: "tensor \"\(check.tensor)\"", found: check.summary,
         expected: "a fixture that passes, because only such a one can notice a change")
     }
-    options.keepsNumbers = true
     var wide = fixture
     wide.weights = try fixture.weights.mapTensors { try $0.converted(to: .f64).0 }
     self.wide = wide
     var allowed: [String: [Double]] = [:]
-    for check in try fixture.examine(options: options).checks {
+    for check in checks {
       guard let numbers = check.numbers else { continue }
       allowed[check.tensor] = numbers.expected.map {
         numbers.tolerance.allowed(expected: $0, maximum: numbers.maximum)
@@ -144,10 +145,9 @@ private struct WeightProbe {
   }
 
   private static func numbers(_ fixture: Fixture) throws -> [String: [Double]] {
-    var options = VerificationOptions()
-    options.keepsNumbers = true
     var result: [String: [Double]] = [:]
-    for check in try fixture.examine(options: options).checks {
+    // As computed: nothing is judged here, so nothing is computed again.
+    for check in try fixture.computed(fixture.network(), .init()).checks {
       if let numbers = check.numbers { result[check.tensor] = numbers.computed }
     }
     return result

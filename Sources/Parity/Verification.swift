@@ -42,15 +42,23 @@ extension Fixture {
         .fixtureInput, at: "tensor \"\(group)/\(name)\"",
         found: "a cell state of \(configuration.cell.rawValue)", expected: "none")
     }
-    var (checks, remarks) =
-      network.weights.dtype == .f64
-      ? try FixtureRun<Double>(self, network, options).examine()
-      : try FixtureRun<Float>(self, network, options).examine()
+    var (checks, remarks) = try computed(network, options)
     if var budget = try RoundingBudget(of: checks, self, network, options) {
       checks = try budget.judge(checks)
-      remarks += try budget.remarks()
+      remarks += budget.remarks
     }
     return (options.keepsNumbers ? checks : checks.map(\.withoutNumbers), remarks)
+  }
+}
+
+extension Fixture {
+  /// The checks within their tolerances alone, computed in the type of the weights.
+  func computed(
+    _ network: Network, _ options: VerificationOptions
+  ) throws -> (checks: [Check], remarks: [String]) {
+    network.weights.dtype == .f64
+      ? try FixtureRun<Double>(self, network, options).examine()
+      : try FixtureRun<Float>(self, network, options).examine()
   }
 }
 

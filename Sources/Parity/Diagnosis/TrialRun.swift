@@ -181,22 +181,26 @@ extension Trial {
     }
   }
 
+  /// Every row's last step of a sequence, as the options say which that is.
+  private func lastSteps(of sequence: [R], _ width: Int) -> [R] {
+    (0..<batch).flatMap { row in
+      let step =
+        switch options.lastStep {
+        case .valid: (lengths?[row] ?? steps) - 1
+        case .padded: steps - 1
+        case .first: 0
+        }
+      let start = (step * batch + row) * width
+      return sequence[start..<start + width]
+    }
+  }
+
   private func logits(_ result: TrialResult<R>) -> [R] {
     let width = configuration.outputSize
     var read: [R] = []
     switch options.reads {
     case .sequence: read = result.output
-    case .last:
-      for row in 0..<batch {
-        let step =
-          switch options.lastStep {
-          case .valid: (lengths?[row] ?? steps) - 1
-          case .padded: steps - 1
-          case .first: 0
-          }
-        let start = (step * batch + row) * width
-        read += result.output[start..<start + width]
-      }
+    case .last: read = lastSteps(of: result.output, width)
     case .final:
       let (size, last) = (configuration.stateSize, configuration.layerCount - 1)
       for row in 0..<batch {
@@ -302,18 +306,9 @@ extension Trial {
         return (isBatched ? [batch, classCount] : [classCount], result.logits)
       }
       guard axes < xShape.count else { return sequence(result.logits, classCount) }
-      var last: [R] = []
-      for row in 0..<batch {
-        let step =
-          switch options.lastStep {
-          case .valid: (lengths?[row] ?? steps) - 1
-          case .padded: steps - 1
-          case .first: 0
-          }
-        let start = (step * batch + row) * classCount
-        last += result.logits[start..<start + classCount]
-      }
-      return (isBatched ? [batch, classCount] : [classCount], last)
+      return (
+        isBatched ? [batch, classCount] : [classCount], lastSteps(of: result.logits, classCount)
+      )
     default: return nil
     }
   }

@@ -23,16 +23,13 @@ struct RoundingBudget {
   private let fixture: Fixture
   private let network: Network
   private let options: VerificationOptions
-  /// The numbers of every check by its name, as each computation gave them.
+  /// The numbers of every check by its name, as each computation gave them, and always the top layer's outputs.
   private var computations: [[String: [Double]]]
-  /// The top layer's outputs over time.
-  private var outputs: [TimeLine] = []
+  /// How far the computations of the outputs lie apart at every step.
+  private var outputSpreads: [Double] = []
   private var usesRounding = false
 
-  /// One computation's outputs at every step.
-  private struct TimeLine {
-    let steps: [[Double]]
-  }
+  private static let outputs = "outputs/output"
 
   /// A budget for checks of which some use more than their tolerance; `nil` where there are none, or where the tolerance was
   /// stated.
@@ -47,15 +44,7 @@ struct RoundingBudget {
     computations = []
     guard checks.contains(where: isOpen) else { return nil }
     computations.append(
-      Self.numbers(of: ofPort ? try Self.ownChecks(fixture, network, options) : checks))
-  }
-
-  private static func ownChecks(
-    _ fixture: Fixture, _ network: Network, _ options: VerificationOptions
-  ) throws -> [Check] {
-    network.weights.dtype == .f64
-      ? try FixtureRun<Double>(fixture, network, options).examine().checks
-      : try FixtureRun<Float>(fixture, network, options).examine().checks
+      Self.numbers(of: ofPort ? try fixture.computed(network, options).checks : checks))
   }
 
   private static func numbers(of checks: [Check]) -> [String: [Double]] {
@@ -108,30 +97,45 @@ struct RoundingBudget {
   private func budget(of name: String, _ numbers: CheckNumbers) -> [Double] {
     let steps = numbers.timeAxis.map { numbers.shape[$0] } ?? 1
     // Where the states are no longer the same, gradients are those of other trajectories.
-    if isSaturated, name.hasPrefix("grads/") || name.hasPrefix("trained/") {
+    if name.hasPrefix("grads/") || name.hasPrefix("trained/"), isSaturated {
       return [Double](repeating: .infinity, count: steps)
     }
-    let arrays = computations.compactMap { $0[name] }
-    var spread = [Double](repeating: 0, count: steps)
-    for offset in numbers.expected.indices {
-      let step = numbers.step(offset)
-      spread[step] = max(spread[step], self.spread(arrays.map { $0[offset] }))
-    }
+    let spreads = spreads(of: name, shape: numbers.shape, timeAxis: numbers.timeAxis)
     return (0..<steps).map { step in
-      let near = spread[max(0, step - Self.window)...min(steps - 1, step + Self.window)]
+      let near = spreads[max(0, step - Self.window)...min(steps - 1, step + Self.window)]
       return Self.factor * unit * (near.max() ?? 0)
     }
   }
 
+  /// How far the computations of a tensor lie apart at every step, or in the whole of one without steps.
+  private func spreads(of name: String, shape: [Int], timeAxis: Int?) -> [Double] {
+    let arrays = computations.compactMap { $0[name] }
+    let steps = timeAxis.map { shape[$0] } ?? 1
+    let inner = timeAxis.map { shape[($0 + 1)...].reduce(1, *) } ?? max(1, arrays.first?.count ?? 0)
+    var result = [Double](repeating: 0, count: steps)
+    for offset in (arrays.first ?? []).indices {
+      let step = offset / inner % steps
+      result[step] = max(result[step], spread(of: arrays, at: offset))
+    }
+    return result
+  }
+
   /// How far computations lie from the exact one, which is the second where there is one in Double, or else from each other;
   /// infinite where some are finite and others are not.
-  private func spread(_ values: [Double]) -> Double {
-    guard let least = values.min(), let most = values.max(), values.allSatisfy(\.isFinite) else {
-      let isOne = values.allSatisfy { $0 == values[0] || $0.isNaN && values[0].isNaN }
-      return isOne ? 0 : .infinity
+  private func spread(of arrays: [[Double]], at offset: Int) -> Double {
+    let first = arrays[0][offset]
+    var (least, most) = (first, first)
+    for array in arrays {
+      let value = array[offset]
+      guard value.isFinite, first.isFinite else {
+        // The same infinity, or NaN, everywhere is agreement.
+        let isOne = arrays.allSatisfy { $0[offset] == first || $0[offset].isNaN && first.isNaN }
+        return isOne ? 0 : .infinity
+      }
+      (least, most) = (min(least, value), max(most, value))
     }
-    guard network.weights.dtype != .f64, values.count > 1 else { return most - least }
-    return max(most - values[1], values[1] - least)
+    guard network.weights.dtype != .f64, arrays.count > 1 else { return most - least }
+    return max(most - arrays[1][offset], arrays[1][offset] - least)
   }
 
   /// How much coarser the fixture's numbers are rounded than the engine's own.
@@ -147,82 +151,60 @@ struct RoundingBudget {
 
   /// Makes the next computation; false where there is no other.
   private mutating func computeAgain() throws -> Bool {
-    let isDouble = network.weights.dtype == .f64
-    if outputs.isEmpty {
-      // Of the first computation, which was the engine's own.
-      outputs.append(
-        isDouble
-          ? try timeLine(FixtureRun<Double>(fixture, network, options), computations[0])
-          : try timeLine(FixtureRun<Float>(fixture, network, options), computations[0]))
+    network.weights.dtype == .f64
+      ? try computeAgain(in: Double.self) : try computeAgain(in: Float.self)
+  }
+
+  private mutating func computeAgain<S: Scalar>(in type: S.Type) throws -> Bool {
+    let run = try FixtureRun<S>(fixture, network, options)
+    if computations[0][Self.outputs] == nil {
+      computations[0][Self.outputs] = try Self.outputs(of: run)
     }
-    if !isDouble, computations.count == 1 {
+    if S.self != Double.self, computations.count == 1 {
       try add(FixtureRun<Double>(fixture, network, options))
       return true
     }
     // Dropout's masks belong to units, whose order must then stay.
-    let architecture = network.architecture
-    guard fixture.configuration.dropoutSeed == nil, architecture.hiddenSize > 1 else {
+    guard fixture.configuration.dropoutSeed == nil, network.architecture.hiddenSize > 1 else {
       return false
     }
-    let seed = UInt64(computations.count)
-    if isDouble {
-      try add(FixtureRun<Double>(fixture, network, options), seed: seed)
-    } else {
-      try add(FixtureRun<Float>(fixture, network, options), seed: seed)
-    }
+    var other = run
+    other.order = HiddenOrder(
+      run.model.rnn.configuration, seed: UInt64(computations.count))
+    try add(other)
     return true
   }
 
-  private mutating func add<S>(_ run: FixtureRun<S>, seed: UInt64? = nil) throws {
-    var run = run
-    run.order = seed.map { HiddenOrder(run.model.rnn.configuration, seed: $0) }
-    let numbers = Self.numbers(of: try run.examine().checks)
-    outputs.append(try timeLine(run, numbers))
+  private mutating func add<S>(_ run: FixtureRun<S>) throws {
+    var numbers = Self.numbers(of: try run.examine().checks)
+    if numbers[Self.outputs] == nil { numbers[Self.outputs] = try Self.outputs(of: run) }
     computations.append(numbers)
+    outputSpreads = spreads(of: Self.outputs, shape: run.outputShape, timeAxis: run.timeAxis)
   }
 
-  /// The top layer's outputs, step by step; computed only where the fixture expects none.
-  private func timeLine<S>(_ run: FixtureRun<S>, _ numbers: [String: [Double]]) throws -> TimeLine {
-    let shape = run.outputShape
-    let output =
-      try numbers["outputs/output"]
-      ?? run.forward().recurrent.output.elements.map { Double($0) }
-    let steps = shape.isEmpty ? 0 : shape[run.timeAxis]
-    let inner = shape.dropFirst(run.timeAxis + 1).reduce(1, *)
-    var result = [[Double]](repeating: [], count: steps)
-    for (offset, value) in output.enumerated() { result[offset / inner % steps].append(value) }
-    return TimeLine(steps: result)
+  /// The top layer's outputs, where the fixture expects none.
+  private static func outputs<S>(of run: FixtureRun<S>) throws -> [Double] {
+    try run.forward().recurrent.output.elements.map { Double($0) }
   }
 
   // MARK: Growth
 
-  /// How far our own computations of the outputs lie apart at every step.
-  private var spreads: [Double] {
-    guard let first = outputs.first else { return [] }
-    return first.steps.indices.map { step in
-      first.steps[step].indices.reduce(0) { largest, offset in
-        max(largest, spread(outputs.map { $0.steps[step][offset] }))
-      }
-    }
-  }
-
   /// The growth of rounding over the sequence; `nil` of one step, or without any rounding.
-  private var growth: (perStep: Double, largest: Double, isAmplified: Bool)? {
-    let spreads = spreads
-    guard let largest = spreads.max(), largest > 0, largest.isFinite,
-      let first = spreads.first(where: { $0 > 0 })
+  private var growth: (perStep: Double, isAmplified: Bool)? {
+    guard let largest = outputSpreads.max(), largest > 0, largest.isFinite,
+      let first = outputSpreads.first(where: { $0 > 0 })
     else { return nil }
-    let perStep = growthPerStep(of: spreads)
-    return (perStep, largest, perStep > 1.01 && largest > 10 * first)
+    let perStep = growthPerStep(of: outputSpreads)
+    return (perStep, perStep > 1.01 && largest > 10 * first)
   }
 
   private var isSaturated: Bool {
-    let largest = outputs.first?.steps.reduce(0.0) { $1.reduce($0) { max($0, $1.magnitude) } } ?? 0
-    return (spreads.max() ?? 0) >= Self.saturation * largest && largest > 0
+    let largest = computations[0][Self.outputs]?.reduce(0) { max($0, $1.magnitude) } ?? 0
+    return (outputSpreads.max() ?? 0) >= Self.saturation * largest && largest > 0
   }
 
   /// One line where roundings explain what the tolerance does not.
-  func remarks() throws -> [String] {
+  var remarks: [String] {
     guard usesRounding, let growth else { return [] }
     let type = network.weights.dtype.rawValue
     guard growth.isAmplified else {
@@ -230,7 +212,7 @@ struct RoundingBudget {
     }
     var line =
       "rounding is amplified: computed in other orders, this network's outputs in \(type) "
-      + drift((spreads, growth.perStep), per: "step")
+      + drift((outputSpreads, growth.perStep), per: "step")
     if isSaturated { line += "; there its gradients say nothing" }
     return [
       line
